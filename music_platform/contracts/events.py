@@ -1,0 +1,207 @@
+"""The contract of the listening events, wire-format versions 1 and 2 (a superset of eventsim's).
+
+From this table come Spark's parsing and validation, the lake's and RAW's columns, the COPY transformation and the
+descriptions in dbt's sources. A field is named here and nowhere else.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class JsonType(StrEnum):
+    """The JSON types that a contract field can have. A NUMBER takes any number, an INTEGER only integers."""
+
+    STRING = "string"
+    INTEGER = "integer"
+    NUMBER = "number"
+    BOOLEAN = "boolean"
+
+
+class ColumnType(StrEnum):
+    """Types of columns, named as in Spark SQL; `SNOWFLAKE_TYPES` gives the warehouse's names."""
+
+    STRING = "string"
+    BIGINT = "bigint"
+    DOUBLE = "double"
+    BOOLEAN = "boolean"
+    DATE = "date"
+    TIMESTAMP = "timestamp"
+    VARIANT = "variant"
+
+
+SNOWFLAKE_TYPES: dict[ColumnType, str] = {
+    ColumnType.STRING: "VARCHAR",
+    ColumnType.BIGINT: "NUMBER(38,0)",
+    ColumnType.DOUBLE: "FLOAT",
+    ColumnType.BOOLEAN: "BOOLEAN",
+    ColumnType.DATE: "DATE",
+    ColumnType.TIMESTAMP: "TIMESTAMP_NTZ(6)",
+    ColumnType.VARIANT: "VARIANT",
+}
+
+LISTEN, PAGE_VIEW, AUTH, STATUS_CHANGE = "listen", "page_view", "auth", "status_change"
+
+#: Event kind → name of its topic, without the prefix of `TOPIC_PREFIX`.
+TOPICS: dict[str, str] = {
+    LISTEN: "listen_events",
+    PAGE_VIEW: "page_view_events",
+    AUTH: "auth_events",
+    STATUS_CHANGE: "status_change_events",
+}
+
+#: Earliest event time that is believed: 2005-01-01T00:00:00Z, in epoch milliseconds.
+EARLIEST_TS = 1_104_537_600_000
+#: An event time may lie this far after the record's own Kafka timestamp, in milliseconds (24 h).
+MAX_AHEAD_MS = 86_400_000
+#: The last millisecond of the year 9999, the end of every warehouse's calendar.
+END_OF_TIME_MS = 253_402_300_799_999
+
+_DEFAULT_COLUMN_TYPES = {
+    JsonType.STRING: ColumnType.STRING,
+    JsonType.INTEGER: ColumnType.BIGINT,
+    JsonType.NUMBER: ColumnType.DOUBLE,
+    JsonType.BOOLEAN: ColumnType.BOOLEAN,
+}
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of the events.
+
+    `path` is where it stands in the JSON object (a dot goes into a nested object), `column` its name in lake and RAW.
+    `required_in` lists the kinds of which a record without it is quarantined. `minimum` and `maximum` are inclusive.
+    `personal` columns are masked for the reading role and kept out of metadata, logs and alerts.
+    """
+
+    path: str
+    json_type: JsonType
+    description: str
+    column: str = ""
+    column_type: ColumnType | None = None
+    required_in: frozenset[str] = frozenset()
+    minimum: float | None = None
+    maximum: float | None = None
+    since: int = 1
+    personal: bool = False
+    not_empty: bool = False
+
+    @property
+    def sql_type(self) -> ColumnType:
+        """Type of the column."""
+        return self.column_type or _DEFAULT_COLUMN_TYPES[self.json_type]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of lake and RAW that the platform fills itself."""
+
+    column: str
+    sql_type: ColumnType
+    description: str
+    personal: bool = False
+
+
+_ALL = frozenset(TOPICS)
+
+
+def _field(
+    path: str, column: str, json_type: JsonType, description: str, required_in: Iterable[str] = (), **more: object
+) -> Field:
+    return Field(path, json_type, description, column, required_in=frozenset(required_in), **more)  # type: ignore[arg-type]
+
+
+S, I, N, B = JsonType.STRING, JsonType.INTEGER, JsonType.NUMBER, JsonType.BOOLEAN  # noqa: E741
+
+FIELDS: tuple[Field, ...] = (
+    _field("eventId", "event_id", S, "Producer's id of the event; derived from the record's coordinates where absent.",
+           not_empty=True),
+    _field("schemaVersion", "schema_version", I, "Version of the wire format; absent means 1.", minimum=1),
+    _field("ts", "ts", I, "Event time in epoch milliseconds.", _ALL, minimum=EARLIEST_TS, maximum=END_OF_TIME_MS),
+    _field("sessionId", "session_id", I, "Session number."),
+    _field("itemInSession", "item_in_session", I, "Number of the event within its session.", minimum=0),
+    _field("level", "level", S, "'free' or 'paid'; in a status change the level before it.", {STATUS_CHANGE}),
+    _field("userAgent", "user_agent", S, "The client's User-Agent header."),
+    _field("city", "city", S, "City of the user.", personal=True),
+    _field("state", "state", S, "State of the user, two letters."),
+    _field("zip", "zip", S, "Postal code, with leading zeros.", personal=True),
+    _field("lat", "lat", N, "Latitude in degrees.", minimum=-90, maximum=90, personal=True),
+    _field("lon", "lon", N, "Longitude in degrees.", minimum=-180, maximum=180, personal=True),
+    _field("userId", "user_id", I, "Id of the user, as text; absent while nobody is logged in.", {LISTEN},
+           column_type=ColumnType.STRING),
+    _field("firstName", "first_name", S, "First name.", personal=True),
+    _field("lastName", "last_name", S, "Last name.", personal=True),
+    _field("gender", "gender", S, "'F' or 'M'."),
+    _field("registration", "registration", I, "Time of registration in epoch milliseconds.",
+           minimum=-END_OF_TIME_MS // 5, maximum=END_OF_TIME_MS),
+    _field("auth", "auth", S, "'Logged In', 'Logged Out', 'Guest' or 'Cancelled'."),
+    _field("page", "page", S, "Name of the page.", {PAGE_VIEW}),
+    _field("method", "method", S, "HTTP method of the page view."),
+    _field("status", "status", I, "HTTP status of the page view."),
+    _field("artist", "artist", S, "Name of the artist, as the producer writes it."),
+    _field("song", "song", S, "Title of the song, as the producer writes it."),
+    _field("duration", "duration", N, "Length of the song in seconds.", minimum=0, maximum=1e7),
+    _field("songId", "song_id", S, "Catalogue id of the song; absent from eventsim."),
+    _field("artistId", "artist_id", S, "Catalogue id of the artist; absent from eventsim."),
+    _field("success", "success", B, "Whether the login succeeded.", {AUTH}),
+    _field("device.type", "device_type", S, "Kind of device, such as 'mobile'.", since=2),
+    _field("device.os", "device_os", S, "Operating system of the device.", since=2),
+    _field("connection", "connection", S, "Kind of network connection.", since=2),
+    _field("listenedSeconds", "listened_seconds", N, "Seconds of the previous song that were heard, on the event that "
+           "ends it.", since=2, minimum=0, maximum=1e7),
+)  # fmt: skip
+
+#: A listen names its song by the first field, or else by both of the others.
+SONG_BY_ID, SONG_BY_NAME = "songId", ("artist", "song")
+
+T = ColumnType
+
+#: Where the record came from; stands before the contract's fields.
+ORIGIN_COLUMNS: tuple[Column, ...] = (
+    Column("source", T.STRING, "'kafka' or 'file'."),
+    Column("kafka_topic", T.STRING, "Topic of the record; NULL for files."),
+    Column("kafka_topic_id", T.STRING, "Kafka's own id of the topic: a topic created again has another."),
+    Column("kafka_partition", T.BIGINT, "Partition of the record; NULL for files."),
+    Column("kafka_offset", T.BIGINT, "Offset of the record in its partition; NULL for files."),
+    Column("kafka_timestamp", T.TIMESTAMP, "When the record was produced, UTC; NULL for files."),
+    Column("source_file", T.STRING, "File of the line; NULL for Kafka."),
+    Column("source_line", T.BIGINT, "Number of the line in its file, from 1; NULL for Kafka."),
+    Column("event_kind", T.STRING, "'listen', 'page_view', 'auth' or 'status_change'."),
+    Column("event_time", T.TIMESTAMP, "Event time (`ts`), UTC; NULL for a quarantined row."),
+)
+
+#: What the platform found out about the record; stands after the contract's fields.
+OUTCOME_COLUMNS: tuple[Column, ...] = (
+    Column("extra", T.STRING, "JSON object of the fields that the contract does not know; NULL if none."),
+    Column("payload", T.STRING, "Original text of a quarantined row.", personal=True),
+    Column("payload_base64", T.STRING, "Original bytes of a quarantined row that is not UTF-8.", personal=True),
+    Column("quarantine_reason", T.STRING, "Why the row is quarantined; NULL for a valid row."),
+    Column("redrive_of", T.STRING, "Coordinates of the record that this one repeats, topic id/partition/offset."),
+    Column("ingested_at", T.TIMESTAMP, "When the micro-batch read the record, UTC."),
+)
+
+#: Columns that the loader adds in RAW.
+LOAD_COLUMNS: tuple[Column, ...] = (
+    Column("batch_id", T.BIGINT, "Version of the lake table that brought the row."),
+    Column("loaded_at", T.TIMESTAMP, "When the row was loaded, UTC."),
+)
+
+
+def lake_columns() -> tuple[Column, ...]:
+    """All columns of `lake.events`, in order."""
+    return (
+        *ORIGIN_COLUMNS,
+        *(Column(f.column, f.sql_type, f.description, f.personal) for f in FIELDS),
+        *OUTCOME_COLUMNS,
+    )
+
+
+def raw_columns() -> tuple[Column, ...]:
+    """All columns of `RAW.EVENTS`, in order. `extra` is text in the lake and VARIANT in RAW."""
+    lake = (Column(c.column, T.VARIANT, c.description) if c.column == "extra" else c for c in lake_columns())
+    return (*lake, *LOAD_COLUMNS)
+
+
+def top_level_names() -> frozenset[str]:
+    """Names of the JSON object's own keys that the contract knows; every other key goes to `extra`."""
+    return frozenset(f.path.split(".")[0] for f in FIELDS)

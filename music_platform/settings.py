@@ -1,0 +1,212 @@
+"""Every setting of the platform: its environment variable, default and meaning.
+
+Read from the environment, then from `.env` in the working directory, then from `ports.env` in the home (written by
+`music-platform up`). Nothing else in the project reads `os.environ` for a setting.
+"""
+
+import os
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+DEFAULT_HOME = ".local"
+PORTS_FILE = "ports.env"
+LOOPBACK = "127.0.0.1"
+
+
+class Settings(BaseSettings):
+    """One field per setting. The variable is the field's name in capitals."""
+
+    model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=True)
+
+    # --- Where things are -------------------------------------------------------------------------------------------
+    music_home: Path = Field(
+        default=Path(DEFAULT_HOME),
+        description="Folder of all local state. Two homes run side by side on ports of their own.",
+    )
+    jars_dir: Path | None = Field(
+        default=None,
+        description="Maven-layout folder of the JVM jars. Unset: the user's Maven repository, ~/.m2/repository.",
+    )
+    java_home: Path | None = Field(
+        default=None, description="Java 17 or newer for the broker and Spark. Unset: `java` on the PATH."
+    )
+    lake_url: str | None = Field(
+        default=None,
+        description="Folder of the Delta lake: a path or s3a://bucket/path, gs://bucket/path. Unset: <home>/lake.",
+    )
+    reference_dir: Path | None = Field(
+        default=None,
+        description="Folder of songs.csv, artists.csv and users.csv. Unset: <home>/reference, which `simulate` fills.",
+    )
+
+    # --- Kafka ------------------------------------------------------------------------------------------------------
+    kafka_bootstrap_servers: str | None = Field(
+        default=None,
+        description="host:port[,host:port] of a Kafka cluster. Unset: the local broker on 127.0.0.1:<KAFKA_PORT>.",
+    )
+    kafka_security_protocol: str = Field(
+        default="PLAINTEXT", description="PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL; passed to every Kafka client."
+    )
+    kafka_sasl_mechanism: str | None = Field(default=None, description="PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512.")
+    kafka_sasl_username: str | None = Field(default=None, description="SASL user name.")
+    kafka_sasl_password: str | None = Field(default=None, description="SASL password.", repr=False)
+    kafka_ssl_ca_location: Path | None = Field(default=None, description="PEM file of the CA that signed the brokers.")
+    topic_prefix: str = Field(
+        default="", description="Put before the name of each topic; lets several platforms share one cluster."
+    )
+    topic_partitions: int = Field(default=4, ge=1, description="Partitions of a topic that `up` creates.")
+    topic_replication: int = Field(default=1, ge=1, description="Replicas of a topic that `up` creates.")
+    kafka_retention_hours: int = Field(
+        default=7 * 24, ge=1, description="Local broker: hours after which records are deleted."
+    )
+    kafka_retention_bytes: int = Field(
+        default=1 << 30, ge=1 << 20, description="Local broker: bytes that a partition keeps; older ones go."
+    )
+
+    # --- Spark ------------------------------------------------------------------------------------------------------
+    spark_remote: str | None = Field(
+        default=None,
+        description="Spark Connect address, sc://host:port. Unset: the local Connect server. 'local': no Connect, "
+        "a classic session inside the run's own process.",
+    )
+    spark_driver_memory: str = Field(default="2g", description="Heap of the local Spark Connect server.")
+    max_records_per_batch: int = Field(
+        default=1_000_000, ge=1, description="Records that one micro-batch reads at the most; bounds its memory."
+    )
+    max_drain_seconds: float = Field(
+        default=600, gt=0, description="Seconds after which a draining run starts no further micro-batch."
+    )
+
+    lease_wait_seconds: float = Field(
+        default=900, ge=0, description="Seconds for which a run waits for another one that is writing the lake."
+    )
+    lake_retention_hours: int = Field(
+        default=7 * 24, ge=1, description="Hours for which data files that compaction has replaced are kept."
+    )
+    log_retention_hours: int = Field(
+        default=48, ge=1, description="Hours for which versions of the lake's log are kept once they are loaded."
+    )
+
+    # --- Snowflake --------------------------------------------------------------------------------------------------
+    snowflake_account: str | None = Field(
+        default=None, description="Account identifier. Unset: the local warehouse on 127.0.0.1:<WAREHOUSE_PORT>."
+    )
+    snowflake_user: str = Field(default="music", description="User name.")
+    snowflake_password: str | None = Field(default=None, description="Password; prefer a key pair.", repr=False)
+    snowflake_private_key_path: Path | None = Field(default=None, description="PEM file of the user's private key.")
+    snowflake_private_key_passphrase: str | None = Field(default=None, description="Its passphrase.", repr=False)
+    snowflake_role: str | None = Field(default=None, description="Role of every session.")
+    snowflake_warehouse: str | None = Field(default=None, description="Virtual warehouse of every session.")
+    snowflake_database: str = Field(default="MUSIC", description="Database with the schemas RAW … GOLD, OPS.")
+
+    # --- Automation -------------------------------------------------------------------------------------------------
+    lag_threshold_records: int = Field(
+        default=1, ge=1, description="Backlog in records from which the lag sensor starts a run."
+    )
+    sensor_interval_seconds: int = Field(default=5, ge=1, description="Shortest pause between two sensor ticks.")
+
+    # --- Tests ------------------------------------------------------------------------------------------------------
+    failpoint: str | None = Field(
+        default=None, description="For tests: name of a point in the code at which the process kills itself."
+    )
+
+    # --- Ports of the local services (all on 127.0.0.1) -------------------------------------------------------------
+    kafka_port: int = Field(default=9092, description="Local broker: clients.")
+    kafka_controller_port: int = Field(default=9093, description="Local broker: KRaft controller.")
+    spark_port: int = Field(default=15002, description="Local Spark Connect server.")
+    warehouse_port: int = Field(default=8084, description="Local warehouse.")
+    dagster_port: int = Field(default=3000, description="Dagster's webserver.")
+
+    @property
+    def home(self) -> Path:
+        """The home as an absolute path."""
+        return self.music_home.expanduser().resolve()
+
+    @property
+    def kafka_is_local(self) -> bool:
+        """Whether `up` has to start a broker."""
+        return self.kafka_bootstrap_servers is None
+
+    @property
+    def spark_is_local(self) -> bool:
+        """Whether `up` has to start a Spark Connect server."""
+        return self.spark_remote is None
+
+    @property
+    def warehouse_is_local(self) -> bool:
+        """Whether `up` has to start the local warehouse."""
+        return self.snowflake_account is None
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """Address of the brokers."""
+        return self.kafka_bootstrap_servers or f"{LOOPBACK}:{self.kafka_port}"
+
+    @property
+    def spark_url(self) -> str | None:
+        """Address of the Spark Connect server; None for a classic session in the own process."""
+        if self.spark_remote == "local":
+            return None
+        return self.spark_remote or f"sc://{LOOPBACK}:{self.spark_port}"
+
+    @property
+    def lake_root(self) -> str:
+        """Folder of the lake as Spark takes it: an absolute path or a URL, without a slash at its end."""
+        return (self.lake_url or str(self.home / "lake")).rstrip("/")
+
+    @property
+    def reference_root(self) -> Path:
+        """Folder of the reference CSVs."""
+        return self.reference_dir or self.home / "reference"
+
+    @property
+    def dagster_url(self) -> str:
+        """Address of Dagster's UI."""
+        return f"http://{LOOPBACK}:{self.dagster_port}"
+
+    def kafka_client_config(self) -> dict[str, str]:
+        """Connection settings under librdkafka's names, for confluent-kafka's clients."""
+        given: dict[str, str | None] = {
+            "bootstrap.servers": self.bootstrap_servers,
+            "security.protocol": self.kafka_security_protocol,
+            "sasl.mechanism": self.kafka_sasl_mechanism,
+            "sasl.username": self.kafka_sasl_username,
+            "sasl.password": self.kafka_sasl_password,
+            "ssl.ca.location": str(self.kafka_ssl_ca_location) if self.kafka_ssl_ca_location else None,
+        }
+        return {name: value for name, value in given.items() if value is not None}
+
+    def kafka_jvm_config(self) -> dict[str, str]:
+        """The same under the Java client's names, without the brokers' addresses, for Spark."""
+        if self.kafka_security_protocol == "PLAINTEXT":
+            return {}
+        given = {"security.protocol": self.kafka_security_protocol}
+        if self.kafka_sasl_mechanism and self.kafka_sasl_username:
+            module = (
+                "org.apache.kafka.common.security.plain.PlainLoginModule"
+                if self.kafka_sasl_mechanism == "PLAIN"
+                else "org.apache.kafka.common.security.scram.ScramLoginModule"
+            )
+            given["sasl.mechanism"] = self.kafka_sasl_mechanism
+            given["sasl.jaas.config"] = (
+                f'{module} required username="{self.kafka_sasl_username}" password="{self.kafka_sasl_password}";'
+            )
+        if self.kafka_ssl_ca_location:
+            given |= {"ssl.truststore.type": "PEM", "ssl.truststore.location": str(self.kafka_ssl_ca_location)}
+        return given
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """The settings of this process, read once. Tests pass a `Settings` of their own instead."""
+    return load_settings()
+
+
+def load_settings() -> Settings:
+    """Read the settings anew: the environment wins over `.env`, which wins over the home's `ports.env`."""
+    home = Path(os.environ.get("MUSIC_HOME") or DEFAULT_HOME).expanduser()
+    # pydantic-settings lets the later file win.
+    return Settings(_env_file=(home / PORTS_FILE, ".env"))

@@ -1,0 +1,127 @@
+"""The topics as the brokers know them: ids, first and end offsets."""
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
+
+from music_platform.contracts import events as contract
+from music_platform.errors import PlatformError
+from music_platform.lake.checkpoint import Offsets
+from music_platform.settings import Settings
+
+#: Seconds within which the brokers have to answer.
+TIMEOUT = 10.0
+
+
+class BrokerUnreachableError(PlatformError):
+    """No broker answers, or it does not know a topic."""
+
+
+class TopicMissingError(BrokerUnreachableError):
+    """The brokers answer, and do not have a topic."""
+
+
+@dataclass(frozen=True)
+class TopicOffsets:
+    """First offset still kept and end offset (one behind the last record), by topic and partition; ids by topic."""
+
+    first: Offsets
+    end: Offsets
+    ids: dict[str, str] = field(default_factory=dict)
+
+    def records(self) -> int:
+        """Records that the topics hold now."""
+        return sum(
+            end - self.first[topic][partition] for topic, ends in self.end.items() for partition, end in ends.items()
+        )
+
+
+def topic_names(settings: Settings) -> dict[str, str]:
+    """Event kind → name of its topic on the cluster."""
+    return {kind: settings.topic_prefix + topic for kind, topic in contract.TOPICS.items()}
+
+
+def _admin(client_config: Mapping[str, str]) -> AdminClient:
+    # librdkafka writes each failed attempt to stderr; the error raised below says it once.
+    return AdminClient({**client_config, "log_level": 0, "socket.timeout.ms": int(TIMEOUT * 1000)})
+
+
+def _unreachable(client_config: Mapping[str, str], error: KafkaException) -> BrokerUnreachableError:
+    if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+        return TopicMissingError(
+            f"Kafka at {client_config['bootstrap.servers']} lacks a topic that is to be read: {error.args[0].str()}. "
+            "Create it again (music-platform up does), then take it over: music-platform topic adopt <topic>"
+        )
+    return BrokerUnreachableError(
+        f"Kafka at {client_config['bootstrap.servers']} does not answer as it should: {error}. "
+        "Is it up (music-platform status), and is KAFKA_BOOTSTRAP_SERVERS right?"
+    )
+
+
+def topic_ids(client_config: Mapping[str, str], topics: Iterable[str]) -> dict[str, str]:
+    """Kafka's own id of each topic. Raises BrokerUnreachableError, also for a topic that does not exist."""
+    try:
+        # The client has to outlive the futures that it hands out.
+        admin = _admin(client_config)
+        futures = admin.describe_topics(TopicCollection(list(topics)), request_timeout=TIMEOUT)
+        return {topic: str(future.result().topic_id) for topic, future in futures.items()}
+    except KafkaException as error:
+        raise _unreachable(client_config, error) from error
+
+
+def topic_offsets(client_config: Mapping[str, str], topics: Iterable[str]) -> TopicOffsets:
+    """First and end offsets of every partition. Raises BrokerUnreachableError, also for a topic that does not exist."""
+    admin, wanted = _admin(client_config), list(topics)
+    try:
+        described = admin.describe_topics(TopicCollection(wanted), request_timeout=TIMEOUT)
+        found = {topic: future.result() for topic, future in described.items()}
+        partitions = [TopicPartition(topic, info.id) for topic, what in found.items() for info in what.partitions]
+        return TopicOffsets(
+            first=_offsets(admin, partitions, OffsetSpec.earliest()),
+            end=_offsets(admin, partitions, OffsetSpec.latest()),
+            ids={topic: str(what.topic_id) for topic, what in found.items()},
+        )
+    except KafkaException as error:
+        raise _unreachable(client_config, error) from error
+
+
+def _offsets(admin: AdminClient, partitions: list[TopicPartition], which: OffsetSpec) -> Offsets:
+    found: Offsets = {}
+    futures = admin.list_offsets(dict.fromkeys(partitions, which), request_timeout=TIMEOUT)
+    for partition, future in futures.items():
+        found.setdefault(partition.topic, {})[partition.partition] = future.result().offset
+    return found
+
+
+def timestamps_at(client_config: Mapping[str, str], offsets: Offsets) -> list[int]:
+    """Kafka timestamp in epoch milliseconds of the record at each offset, or of the next one after it.
+
+    Raises BrokerUnreachableError. A partition whose record does not come within `TIMEOUT` is left out.
+    """
+    wanted = [TopicPartition(topic, number, at) for topic, parts in offsets.items() for number, at in parts.items()]
+    if not wanted:
+        return []
+    consumer = Consumer({
+        **client_config, "group.id": "music-platform-lag", "enable.auto.commit": False, "log_level": 0,
+        "fetch.wait.max.ms": 20, "fetch.message.max.bytes": 1024, "queued.max.messages.kbytes": 64,
+    })  # fmt: skip
+    found: dict[tuple[str, int], int] = {}
+    deadline = time.monotonic() + TIMEOUT
+    try:
+        consumer.assign(wanted)
+        while len(found) < len(wanted) and time.monotonic() < deadline:
+            message = consumer.poll(0.2)
+            if message is None or message.error():
+                continue
+            where = str(message.topic()), int(message.partition() or 0)
+            if where not in found:
+                found[where] = message.timestamp()[1]
+                consumer.incremental_unassign([TopicPartition(*where)])
+    except KafkaException as error:
+        raise _unreachable(client_config, error) from error
+    finally:
+        consumer.close()
+    return list(found.values())
