@@ -1,0 +1,87 @@
+"""The environment that the stack's processes see, and the lines that `music-platform env` prints.
+
+A service sees the very settings that `up` saw, wherever they came from (environment, `.env`, `ports.env`). Secrets go
+by inheritance only: they stand in no file of the home.
+"""
+
+import os
+import shlex
+import sys
+from pathlib import Path
+
+import music_platform
+from music_platform.local.home import Home
+from music_platform.local.ports import PORT_FIELDS
+from music_platform.settings import Settings
+
+#: Marks every process of a home's stack, so that `down` finds even those whose parent is gone.
+MARKER = "MUSIC_STACK_HOME"
+
+
+def project_root() -> Path:
+    """The checkout's folder, where workspace.yaml and dbt_project are."""
+    return Path(music_platform.__file__).resolve().parent.parent
+
+
+def venv_bin() -> Path:
+    """The folder of this Python's programs (dagster, dbt). Not resolved: the venv's python is a link to another's."""
+    return Path(sys.executable).parent
+
+
+def settings_environment(settings: Settings, *, secrets: bool) -> dict[str, str]:
+    """The settings that differ from their defaults, and all ports, as variables.
+
+    Without JAVA_HOME, which `music-platform env` exports: a service must not differ by whether that was evaluated.
+    """
+    ports = {name.upper(): str(getattr(settings, name)) for name in PORT_FIELDS}
+    changed = {
+        name.upper(): str(value)
+        for name, field in Settings.model_fields.items()
+        if name != "java_home"
+        and (value := getattr(settings, name)) is not None
+        and value != field.default
+        and (secrets or field.repr)
+    }
+    return ports | changed | {"MUSIC_HOME": str(settings.home)}
+
+
+def inherited_environment(settings: Settings) -> dict[str, str]:
+    """What supervisord, and so every service, starts with: this process's environment, the marker and the secrets."""
+    secrets = settings_environment(settings, secrets=True)
+    programs = os.pathsep.join([str(venv_bin()), os.environ.get("PATH", os.defpath)])
+    return {
+        **os.environ,
+        **secrets,
+        MARKER: str(settings.home),
+        "PATH": programs,
+        "PYTHONPATH": _python_path(),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def dagster_environment(settings: Settings) -> dict[str, str]:
+    """What Dagster's processes need to be of this home."""
+    return {
+        **settings_environment(settings, secrets=False),
+        "DAGSTER_HOME": str(Home(settings.home).dagster),
+        "DAGSTER_DISABLE_TELEMETRY": "1",
+        "DO_NOT_TRACK": "1",
+        # Snowflake's client, inside dbt too, otherwise asks at which cloud it runs: 5 s where no name answers.
+        "SNOWFLAKE_DISABLE_PLATFORM_DETECTION": "true",
+    }
+
+
+def export_lines(settings: Settings, java_home: Path | None) -> list[str]:
+    """Lines for a shell's `eval`, after which `dagster`, `dbt` and `music-platform` are those of this home."""
+    variables = dagster_environment(settings) | {"PYTHONPATH": _python_path()}
+    if java_home is not None:
+        variables["JAVA_HOME"] = str(java_home)
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in sorted(variables.items())]
+    return [*lines, f'export PATH={shlex.quote(str(venv_bin()))}:"$PATH"']
+
+
+def _python_path() -> str:
+    """PYTHONPATH with the project root first: dagster's and Spark's workers import the project from any folder."""
+    others = [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
+    root = str(project_root())
+    return os.pathsep.join([root, *(part for part in others if part != root)])

@@ -1,0 +1,75 @@
+"""Where the local stack keeps what under a home. Names only: nothing here touches the disk."""
+
+import hashlib
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+#: A unix socket's path has 104 bytes on macOS and 108 on Linux; supervisord adds its process id while it binds.
+_LONGEST_SOCKET = 90
+
+
+@dataclass(frozen=True)
+class Home:
+    """The folders and files of one home."""
+
+    root: Path
+
+    @property
+    def logs(self) -> Path:
+        """One bounded, rotated log per service."""
+        return self.root / "logs"
+
+    def log_of(self, service: str) -> Path:
+        """The service's log."""
+        return self.logs / f"{service}.log"
+
+    @property
+    def kafka(self) -> Path:
+        """The broker's configuration and records."""
+        return self.root / "kafka"
+
+    @property
+    def spark(self) -> Path:
+        """Spark's configuration and scratch space."""
+        return self.root / "spark"
+
+    @property
+    def warehouse(self) -> Path:
+        """The local warehouse's databases and stages."""
+        return self.root / "warehouse"
+
+    @property
+    def dagster(self) -> Path:
+        """DAGSTER_HOME: the instance's configuration, runs, events and schedules."""
+        return self.root / "dagster"
+
+    @property
+    def supervisor_conf(self) -> Path:
+        """The configuration that supervisord reads."""
+        return self.root / "supervisor.conf"
+
+    @property
+    def supervisor_pid(self) -> Path:
+        """File with the process id of supervisord."""
+        return self.root / "supervisord.pid"
+
+    @property
+    def lock(self) -> Path:
+        """Held while `up` or `down` changes the home."""
+        return self.root / "stack.lock"
+
+    @property
+    def socket(self) -> Path:
+        """Supervisord's socket: in the home, or in the temp folder where that path is too long for a socket."""
+        wanted = self.root / "supervisor.sock"
+        if len(os.fsencode(wanted)) <= _LONGEST_SOCKET:
+            return wanted
+        digest = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:16]
+        return Path(tempfile.gettempdir()) / f"music-{digest}.sock"
+
+    def parts(self) -> dict[str, Path]:
+        """What takes disk space, by name; for `doctor`."""
+        names = ("kafka", "spark", "lake", "checkpoints", "warehouse", "dagster", "reference", "logs")
+        return {name: self.root / name for name in names}

@@ -1,0 +1,133 @@
+"""The services of the stack: what each one is called, runs, listens on and has to be prepared with.
+
+The order is that of `up`'s report: what others need comes first.
+"""
+
+import hashlib
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from music_platform.local import kafka, spark_connect
+from music_platform.local.environment import dagster_environment, project_root, venv_bin
+from music_platform.local.errors import LocalStackError
+from music_platform.local.home import Home
+from music_platform.local.jars import BROKER, SPARK
+from music_platform.local.java import Java
+from music_platform.settings import LOOPBACK, Settings
+
+KAFKA, SPARK_CONNECT, WAREHOUSE, WEBSERVER, DAEMON = "kafka", "spark", "warehouse", "webserver", "daemon"
+SERVICES = (KAFKA, SPARK_CONNECT, WAREHOUSE, WEBSERVER, DAEMON)
+
+#: Settings that hold the ports of each service.
+PORT_SETTINGS: dict[str, tuple[str, ...]] = {
+    KAFKA: ("kafka_port", "kafka_controller_port"),
+    SPARK_CONNECT: ("spark_port",),
+    WAREHOUSE: ("warehouse_port",),
+    WEBSERVER: ("dagster_port",),
+    DAEMON: (),
+}
+#: Sets of jars that a service needs; a service that is named here needs Java.
+JAR_SETS: dict[str, str] = {KAFKA: BROKER, SPARK_CONNECT: SPARK}
+
+#: Seconds after which the local warehouse rolls back the transaction of a client that died: its locks hold up the next
+#: load for so long. The statements of a transaction follow each other within milliseconds.
+TRANSACTION_IDLE_SECONDS = 8
+
+#: Variable with a fingerprint of a service's configuration file: when the file changes, so does what supervisor reads.
+CONFIGURATION = "MUSIC_CONFIGURATION"
+
+
+@dataclass(frozen=True)
+class Program:
+    """How supervisor runs a service."""
+
+    name: str
+    command: list[str]
+    directory: Path
+    environment: dict[str, str] = field(default_factory=dict)
+    #: Seconds that the service gets between SIGTERM and SIGKILL.
+    stop_seconds: int = 10
+    #: Order of starting; stopping goes the other way.
+    priority: int = 100
+
+
+def local_services(settings: Settings) -> tuple[str, ...]:
+    """The services that this home runs itself."""
+    external = {
+        KAFKA: not settings.kafka_is_local,
+        SPARK_CONNECT: not settings.spark_is_local,
+        WAREHOUSE: not settings.warehouse_is_local,
+    }
+    return tuple(name for name in SERVICES if not external.get(name, False))
+
+
+def select_services(settings: Settings, only: set[str] | None) -> tuple[str, ...]:
+    """The local services among `only`; all local ones if it is None."""
+    unknown = (only or set()) - set(SERVICES)
+    if unknown:
+        raise LocalStackError(f"No such service: {', '.join(sorted(unknown))}. There are: {', '.join(SERVICES)}.")
+    return tuple(name for name in local_services(settings) if only is None or name in only)
+
+
+def address_of(service: str, settings: Settings) -> str | None:
+    """Where the service answers; None for the daemon, which listens nowhere."""
+    addresses = {
+        KAFKA: settings.bootstrap_servers,
+        SPARK_CONNECT: settings.spark_url or "in the run's own process",
+        WAREHOUSE: settings.snowflake_account or f"http://{LOOPBACK}:{settings.warehouse_port}",
+        WEBSERVER: settings.dagster_url,
+    }
+    return addresses.get(service)
+
+
+def programs(settings: Settings, java: Java | None, services: tuple[str, ...]) -> list[Program]:
+    """The programs of these services. `java` may be None where no service needs it."""
+    return [_program(name, settings, java) for name in services]
+
+
+def _program(name: str, settings: Settings, java: Java | None) -> Program:
+    home = Home(settings.home)
+    if name in JAR_SETS and java is None:
+        raise LocalStackError(f"{name} needs Java.")
+    match name:
+        case "kafka":
+            assert java is not None
+            rendered = kafka.server_properties(settings) + kafka.java_arguments(settings)
+            environment = {CONFIGURATION: _fingerprint(rendered)}
+            return Program(name, kafka.command(settings, java), home.kafka, environment, stop_seconds=30, priority=10)
+        case "spark":
+            assert java is not None
+            rendered = spark_connect.render_conf(spark_connect.server_conf(settings))
+            environment = spark_connect.environment(java) | {CONFIGURATION: _fingerprint(rendered)}
+            return Program(name, spark_connect.command(settings), home.spark, environment, stop_seconds=15, priority=20)
+        case "warehouse":
+            arguments = ["--root", str(home.warehouse), "--port", str(settings.warehouse_port)]
+            arguments += ["--transaction-idle-seconds", str(TRANSACTION_IDLE_SECONDS)]
+            command = [sys.executable, "-m", "music_platform.local.warehouse", *arguments]
+            return Program(name, command, project_root(), stop_seconds=20, priority=20)
+        case "webserver":
+            command = [str(venv_bin() / "dagster-webserver"), "-w", "workspace.yaml", "-h", LOOPBACK]
+            command += ["-p", str(settings.dagster_port), "--log-level", "warning"]
+        case _:
+            command = [str(venv_bin() / "dagster-daemon"), "run", "-w", "workspace.yaml"]
+    return Program(name, command, project_root(), dagster_environment(settings), stop_seconds=20, priority=30)
+
+
+def _fingerprint(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def prepare(settings: Settings, java: Java | None, services: tuple[str, ...]) -> None:
+    """Make the folders and configuration files that the services start from."""
+    home = Home(settings.home)
+    for folder in (home.logs, home.kafka, home.spark, home.warehouse, home.dagster):
+        folder.mkdir(parents=True, exist_ok=True)
+    if KAFKA in services and java is not None:
+        kafka.prepare(settings, java)
+    if SPARK_CONNECT in services:
+        spark_connect.prepare(settings)
+    template = Path(__file__).with_name("dagster.yaml").read_text()
+    rendered = home.dagster / "dagster.yaml"
+    if not rendered.is_file() or rendered.read_text() != template:
+        rendered.write_text(template)

@@ -1,0 +1,108 @@
+"""Locks on tables: a writer waits for the writer before it, as in Snowflake.
+
+DuckDB does not wait: the second of two transactions that change the same row fails at once. Snowflake queues them. So
+a statement takes its table's lock before DuckDB sees it and keeps it until its transaction ends.
+"""
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from enum import Enum, auto
+from typing import NamedTuple
+
+
+class TableName(NamedTuple):
+    """A table's full name, as Snowflake stores it."""
+
+    database: str
+    schema: str
+    table: str
+
+    def __str__(self) -> str:
+        return ".".join(self)
+
+
+class Mode(Enum):
+    """What a statement does to a table."""
+
+    APPEND = auto()  #: INSERT: beside other appends and beside one change
+    CHANGE = auto()  #: UPDATE, DELETE, MERGE, COPY: one at a time
+    DEFINE = auto()  #: CREATE, ALTER, DROP, TRUNCATE: alone
+
+
+class LockTimeoutError(Exception):
+    """The lock was not to be had in time."""
+
+
+class DeadlockError(Exception):
+    """Waiting would never end: the holder waits for the one that asks."""
+
+
+class CancelledError(Exception):
+    """The client gave the statement up while it waited."""
+
+
+def conflict(one: Mode, other: Mode) -> bool:
+    """Whether two transactions may not hold these modes on one table at the same time."""
+    return Mode.DEFINE in (one, other) or (one is Mode.CHANGE and other is Mode.CHANGE)
+
+
+class TableLocks:
+    """Who holds which table. Owners are any hashable things; an owner never waits for itself."""
+
+    def __init__(self, timeout: float) -> None:
+        self._timeout = timeout
+        self._held: dict[TableName, dict[object, Mode]] = defaultdict(dict)
+        self._waiting_for: dict[object, set[object]] = {}
+        self._changed = threading.Condition()
+
+    def acquire(self, owner: object, wanted: Mapping[TableName, Mode], cancelled: Callable[[], bool]) -> None:
+        """Take all of `wanted`, one after the other in the order of their names; raise if one cannot be had."""
+        for table in sorted(wanted):
+            self._acquire_one(owner, table, wanted[table], cancelled)
+
+    def release_all(self, owner: object) -> None:
+        """Give back all that `owner` holds."""
+        with self._changed:
+            for table in [t for t, holders in self._held.items() if owner in holders]:
+                del self._held[table][owner]
+                if not self._held[table]:
+                    del self._held[table]
+            self._changed.notify_all()
+
+    def _acquire_one(self, owner: object, table: TableName, mode: Mode, cancelled: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + self._timeout
+        with self._changed:
+            try:
+                while blockers := self._blockers(owner, table, mode):
+                    self._waiting_for[owner] = blockers
+                    if self._leads_back(owner, blockers):
+                        raise DeadlockError(f"deadlock on table {table}")
+                    if cancelled():
+                        raise CancelledError
+                    if time.monotonic() > deadline:
+                        raise LockTimeoutError(
+                            f"table {table} was locked for {self._timeout:g} s by another transaction"
+                        )
+                    self._changed.wait(0.1)
+            finally:
+                self._waiting_for.pop(owner, None)
+            held = self._held[table].get(owner, Mode.APPEND)
+            self._held[table][owner] = max(held, mode, key=lambda m: m.value)
+
+    def _blockers(self, owner: object, table: TableName, mode: Mode) -> set[object]:
+        holders = self._held.get(table, {})
+        return {other for other, held in holders.items() if other is not owner and conflict(held, mode)}
+
+    def _leads_back(self, owner: object, blockers: set[object]) -> bool:
+        seen: set[object] = set()
+        todo = set(blockers)
+        while todo:
+            other = todo.pop()
+            if other is owner:
+                return True
+            if other not in seen:
+                seen.add(other)
+                todo |= self._waiting_for.get(other, set())
+        return False
