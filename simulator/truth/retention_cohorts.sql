@@ -1,0 +1,12 @@
+with seen as (select distinct user_id, week from listen),
+joined as (select user_id, min(week) as cohort from seen group by user_id),
+sizes as (select cohort, count(*) as users from joined group by cohort),
+weeks as (
+    select cohort, users, cast(unnest(generate_series(cohort, (select max(week) from seen), interval 7 day)) as date) as week
+    from sizes
+),
+counted as (select cohort, week, count(*) as returning_users from joined join seen using (user_id) group by cohort, week)
+select
+    cohort as cohort_week, week as activity_week, (week - cohort) // 7 as week_number, users,
+    coalesce(returning_users, 0) as returning_users, coalesce(returning_users, 0) / users as retention_rate
+from weeks left join counted using (cohort, week) order by cohort_week, activity_week

@@ -1,0 +1,171 @@
+"""The truth file against a computation from the lines that the run wrote."""
+
+import csv
+import math
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from typer.testing import CliRunner
+
+from simulator.__main__ import app
+from simulator.truth.compute import MARTS
+from tests.unit.simulator import brute_force
+from tests.unit.simulator.brute_force import Stream
+from tests.unit.simulator.conftest import ROOT
+
+PATTERNS = ROOT / "dbt_project" / "seeds" / "device_patterns.csv"
+BAD = ["--duplicates", ".08", "--late", ".08", "--out-of-order", ".08", "--malformed", ".03", "--invalid", ".03",
+       "--unknown-fields", ".1", "--v2", ".5"]  # fmt: skip
+
+
+@dataclass
+class Checked:
+    """A run, its truth and what the lines say."""
+
+    truth: dict[str, Any]
+    stream: Stream
+
+
+def run(folder: Path, *options: str) -> Checked:
+    """Simulate to files with a truth file; read both."""
+    arguments = ["--out", str(folder / "out"), "--truth", str(folder / "truth.json"), *options]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    return Checked(orjson.loads((folder / "truth.json").read_bytes()), Stream(folder / "out", PATTERNS))
+
+
+#: A run across a month's end with everything that can go wrong; one of six weeks (anomalies, 30 days, cohorts, years).
+RUNS = {
+    "disturbed": ["--seed", "3", "--users", "400", "--start", "2026-01-29", "--days", "8", "--songs", "200",
+                  "--growth", "8", "--hot-key", ".02", "--burst", "30:60:10", *BAD],
+    "weeks": ["--seed", "4", "--users", "120", "--start", "2025-12-08T09:30:00", "--days", "44", "--songs", "60",
+              "--duplicates", ".02", "--late", ".02"],
+    "cut off": ["--seed", "5", "--users", "300", "--days", "9", "--events", "4321", *BAD],
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=list(RUNS))
+def checked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Checked:
+    """Each of the runs."""
+    return run(tmp_path_factory.mktemp("truth"), *RUNS[request.param])
+
+
+def same(a: Any, b: Any) -> bool:
+    """Equal, numbers to a relative 1e-9."""
+    if isinstance(a, float) or isinstance(b, float):
+        return a is not None and b is not None and math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-9)
+    return bool(a == b)
+
+
+@pytest.mark.parametrize("mart", MARTS)
+def test_marts(checked: Checked, mart: str) -> None:
+    """Row for row: the same keys, the same columns, the same values."""
+    wanted, found = brute_force.MARTS[mart](checked.stream), checked.truth["marts"][mart]
+    plain = [{k: v.isoformat() if isinstance(v, date) else v for k, v in row.items()} for row in wanted]
+    assert len(found) == len(plain) > 0
+    columns = sorted(plain[0])
+    assert sorted(found[0]) == columns
+
+    def key(row: dict[str, Any]) -> tuple[Any, ...]:
+        return tuple(
+            (k, str(row[k])) for k in columns if isinstance(row[k], str) or k.endswith(("year", "rank", "number"))
+        )
+
+    for ours, theirs in zip(sorted(found, key=key), sorted(plain, key=key), strict=True):
+        for name in columns:
+            assert same(ours[name], theirs[name]), (mart, name, ours, theirs)
+
+
+def test_counts(checked: Checked) -> None:
+    for topic, counts in checked.stream.counts.items():
+        for name, count in counts.items():
+            assert checked.truth["counts"][name][topic] == count, (name, topic)
+
+
+def test_plays_of_every_mart_add_up_to_listens(checked: Checked) -> None:
+    listens = checked.truth["counts"]["events"]["listen_events"]
+    for mart, rows in checked.truth["marts"].items():
+        if mart in ("song_of_the_year", "artist_of_the_year", "stream_anomalies"):
+            continue
+        measure = {"listening_sessions": "songs"}.get(mart, "plays")
+        if measure in rows[0]:
+            assert sum(row[measure] for row in rows) == listens, mart
+
+
+def test_the_file_names_what_made_it(checked: Checked) -> None:
+    assert checked.truth["seed"] == checked.truth["options"]["seed"]
+    assert {"start", "days", "users", "duplicates", "id_base", "bursts"} <= set(checked.truth["options"])
+    assert checked.truth["stopped_early"] is False
+
+
+def test_reference_data_fits_the_events(checked: Checked) -> None:
+    """Ids of songs, artists and users are those of the events; the classic traps are in the catalogue."""
+    folder = checked.stream.folder / "reference"
+    with (folder / "users.csv").open(encoding="utf-8", newline="") as file:
+        users = {row["user_id"]: row for row in csv.DictReader(file)}
+    for event in checked.stream.events:
+        if event.user:
+            user = users[event.user]
+            assert (user["first_name"], user["gender"]) == (event.raw["firstName"], event.raw["gender"])
+            assert int(user["registration"]) == event.raw["registration"]
+        if event.kind == "listen":
+            song, title, artist, name = checked.stream.song(event)
+            assert (title, artist, name) == (event.raw["song"], event.raw["artistId"], event.raw["artist"])
+            assert float(checked.stream.songs[song]["duration"]) == event.raw["duration"]
+    names = list(checked.stream.artists.values())
+    assert len(set(names)) < len(names)
+    titles = [(row["artist_id"], row["title"]) for row in checked.stream.songs.values()]
+    assert len(set(titles)) < len(titles)
+    assert any('"' in row["title"] for row in checked.stream.songs.values())
+
+
+def test_records_that_did_not_arrive_are_not_in_the_truth(tmp_path: Path) -> None:
+    """A sink that loses some records: the truth is that of the rest."""
+    from simulator.disturbances import KINDS
+    from simulator.generation import Generation, Plan, World
+    from simulator.options import Options
+    from simulator.pace import AtOnce
+    from simulator.reference import write_catalogue
+    from simulator.run import Run
+    from simulator.sinks import Files
+    from simulator.truth.compute import write_truth
+    from simulator.truth.log import DeliveryLog
+
+    class Leaky(Files):
+        number, lost = 0, set[int]()
+
+        def deliver(self, kinds: list[int], texts: list[bytes], keys: list[bytes]) -> int:
+            kept = []
+            for kind, text in zip(kinds, texts, strict=True):
+                if self.number % 7 == 0:
+                    self.lost.add(self.number)
+                else:
+                    kept.append((kind, text))
+                self.number += 1
+            super().deliver([k for k, _ in kept], [t for _, t in kept], keys)
+            return len(kinds)
+
+        def close(self, patience_seconds: float) -> set[int]:
+            super().close(patience_seconds)
+            return self.lost
+
+    world = World(Options(users=200, songs=50, days=8, duplicates=0.2))
+    log = DeliveryLog(tmp_path / "log.parquet", world)
+    write_catalogue(tmp_path / "reference", world.catalogue)
+    with Generation(world, Plan()) as generation:
+        leaky = Leaky(tmp_path / "out", "run")
+        made = Run(world.options, generation, leaky, AtOnce(), lambda: False, lambda _: None, log)
+        progress = made.carry_out()
+    log.close()
+    assert progress.lost == len(leaky.lost) > 100
+    write_truth(tmp_path / "truth.json", log.path, made.lost, world, False)
+    stream = Stream(tmp_path / "out", PATTERNS, tmp_path / "reference")
+    checked = Checked(orjson.loads((tmp_path / "truth.json").read_bytes()), stream)
+    test_counts(checked)
+    for mart in MARTS:
+        test_marts(checked, mart)
+    assert len(KINDS) == 4
