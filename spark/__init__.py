@@ -1,0 +1,1 @@
+"""The streaming job: read, parse, validate, enrich, write."""

@@ -1,0 +1,138 @@
+"""The streaming job from top to bottom: read → parse → validate → shape → write.
+
+The platform calls `run_micro_batches` with a session of its own. The same job runs under spark-submit:
+
+    spark-submit --packages … spark/job.py --bootstrap-servers host:9092 --topics listen_events,… --lake s3a://bucket/lake
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from music_platform.contracts import events as contract
+from spark.read import KafkaSource, read_records
+from spark.shape import lake_batches
+from spark.write import create_table, start_micro_batches
+
+#: Seconds between two looks at a running query.
+POLL_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of the job. `kinds` maps topic → event kind, `topic_ids` topic → Kafka's id of it."""
+
+    source: KafkaSource
+    kinds: Mapping[str, str]
+    topic_ids: Mapping[str, str]
+    table: str
+    checkpoint: str
+    name: str = "lake-events"
+
+
+@dataclass(frozen=True)
+class MicroBatch:
+    """What a committed micro-batch did: its number in the checkpoint, records read, seconds, offsets it ended at."""
+
+    number: int
+    records: int
+    seconds: float
+    end_offsets: dict[str, dict[str, int]]
+
+
+def lake_stream(records: DataFrame, job: Job) -> DataFrame:
+    """The lake's rows of a stream of records."""
+    columns = ", ".join(f"`{c.column}` {c.sql_type.value}" for c in contract.lake_columns())
+    step = partial(lake_batches, kinds=dict(job.kinds), topic_ids=dict(job.topic_ids))
+    return records.select(
+        "topic", "partition", "offset", "timestamp", "value", "headers", F.current_timestamp().alias("ingested_at")
+    ).mapInArrow(step, columns)
+
+
+def run_micro_batches(session: SparkSession, job: Job) -> Iterator[MicroBatch]:
+    """Work off what is in the topics now; yield each micro-batch as it is committed.
+
+    Raises the query's own error if one fails. What was committed before stays; the next run goes on behind it.
+    """
+    create_table(session, job.table)
+    query = start_micro_batches(
+        lake_stream(read_records(session, job.source), job), job.table, job.checkpoint, job.name
+    )
+    seen = -1
+    try:
+        while True:
+            active = query.isActive
+            for progress in query.recentProgress:
+                if progress.batchId > seen and progress.numInputRows > 0:
+                    seen = progress.batchId
+                    yield _micro_batch(progress)
+            if not active:
+                break
+            time.sleep(POLL_SECONDS)
+    finally:
+        # Where the server is gone this fails too, and must not hide the error that says so.
+        with suppress(PySparkException):
+            if query.isActive:
+                query.stop()
+    if error := query.exception():
+        raise error
+
+
+def _micro_batch(progress: Any) -> MicroBatch:
+    ends = progress.sources[0].endOffset
+    return MicroBatch(
+        number=progress.batchId,
+        records=progress.numInputRows,
+        seconds=progress.durationMs["triggerExecution"] / 1000,
+        end_offsets=json.loads(ends) if isinstance(ends, str) else ends,
+    )
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bootstrap-servers", required=True, help="Kafka brokers, host:port[,host:port]")
+    parser.add_argument("--topics", default=",".join(contract.TOPICS.values()), help="topics, separated by commas")
+    parser.add_argument("--lake", required=True, help="folder of the lake: a path or a URL")
+    parser.add_argument("--max-records-per-batch", type=int, default=1_000_000, help="records of one micro-batch")
+    parser.add_argument(
+        "--topic-ids",
+        type=json.loads,
+        default=None,
+        help="JSON object of topic → topic id; asked of the brokers where it is left out",
+    )
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Entry point of spark-submit: works off the topics and prints a line per micro-batch."""
+    from music_platform.lake.paths import checkpoint_path, events_path
+    from music_platform.topics import topic_ids
+
+    given = _arguments()
+    topics = tuple(given.topics.split(","))
+    kinds = {topic: kind for kind, topic in contract.TOPICS.items()}
+    if strange := [topic for topic in topics if topic not in kinds]:
+        raise SystemExit(f"no event kind is known for {', '.join(strange)}; known topics: {', '.join(kinds)}")
+    job = Job(
+        source=KafkaSource(given.bootstrap_servers, topics, given.max_records_per_batch),
+        kinds=kinds,
+        topic_ids=given.topic_ids or topic_ids({"bootstrap.servers": given.bootstrap_servers}, topics),
+        table=events_path(given.lake),
+        checkpoint=checkpoint_path(given.lake),
+    )
+    session = SparkSession.builder.appName(job.name).getOrCreate()
+    for batch in run_micro_batches(session, job):
+        print(f"micro-batch {batch.number}: {batch.records:,} records in {batch.seconds:.1f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""Read: Kafka's records as a stream, one row per record, nothing interpreted yet."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pyspark.sql import DataFrame, SparkSession
+
+#: Milliseconds that a fetch at the live tail waits for more records. Kafka's default of 500 is paid once for each
+#: partition of each micro-batch.
+FETCH_MAX_WAIT_MS = 20
+
+
+@dataclass(frozen=True)
+class KafkaSource:
+    """Where the records come from: brokers, topics, and how much one micro-batch takes."""
+
+    bootstrap_servers: str
+    topics: tuple[str, ...]
+    max_records_per_batch: int
+    #: Connection settings under Kafka's own (Java) names, such as `security.protocol`.
+    client_config: Mapping[str, str] = field(default_factory=dict)
+    #: `earliest`, or Spark's JSON of topic → partition → offset; looked at only where there is no checkpoint yet.
+    starting_offsets: str = "earliest"
+
+    def options(self) -> dict[str, str]:
+        """Options of Spark's Kafka source."""
+        return {
+            "kafka.bootstrap.servers": self.bootstrap_servers,
+            "kafka.fetch.max.wait.ms": str(FETCH_MAX_WAIT_MS),
+            **{f"kafka.{name}": value for name, value in self.client_config.items()},
+            "subscribe": ",".join(self.topics),
+            "startingOffsets": self.starting_offsets,
+            "maxOffsetsPerTrigger": str(self.max_records_per_batch),
+            "includeHeaders": "true",
+            # Lost offsets end the stream with an error; they are never skipped in silence.
+            "failOnDataLoss": "true",
+        }
+
+
+def read_records(session: SparkSession, source: KafkaSource) -> DataFrame:
+    """The stream of records: topic, partition, offset, timestamp, key, value (bytes), headers."""
+    return session.readStream.format("kafka").options(**source.options()).load()

@@ -1,0 +1,40 @@
+"""The Spark settings that the platform needs wherever it runs.
+
+The local Connect server, a classic session and `spark-submit` on a cluster all start from `spark_conf()`. What belongs
+to one place only (master, memory, jars, ports) is added where that place is set up.
+"""
+
+
+def spark_conf() -> dict[str, str]:
+    """Spark's settings by name."""
+    return {
+        # --- Delta -------------------------------------------------------------------------------------------------
+        "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+        # Parts in which a table's log is read; the default of 50 costs a small table more than its data does.
+        "spark.databricks.delta.snapshotPartitions": "2",
+        # --- What a result looks like ------------------------------------------------------------------------------
+        "spark.sql.session.timeZone": "UTC",
+        # Of duplicate keys in a JSON object the last one counts, as RFC 8259 parsers commonly do.
+        "spark.sql.variant.allowDuplicateKeys": "true",
+        # The warehouse's COPY reads microseconds; the legacy INT96 has no time zone semantics.
+        "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+        "spark.sql.parquet.compression.codec": "zstd",
+        # --- Small batches -----------------------------------------------------------------------------------------
+        # The default of 200 halves the speed of a batch and writes 200 files.
+        "spark.sql.shuffle.partitions": "2",
+        "spark.sql.streaming.stateStore.providerClass": (
+            "org.apache.spark.sql.execution.streaming.state.RocksDBStateStoreProvider"
+        ),
+        # --- A server that runs for months -------------------------------------------------------------------------
+        # The UI's records of past jobs are kept in memory even where no UI is shown.
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.sql.streaming.ui.enabled": "false",
+        "spark.ui.retainedJobs": "50",
+        "spark.ui.retainedStages": "50",
+        "spark.ui.retainedTasks": "1000",
+        "spark.sql.ui.retainedExecutions": "50",
+        "spark.sql.connect.ui.retainedSessions": "20",
+        "spark.sql.connect.ui.retainedStatements": "20",
+    }

@@ -1,0 +1,42 @@
+"""Write: the rows into the Delta table, exactly once by the checkpoint and Delta's own transaction ids."""
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.streaming import StreamingQuery
+
+from music_platform.contracts import events as contract
+
+#: Append-only, and neither deletion vectors nor column mapping: the loader hands the files as they are to COPY.
+TABLE_PROPERTIES = {
+    "delta.appendOnly": "true",
+    "delta.enableDeletionVectors": "false",
+    "delta.columnMapping.mode": "none",
+    "delta.checkpointInterval": "50",
+    # Delta itself would clean its log by age alone, loaded or not: `music-platform maintain` does it.
+    "delta.enableExpiredLogCleanup": "false",
+}
+
+#: Fewer files per micro-batch: each one costs the loader a PUT.
+FILES_PER_BATCH = 2
+
+
+def create_table(session: SparkSession, path: str) -> None:
+    """Create the lake's table of events at `path` unless it is there."""
+    columns = ", ".join(
+        f"`{c.column}` {c.sql_type.value} COMMENT '{c.description.replace(chr(39), chr(92) + chr(39))}'"
+        for c in contract.lake_columns()
+    )
+    properties = ", ".join(f"'{name}' = '{value}'" for name, value in TABLE_PROPERTIES.items())
+    session.sql(f"CREATE TABLE IF NOT EXISTS delta.`{path}` ({columns}) USING delta TBLPROPERTIES ({properties})")
+
+
+def start_micro_batches(rows: DataFrame, path: str, checkpoint: str, query_name: str) -> StreamingQuery:
+    """Start a query that appends all that is in the topics now, in one or more micro-batches, and then stops."""
+    return (
+        rows.coalesce(FILES_PER_BATCH)
+        .writeStream.format("delta")
+        .outputMode("append")
+        .queryName(query_name)
+        .option("checkpointLocation", checkpoint)
+        .trigger(availableNow=True)
+        .start(path)
+    )
