@@ -1,0 +1,119 @@
+"""Delta's transaction log: which files each version of the table added.
+
+Protocol: https://github.com/delta-io/delta/blob/master/PROTOCOL.md, "Delta Log Entries" and "Actions".
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+from urllib.parse import unquote
+
+import pyarrow.parquet as pq
+
+from music_platform.errors import PlatformError
+from music_platform.lake.files import Folder
+
+_COMMIT = re.compile(r"^(\d{20})\.json$")
+
+
+class DeltaLogError(PlatformError):
+    """The log does not read as an append-only table without gaps."""
+
+
+@dataclass(frozen=True)
+class Version:
+    """A committed version: the data files that it added, relative to the table, and their rows by Delta's
+    statistics."""
+
+    number: int
+    files: tuple[str, ...]
+    timestamp_ms: int
+    rows: int
+    #: Kafka timestamp of the oldest row in epoch milliseconds, by the statistics; None where they do not say.
+    oldest_ms: int | None = None
+
+
+@dataclass(frozen=True)
+class Transaction:
+    """The mark that a stream leaves with its rows: the query's id and the number of its micro-batch."""
+
+    app_id: str
+    version: int
+
+
+@dataclass(frozen=True)
+class DeltaTable:
+    """A Delta table, seen by its log."""
+
+    root: str
+
+    @cached_property
+    def folder(self) -> Folder:
+        """The table's folder."""
+        return Folder.at(self.root)
+
+    @cached_property
+    def _log(self) -> Folder:
+        return Folder.at(f"{self.root}/_delta_log")
+
+    def latest_version(self) -> int:
+        """Number of the latest version; -1 where there is no table yet."""
+        return max((int(m[1]) for name in self._log.names() if (m := _COMMIT.match(name))), default=-1)
+
+    def earliest_version(self) -> int:
+        """Number of the earliest version whose commit the log still has; 0 where there is no table yet."""
+        return min((int(m[1]) for name in self._log.names() if (m := _COMMIT.match(name))), default=0)
+
+    def versions_after(self, number: int) -> Iterator[Version]:
+        """Each version above `number`, in order.
+
+        Raises DeltaLogError if one is missing (the log was cleaned before it was loaded) or is not a plain append.
+        """
+        for wanted in range(number + 1, self.latest_version() + 1):
+            try:
+                log = self._log.read(f"{wanted:020d}.json")
+            except FileNotFoundError:
+                raise DeltaLogError(
+                    f"version {wanted} is missing from the log of {self.root}: it was cleaned away before it was "
+                    "loaded. Rebuild RAW from the lake: music-platform rebuild"
+                ) from None
+            yield _version(wanted, log, self.root)
+
+    def last_transaction(self) -> Transaction | None:
+        """The newest mark of a stream in the log; None if the log that is kept has none."""
+        versions = sorted((int(m[1]) for name in self._log.names() if (m := _COMMIT.match(name))), reverse=True)
+        for version in versions:
+            for line in self._log.read(f"{version:020d}.json").splitlines():
+                if txn := json.loads(line).get("txn"):
+                    return Transaction(txn["appId"], int(txn["version"]))
+        return None
+
+    def row_count(self, file: str) -> int:
+        """Rows of a data file, from its Parquet footer."""
+        return int(pq.read_metadata(self.folder.file(file), filesystem=self.folder.system).num_rows)
+
+
+def _version(number: int, log: bytes, root: str) -> Version:
+    files: list[str] = []
+    timestamp_ms = rows = 0
+    oldest: list[int] = []
+    for line in log.splitlines():
+        action: dict[str, Any] = json.loads(line)
+        timestamp_ms = action.get("commitInfo", {}).get("timestamp", timestamp_ms)
+        add, remove = action.get("add"), action.get("remove")
+        if (remove and remove.get("dataChange", True)) or (add and add.get("deletionVector")):
+            raise DeltaLogError(
+                f"version {number} of {root} removes or changes rows: the lake is append-only. "
+                "Find out who wrote it (DESCRIBE HISTORY), then rebuild RAW from the lake: music-platform rebuild"
+            )
+        if add and add["dataChange"]:
+            files.append(unquote(add["path"]))
+            stats: dict[str, Any] = json.loads(add.get("stats") or "{}")
+            rows += stats.get("numRecords", 0)
+            if found := stats.get("minValues", {}).get("kafka_timestamp"):
+                oldest.append(int(datetime.fromisoformat(found).timestamp() * 1000))
+    return Version(number, tuple(files), timestamp_ms, rows, min(oldest, default=None))

@@ -1,0 +1,199 @@
+"""The lease: one writer at a time, wherever it runs.
+
+A writer puts a claim of its own, a small file, into the lease's folder, and then lists the folder. If its claim is the
+only live one it holds the lease; else it takes the claim back and tries again after a random pause. Of two writers that
+claim at once, the one that lists later sees the other's claim, on every store whose listings show what was written
+before (local disks, S3, GCS, Azure). No store has to compare and swap for it.
+
+A claim is dead when its process is gone, which is known at once on the same machine, or when its heartbeat has not
+changed for `SILENT_SECONDS` of the watcher's own clock. Clocks of two machines are never compared.
+"""
+
+import json
+import os
+import random
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from enum import Enum
+
+import psutil
+
+from music_platform.errors import PlatformError
+from music_platform.lake.files import Folder
+
+HEARTBEAT_SECONDS = 2.0
+#: A heartbeat that does not change for so long belongs to a writer that is dead or cut off.
+SILENT_SECONDS = 20.0
+POLL_SECONDS = 0.3
+
+
+class LeaseError(PlatformError):
+    """The lease is held by another, or was lost."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Who claims the lease. `beat` counts heartbeats; `spark_session` is the session in which its query runs."""
+
+    name: str
+    host: str
+    pid: int
+    process_started: float
+    beat: int = 0
+    spark_session: str | None = None
+
+    @property
+    def holder(self) -> str:
+        """The holder in words."""
+        return f"process {self.pid} on {self.host.split('/')[0]}"
+
+
+class Step(Enum):
+    """What a caller does next."""
+
+    HOLD = "hold"
+    CLAIM = "claim"
+    WITHDRAW = "withdraw"
+    WAIT = "wait"
+
+
+def is_dead(claim: Claim, host: str, alive: bool, unchanged_seconds: float) -> bool:
+    """Whether a claim's writer is gone. `alive`: its process runs, which only counts on the claim's own host."""
+    return not alive if claim.host == host else unchanged_seconds > SILENT_SECONDS
+
+
+def next_step(own_is_written: bool, others_alive: int) -> Step:
+    """The protocol: claim where nobody lives, hold if alone after claiming, else step back."""
+    if own_is_written:
+        return Step.WITHDRAW if others_alive else Step.HOLD
+    return Step.WAIT if others_alive else Step.CLAIM
+
+
+def this_host() -> str:
+    """Name of this machine and of its boot: process ids mean nothing across either."""
+    return f"{socket.gethostname()}/{int(psutil.boot_time())}"
+
+
+def process_runs(pid: int, started: float) -> bool:
+    """Whether that very process still runs on this machine; a zombie does not."""
+    try:
+        process = psutil.Process(pid)
+        return bool(abs(process.create_time() - started) < 1 and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
+
+
+class Lease:
+    """A lease that is held. `dead` are the claims of writers that died holding it, oldest first."""
+
+    def __init__(self, folder: Folder, claim: Claim, dead: list[Claim]) -> None:
+        self.dead = dead
+        self._folder, self._claim = folder, claim
+        self._lock, self._end = threading.Lock(), threading.Event()
+        self._lost: str | None = None
+        self._thread = threading.Thread(target=self._beat, name="lease", daemon=True)
+        self._thread.start()
+
+    def note_spark_session(self, session_id: str) -> None:
+        """Write down in which Spark session this writer's queries run, so that a successor can end them."""
+        with self._lock:
+            self._claim = replace(self._claim, spark_session=session_id)
+            self._write()
+
+    def bury(self) -> None:
+        """Remove the dead claims, once what they left behind has been dealt with."""
+        for claim in self.dead:
+            self._folder.remove(claim.name)
+        self.dead = []
+
+    def check(self) -> None:
+        """Raise LeaseError if the lease was lost: another writer has taken this one for dead."""
+        if self._lost:
+            raise LeaseError(f"{self._lost}. This run stops; nothing is lost, the other writer goes on behind it.")
+
+    def release(self) -> None:
+        """Give the lease back."""
+        self._end.set()
+        self._thread.join()
+        self._folder.remove(self._claim.name)
+
+    def _write(self) -> None:
+        self._folder.write(self._claim.name, json.dumps(asdict(self._claim)).encode())
+
+    def _beat(self) -> None:
+        while not self._end.wait(HEARTBEAT_SECONDS):
+            with self._lock:
+                try:
+                    if self._claim.name not in self._folder.names():
+                        self._lost = "The lease was taken over: this process had been silent for too long"
+                        return
+                    self._claim = replace(self._claim, beat=self._claim.beat + 1)
+                    self._write()
+                except OSError:
+                    # A store that hiccups is tried again; one that stays away lets others take the lease over.
+                    continue
+
+
+@contextmanager
+def held_lease(url: str, wait_seconds: float, log: Callable[[str], None] = lambda _: None) -> Iterator[Lease]:
+    """The lease of the folder `url`, waited for at most `wait_seconds`. Raises LeaseError."""
+    lease = _acquire(Folder.at(url), wait_seconds, log)
+    try:
+        yield lease
+    finally:
+        lease.release()
+
+
+def _acquire(folder: Folder, wait_seconds: float, log: Callable[[str], None]) -> Lease:
+    process = psutil.Process()
+    own = Claim(f"{uuid.uuid4().hex}.json", this_host(), process.pid, process.create_time())
+    watched: dict[str, tuple[int, float]] = {}
+    deadline, told, written = time.monotonic() + wait_seconds, False, False
+    while True:
+        claims = {name: claim for name, claim in _claims(folder).items() if name != own.name}
+        dead = [claim for claim in claims.values() if _dead(claim, own.host, watched)]
+        living = [claim for claim in claims.values() if claim not in dead]
+        match next_step(written, len(living)):
+            case Step.HOLD:
+                return Lease(folder, own, dead)
+            case Step.CLAIM:
+                folder.write(own.name, json.dumps(asdict(own)).encode())
+                written = True
+                continue
+            case Step.WITHDRAW:
+                folder.remove(own.name)
+                written = False
+            case Step.WAIT:
+                if not told:
+                    log(f"waiting for {living[0].holder}, which is writing the lake")
+                    told = True
+        if time.monotonic() > deadline:
+            raise LeaseError(
+                f"{living[0].holder} has been writing the lake for more than {wait_seconds:.0f} s. Wait for it, or end "
+                "that process: the lease then falls free by itself (LEASE_WAIT_SECONDS says how long to wait)."
+            )
+        time.sleep(POLL_SECONDS * random.uniform(0.5, 1.5))
+
+
+def _claims(folder: Folder) -> Mapping[str, Claim]:
+    found: dict[str, Claim] = {}
+    for name in folder.names():
+        # Withdrawn since it was listed.
+        with suppress(FileNotFoundError):
+            if name.endswith(".json") and not name.startswith("."):
+                found[name] = Claim(**json.loads(folder.read(name)))
+    return found
+
+
+def _dead(claim: Claim, host: str, watched: dict[str, tuple[int, float]]) -> bool:
+    now = time.monotonic()
+    if claim.name not in watched or watched[claim.name][0] != claim.beat:
+        watched[claim.name] = (claim.beat, now)
+    own_process = claim.pid == os.getpid() and claim.host == host
+    alive = own_process or process_runs(claim.pid, claim.process_started)
+    return is_dead(claim, host, alive, now - watched[claim.name][1])

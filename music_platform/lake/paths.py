@@ -1,0 +1,22 @@
+"""Where the lake's parts lie below its root."""
+
+
+def events_path(root: str) -> str:
+    """The Delta table of events."""
+    return f"{root.rstrip('/')}/events"
+
+
+def checkpoint_path(root: str, generation: int = 0) -> str:
+    """The stream's checkpoint, beside its table. A stream that had to begin anew has a checkpoint of a new
+    generation."""
+    return f"{root.rstrip('/')}/_checkpoints/events{f'-{generation}' if generation else ''}"
+
+
+def progress_path(root: str) -> str:
+    """Folder of what is kept beside the checkpoint: the topics' ids, and where a new generation begins."""
+    return f"{root.rstrip('/')}/_checkpoints/progress"
+
+
+def lease_path(root: str, name: str = "events") -> str:
+    """Folder of the lease that admits one writer."""
+    return f"{root.rstrip('/')}/_checkpoints/lease-{name}"

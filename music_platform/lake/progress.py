@@ -1,0 +1,126 @@
+"""What is kept beside the checkpoint: the topics' ids, and where a stream that had to begin anew begins.
+
+Offsets alone do not say what was read: a topic that is deleted and created again has the same name and new records
+under old offsets. And a checkpoint cannot be edited: a stream that is to go on elsewhere (a topic adopted, a loss
+accepted, a checkpoint lost) begins a new generation, with a checkpoint of its own that starts at given offsets. One
+small file says which generation is current, so a kill leaves either the old one or the new one.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from music_platform.lake.checkpoint import Offsets, committed_offsets
+from music_platform.lake.delta_log import DeltaTable
+from music_platform.lake.files import Folder
+from music_platform.lake.paths import checkpoint_path, events_path, progress_path
+
+FILE = "progress.json"
+
+
+@dataclass(frozen=True)
+class Retired:
+    """A topic as it was before it was created again: its id, and the offsets up to which it is in the lake."""
+
+    topic: str
+    topic_id: str
+    committed: dict[int, int]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The kept ids, the generation of the checkpoint, and the offsets at which that generation begins."""
+
+    root: str
+    topic_ids: dict[str, str] = field(default_factory=dict)
+    generation: int = 0
+    starting: Offsets = field(default_factory=dict)
+    retired: tuple[Retired, ...] = ()
+    #: Query ids (Spark's, in the checkpoint's `metadata`) of earlier generations.
+    retired_queries: tuple[str, ...] = ()
+
+    @property
+    def checkpoint(self) -> str:
+        """The current checkpoint."""
+        return checkpoint_path(self.root, self.generation)
+
+    def committed(self) -> Offsets:
+        """Offset behind the last committed record, by topic and partition."""
+        return self.starting | committed_offsets(self.checkpoint)
+
+    def settled(self, table: DeltaTable) -> Offsets:
+        """The same by the table's own word: a batch whose rows are in the lake counts, even if the stream died before
+        it could say so in its checkpoint. From here a new generation may begin without reading anything twice."""
+        query = query_id(self.checkpoint)
+        last = table.last_transaction()
+        if query is None or last is None or last.app_id != query:
+            return self.committed()
+        return self.starting | committed_offsets(self.checkpoint, at_least=last.version)
+
+    def next_generation(
+        self, starting: Offsets, topic_ids: Mapping[str, str], retired: tuple[Retired, ...] = ()
+    ) -> None:
+        """Begin a new generation at `starting`."""
+        last = DeltaTable(events_path(self.root)).last_transaction()
+        queries = [query_id(self.checkpoint), last.app_id if last else None]
+        new = replace(
+            self,
+            topic_ids={**self.topic_ids, **topic_ids},
+            generation=self.generation + 1,
+            starting=starting,
+            retired=(*self.retired, *retired),
+            retired_queries=tuple({*self.retired_queries, *(query for query in queries if query)}),
+        )
+        new.save()
+
+    def with_new_topics(self, topic_ids: Mapping[str, str]) -> "Progress":
+        """The ids of topics that were never read are kept from now on."""
+        if all(topic in self.topic_ids for topic in topic_ids):
+            return self
+        new = replace(self, topic_ids={**topic_ids, **self.topic_ids})
+        new.save()
+        return new
+
+    def save(self) -> None:
+        """Write the file, as a whole."""
+        content = {name: value for name, value in asdict(self).items() if name != "root"}
+        Folder.at(progress_path(self.root)).write(FILE, json.dumps(content, indent=2).encode())
+
+    def starting_offsets(self, partitions: Offsets) -> str:
+        """`startingOffsets` for Spark: JSON of this generation's, with the first offset for every other partition."""
+        if not self.starting:
+            return "earliest"
+        chosen = {
+            topic: {str(number): self.starting.get(topic, {}).get(number, -2) for number in numbers}
+            for topic, numbers in partitions.items()
+        }
+        return json.dumps(chosen)
+
+
+def read_progress(root: str) -> Progress:
+    """The progress of the lake at `root`; that of a fresh one where nothing is kept."""
+    try:
+        found: dict[str, Any] = json.loads(Folder.at(progress_path(root)).read(FILE))
+    except FileNotFoundError:
+        return Progress(root)
+    return Progress(
+        root,
+        found["topic_ids"],
+        found["generation"],
+        {topic: _offsets(parts) for topic, parts in found["starting"].items()},
+        tuple(Retired(r["topic"], r["topic_id"], _offsets(r["committed"])) for r in found["retired"]),
+        tuple(found["retired_queries"]),
+    )
+
+
+def _offsets(parts: Mapping[str, int]) -> dict[int, int]:
+    return {int(number): offset for number, offset in parts.items()}
+
+
+def query_id(checkpoint: str) -> str | None:
+    """Id of the query that wrote a checkpoint; None where there is no checkpoint."""
+    try:
+        return str(json.loads(Folder.at(checkpoint).read("metadata"))["id"])
+    except FileNotFoundError:
+        return None

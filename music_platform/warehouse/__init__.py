@@ -1,0 +1,1 @@
+"""Snowflake: the connection, the tables of RAW and OPS, and the loads into them."""

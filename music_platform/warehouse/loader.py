@@ -1,0 +1,153 @@
+"""Lake → RAW, exactly once.
+
+A version of the lake table is loaded in one transaction: the watermark moves from the version before it by
+compare-and-swap, COPY takes its files, the rows are counted against the Parquet footers, the ledger gets its row. So a
+loader that dies leaves nothing, a second one finds the watermark moved, and a file is never in RAW twice. Staging comes
+before, and is repeated whole by whoever repeats the load. No DDL in here: it would commit the transaction.
+
+A rebuild of RAW in progress (`rebuild`) keeps every loader out by the same compare-and-swap.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from music_platform import failpoints
+from music_platform.contracts import events
+from music_platform.errors import PlatformError
+from music_platform.lake.delta_log import DeltaTable, Version
+from music_platform.warehouse.copy import MAX_FILES, copy_statement, loaded_rows
+from music_platform.warehouse.schema import LOAD_STATE, LOADS, RAW_EVENTS
+from music_platform.warehouse.staging import stage_files, unstage, version_folder
+
+if TYPE_CHECKING:
+    from snowflake.connector import SnowflakeConnection
+
+
+class LoadError(PlatformError):
+    """A version was not loaded; RAW is as it was before."""
+
+
+class WatermarkMovedError(LoadError):
+    """Another loader was faster."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A version that was loaded: its files, rows, and the seconds of staging and of the transaction."""
+
+    version: int
+    files: int
+    rows: int
+    stage_seconds: float
+    copy_seconds: float
+
+
+def loaded_version(session: "SnowflakeConnection") -> int:
+    """Version of the lake table up to which RAW.EVENTS is loaded; -1 for none."""
+    return _load_state(session)[0]
+
+
+def _load_state(session: "SnowflakeConnection") -> tuple[int, int | None]:
+    """The watermark, and the version of a rebuild that has not ended."""
+    statement = f"SELECT last_version, rebuilding FROM {LOAD_STATE} WHERE table_name = '{RAW_EVENTS}'"
+    cursor = session.cursor()
+    cursor.execute(statement)
+    row = cursor.fetchone()
+    if row is None:
+        raise LoadError(f"{LOAD_STATE} has no row for {RAW_EVENTS}: run music-platform up once, which makes the tables")
+    return int(row[0]), None if row[1] is None else int(row[1])
+
+
+def load(session: "SnowflakeConnection", table: DeltaTable) -> Iterator[Loaded]:
+    """Load every version that RAW does not have yet, in order; yield each as it is committed.
+
+    Beside another loader each version is loaded by one of the two. Raises LoadError.
+    """
+    watermark = _start(session, table)
+    while True:
+        try:
+            for version in table.versions_after(watermark):
+                yield _load_version(session, table, version)
+                watermark = version.number
+            return
+        except WatermarkMovedError:
+            # Begin again behind what the other one has loaded.
+            if (moved := _start(session, table)) == watermark:
+                raise
+            watermark = moved
+
+
+def _start(session: "SnowflakeConnection", table: DeltaTable) -> int:
+    """The watermark to go on from. Raises LoadError where loading would be wrong."""
+    loaded, rebuilding = _load_state(session)
+    if rebuilding is not None:
+        raise LoadError(
+            f"{RAW_EVENTS} is being rebuilt from version {rebuilding} of the lake, or a rebuild was killed. "
+            "To end it: music-platform rebuild"
+        )
+    if loaded > (latest := table.latest_version()):
+        raise LoadError(
+            f"{RAW_EVENTS} has version {loaded} of the lake, but {table.root} ends at {latest}: it is not the lake "
+            "that RAW was loaded from (LAKE_URL), or it was replaced. To make RAW from this lake: music-platform "
+            "rebuild"
+        )
+    return loaded
+
+
+def _load_version(session: "SnowflakeConnection", table: DeltaTable, version: Version) -> Loaded:
+    started = time.monotonic()
+    rows = sum(table.row_count(file) for file in version.files)
+    stage = version_folder(version.number)
+    stage_files(session, table.folder, version.files, stage)
+    staged = time.monotonic()
+    cursor = session.cursor()
+    cursor.execute("BEGIN")
+    try:
+        cursor.execute(
+            f"UPDATE {LOAD_STATE} SET last_version = {version.number}, updated_at = SYSDATE() "
+            f"WHERE table_name = '{RAW_EVENTS}' AND last_version = {version.number - 1} "
+            "AND rebuilding IS NULL"
+        )
+        if cursor.rowcount != 1:
+            raise WatermarkMovedError(
+                f"version {version.number} of {table.root} was not loaded: another loader has moved the watermark. "
+                "Nothing is lost; the next load goes on behind it."
+            )
+        copied = copy_files(session, RAW_EVENTS, stage, version.files, version.number) if rows else 0
+        if copied != rows:
+            raise LoadError(
+                f"version {version.number}: COPY loaded {copied} rows, its {len(version.files)} files hold {rows}; "
+                "rolled back. Files that COPY has loaded before are skipped by it: look into OPS.LOADS and the stage "
+                f"(LIST @{stage}/)."
+            )
+        failpoints.reach(failpoints.AFTER_COPY)
+        cursor.execute(
+            f"INSERT INTO {LOADS} (table_name, version, files, row_count, committed_at, loaded_at) "
+            f"SELECT '{RAW_EVENTS}', {version.number}, {len(version.files)}, {rows}, "
+            f"TO_TIMESTAMP_NTZ({version.timestamp_ms}, 3), SYSDATE()"
+        )
+        failpoints.reach(failpoints.BEFORE_COMMIT)
+        cursor.execute("COMMIT")
+    except BaseException:
+        cursor.execute("ROLLBACK")
+        raise
+    ended = time.monotonic()
+    failpoints.reach(failpoints.AFTER_COMMIT)
+    if version.files:
+        unstage(session, stage)
+    return Loaded(version.number, len(version.files), rows, staged - started, ended - staged)
+
+
+def copy_files(session: "SnowflakeConnection", target: str, stage: str, files: Sequence[str], batch_id: int) -> int:
+    """COPY staged files into a table of RAW's columns; returns the rows. Belongs into a transaction."""
+    constants = {"batch_id": str(batch_id), "loaded_at": "SYSDATE()"}
+    names, copied = [Path(file).name for file in files], 0
+    for start in range(0, len(names), MAX_FILES):
+        statement = copy_statement(target, events.raw_columns(), stage, names[start : start + MAX_FILES], constants)
+        cursor = session.cursor()
+        cursor.execute(statement)
+        copied += loaded_rows(cursor.fetchall())
+    return copied

@@ -1,0 +1,91 @@
+"""Reference CSVs → RAW.SONGS, RAW.ARTISTS, RAW.USERS: each replaced whole, in one transaction."""
+
+import hashlib
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from music_platform.contracts.events import ColumnType
+from music_platform.contracts.reference import ReferenceTable
+from music_platform.errors import PlatformError
+from music_platform.warehouse.copy import copy_statement, loaded_rows
+from music_platform.warehouse.schema import LAKE_STAGE
+
+if TYPE_CHECKING:
+    from snowflake.connector import SnowflakeConnection
+
+_ARROW = {
+    ColumnType.STRING: pa.string(),
+    ColumnType.BIGINT: pa.int64(),
+    ColumnType.DOUBLE: pa.float64(),
+    ColumnType.BOOLEAN: pa.bool_(),
+}
+
+
+class ReferenceFileError(PlatformError):
+    """A reference CSV does not keep its contract; the table is as it was before."""
+
+
+@dataclass(frozen=True)
+class ReferenceLoad:
+    """A loaded CSV: rows, and the SHA-256 of the file."""
+
+    rows: int
+    sha256: str
+
+
+def read_reference(table: ReferenceTable, path: Path) -> pa.Table:
+    """The CSV in the contract's columns. Raises ReferenceFileError naming what is wrong."""
+    wanted = {column.column: _ARROW[column.sql_type] for column in table.columns}
+    try:
+        found = pa_csv.read_csv(
+            path,
+            parse_options=pa_csv.ParseOptions(newlines_in_values=True),
+            convert_options=pa_csv.ConvertOptions(
+                column_types=wanted, strings_can_be_null=True, quoted_strings_can_be_null=False, null_values=[""]
+            ),
+        )
+    except pa.ArrowInvalid as error:
+        raise ReferenceFileError(f"{path} is not a CSV of {table.name}: {error}") from error
+    if missing := [name for name in wanted if name not in found.column_names]:
+        raise ReferenceFileError(f"{path} lacks the columns {', '.join(missing)}; it needs {', '.join(wanted)}")
+    chosen = found.select(list(wanted))
+    keys = chosen.column(table.key)
+    if keys.null_count or len(keys.unique()) != len(keys):
+        raise ReferenceFileError(
+            f"{path}: {table.key} must be filled and unique; it is not. Mend the file and load again."
+        )
+    return chosen
+
+
+def load_reference(session: "SnowflakeConnection", table: ReferenceTable, path: Path) -> ReferenceLoad:
+    """Replace the table by the CSV's rows. Raises ReferenceFileError; the table is then as it was before."""
+    rows = read_reference(table, path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    target, stage = f"RAW.{table.name.upper()}", f"{LAKE_STAGE}/reference"
+    with tempfile.TemporaryDirectory() as scratch:
+        parquet = Path(scratch) / f"{table.name}-{digest[:16]}.parquet"
+        pq.write_table(rows, parquet)
+        cursor = session.cursor()
+        cursor.execute(f"PUT 'file://{parquet}' @{stage} AUTO_COMPRESS = FALSE OVERWRITE = TRUE")
+    cursor.execute("BEGIN")
+    try:
+        cursor.execute(f"DELETE FROM {target}")
+        # The table was emptied just now: COPY's own memory of what it has loaded must not skip the file.
+        statement = copy_statement(target, table.columns, stage, [parquet.name], {}, force=True)
+        copied = 0
+        if rows.num_rows:
+            cursor.execute(statement)
+            copied = loaded_rows(cursor.fetchall())
+        if copied != rows.num_rows:
+            raise ReferenceFileError(f"{target}: COPY loaded {copied} rows of {rows.num_rows}; rolled back")
+        cursor.execute("COMMIT")
+    except BaseException:
+        cursor.execute("ROLLBACK")
+        raise
+    return ReferenceLoad(copied, digest)

@@ -1,0 +1,155 @@
+"""The tables of RAW and OPS, made additively: what is there stays, what is missing is added."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from music_platform.contracts import events, reference
+from music_platform.contracts.events import SNOWFLAKE_TYPES, Column, ColumnType
+from music_platform.settings import Settings
+from music_platform.warehouse.connection import connect
+
+if TYPE_CHECKING:
+    from snowflake.connector import SnowflakeConnection
+    from snowflake.connector.cursor import SnowflakeCursor
+
+SCHEMAS = ("RAW", "STAGING", "SILVER", "GOLD", "OPS")
+
+RAW_EVENTS = "RAW.EVENTS"
+#: Internal stage through which a lake on a local disk is loaded.
+LAKE_STAGE = "RAW.LAKE"
+
+LOAD_STATE, LOADS = "OPS.LOAD_STATE", "OPS.LOADS"
+BUILDS, TOUCHED_DATES, DISPLACED_EVENTS = "OPS.BUILDS", "OPS.TOUCHED_DATES", "OPS.DISPLACED_EVENTS"
+GAPS = "OPS.GAPS"
+
+#: View: quarantined rows with what became of them.
+QUARANTINE = "OPS.QUARANTINE"
+
+T = ColumnType
+
+OPS_TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
+    LOAD_STATE: ("Watermark of each loaded table: the version up to which it is loaded.", (
+        Column("table_name", T.STRING, "Table in RAW."),
+        Column("last_version", T.BIGINT, "Version of the lake table up to which every row is loaded; -1 for none."),
+        Column("updated_at", T.TIMESTAMP, "When the watermark was moved, UTC."),
+        Column("rebuilding", T.BIGINT, "Version from which the table is being rebuilt; NULL if it is not."),
+    )),
+    LOADS: ("Ledger of loads: one row for each version of the lake table.", (
+        Column("table_name", T.STRING, "Table in RAW."),
+        Column("version", T.BIGINT, "Version of the lake table; batch_id of its rows."),
+        Column("files", T.BIGINT, "Files that it added."),
+        Column("row_count", T.BIGINT, "Rows that it added."),
+        Column("committed_at", T.TIMESTAMP, "When the version was committed to the lake, UTC."),
+        Column("loaded_at", T.TIMESTAMP, "When it was loaded, UTC."),
+    )),
+    BUILDS: ("Ledger of builds: one row for each build of a model.", (
+        Column("model", T.STRING, "Name of the dbt model."),
+        Column("version", T.BIGINT, "Version of the lake table that the build covers."),
+        Column("built_at", T.TIMESTAMP, "When the build ended, UTC; NULL while it runs and where it died."),
+        Column("invocation_id", T.STRING, "dbt's id of the invocation."),
+        Column("build", T.BIGINT, "Number of the build up to which the model has followed the events."),
+        Column("since_build", T.BIGINT, "The same of the model's build before."),
+        Column("since_version", T.BIGINT, "Version of the lake table that the model's build before covered."),
+    )),
+    TOUCHED_DATES: ("Dates whose rows a build has changed in silver, for the models that come after.", (
+        Column("build", T.BIGINT, "Number of the build."),
+        Column("event_date", T.DATE, "Date of what came or went; NULL where it may be any."),
+        Column("subject", T.STRING, "What came or went: 'rivals' (records), 'events', 'songs' (names), 'sessions'."),
+    )),
+    DISPLACED_EVENTS: ("Events whose record another one of the same id, but with other content, has displaced.", (
+        Column("build", T.BIGINT, "Number of the build."),
+        Column("event_id", T.STRING, "Id of the event."),
+        Column("event_kind", T.STRING, "Kind of the displaced event."),
+        Column("activity_date", T.DATE, "Its date."),
+        Column("user_id", T.STRING, "Its user."),
+        Column("visitor", T.STRING, "Its visitor."),
+        Column("session_id", T.BIGINT, "Its session number."),
+        Column("song_id", T.STRING, "Its song id."),
+        Column("artist", T.STRING, "Its artist, as the producer wrote it."),
+        Column("song", T.STRING, "Its song, as the producer wrote it."),
+    )),
+    GAPS: ("Losses that a person has accepted: ranges of offsets that are in no row.", (
+        Column("kafka_topic", T.STRING, "Topic."),
+        Column("kafka_topic_id", T.STRING, "Kafka's id of the topic."),
+        Column("kafka_partition", T.BIGINT, "Partition."),
+        Column("first_offset", T.BIGINT, "First offset that is lost."),
+        Column("last_offset", T.BIGINT, "Last offset that is lost."),
+        Column("accepted_at", T.TIMESTAMP, "When the loss was accepted, UTC."),
+        Column("accepted_by", T.STRING, "Who accepted it."),
+    )),
+}  # fmt: skip
+
+
+def tables() -> dict[str, tuple[str, tuple[Column, ...]]]:
+    """Each table that the platform makes itself: name → description and columns."""
+    raw = {RAW_EVENTS: ("One row for each Kafka record or file line, good or bad.", events.raw_columns())}
+    references = {f"RAW.{t.name.upper()}": (t.description, t.columns) for t in reference.TABLES}
+    return {**raw, **references, **OPS_TABLES}
+
+
+def provision_warehouse(settings: Settings) -> None:
+    """Create database, schemas, tables and stage where they are missing, and add missing columns to tables."""
+    with connect(settings) as session:
+        cursor = session.cursor()
+        cursor.execute(f"CREATE DATABASE IF NOT EXISTS {settings.snowflake_database}")
+        cursor.execute(f"USE DATABASE {settings.snowflake_database}")
+        for schema in SCHEMAS:
+            cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+        existing = _existing_columns(cursor)
+        for name, (description, columns) in tables().items():
+            if name not in existing:
+                cursor.execute(create_table(name, description, columns))
+            for column in columns:
+                if name in existing and column.column.upper() not in existing[name]:
+                    cursor.execute(f"ALTER TABLE {name} ADD COLUMN {column_definition(column)}")
+        cursor.execute(f"CREATE STAGE IF NOT EXISTS {LAKE_STAGE}")
+        cursor.execute(quarantine_view())
+        _start_watermarks(session)
+
+
+def quarantine_view() -> str:
+    """CREATE VIEW of the quarantined rows: where each began, how often it was redriven, and how many are valid."""
+    origin = "kafka_topic_id || '/' || kafka_partition || '/' || kafka_offset"
+    return (
+        f"CREATE OR REPLACE VIEW {QUARANTINE} AS "
+        "WITH again AS (SELECT redrive_of, COUNT(*) AS times, COUNT_IF(quarantine_reason IS NULL) AS valid "
+        f"FROM {RAW_EVENTS} WHERE redrive_of IS NOT NULL GROUP BY redrive_of), "
+        f"bad AS (SELECT COALESCE(redrive_of, {origin}) AS origin, kafka_topic, kafka_topic_id, kafka_partition, "
+        "kafka_offset, kafka_timestamp, event_kind, quarantine_reason, payload, payload_base64, redrive_of, "
+        f"ingested_at, batch_id FROM {RAW_EVENTS} WHERE quarantine_reason IS NOT NULL AND source = 'kafka') "
+        "SELECT bad.*, COALESCE(again.times, 0) AS redriven, COALESCE(again.valid, 0) AS redriven_valid "
+        "FROM bad LEFT JOIN again ON again.redrive_of = bad.origin"
+    )
+
+
+def create_table(name: str, description: str, columns: Iterable[Column]) -> str:
+    """The CREATE TABLE statement."""
+    inside = ", ".join(map(column_definition, columns))
+    return f"CREATE TABLE IF NOT EXISTS {name} ({inside}) COMMENT = {literal(description)}"
+
+
+def column_definition(column: Column) -> str:
+    """A column as CREATE TABLE and ADD COLUMN take it."""
+    return f"{column.column} {SNOWFLAKE_TYPES[column.sql_type]} COMMENT {literal(column.description)}"
+
+
+def literal(text: str) -> str:
+    """The text as an SQL string."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
+
+
+def _existing_columns(cursor: "SnowflakeCursor") -> dict[str, set[str]]:
+    cursor.execute("SELECT table_schema, table_name, column_name FROM information_schema.columns")
+    found: dict[str, set[str]] = {}
+    for schema, table, column in cursor.fetchall():
+        found.setdefault(f"{schema}.{table}", set()).add(column)
+    return found
+
+
+def _start_watermarks(session: "SnowflakeConnection") -> None:
+    cursor = session.cursor()
+    cursor.execute(
+        f"INSERT INTO {LOAD_STATE} (table_name, last_version, updated_at) "
+        f"SELECT '{RAW_EVENTS}', -1, SYSDATE() "
+        f"WHERE NOT EXISTS (SELECT 1 FROM {LOAD_STATE} WHERE table_name = '{RAW_EVENTS}')"
+    )
