@@ -1,0 +1,29 @@
+{% macro open_window() %}{{ {} }}{% endmacro %}
+{% macro dates_to_build(window) %}dates{% endmacro %}
+{% macro touched_dates(window, subjects=[]) %}dates{% endmacro %}
+{% macro whole_dates(window) %}dates{% endmacro %}
+{% macro further_dates(window) %}dates{% endmacro %}
+{% macro shifted(dates, days) %}dates{% endmacro %}
+{% macro dates_of(period, dates) %}dates{% endmacro %}
+{% macro months_before(months) %}dates{% endmacro %}
+{% macro rebuild_dates() %}{% endmacro %}
+{% macro live_marts() %}{% endmacro %}
+{% macro versions_to_measure(marts) %}{% endmacro %}
+{% macro note_everything(subject) %}{% endmacro %}
+{% macro on_dates(column, dates) %}{{ column }} in ('2026-06-01'::date){% endmacro %}
+{% macro in_years(column, starts) %}{{ column }} >= '2026-01-01'::date{% endmacro %}
+{% macro in_versions(column, versions) %}{{ column }} in (1){% endmacro %}
+{% macro changed_events(columns, window) %}select {{ columns | join(', ') }} from events{% endmacro %}
+{% macro seen_values(columns, condition, window) %}select distinct {{ columns.keys() | join(', ') }} from events{% endmacro %}
+{% macro reached_sessions(window) %}session_id in (1){% endmacro %}
+{% macro dates_of_reached_sessions(window) %}dates{% endmacro %}
+{% macro numbers_below(count) %}select 0 as n{% endmacro %}
+{% macro arrival_order() %}kafka_timestamp{% endmacro %}
+{% macro event_order() %}event_time{% endmacro %}
+{% macro visitor() %}user_id{% endmacro %}
+{% macro other_level(level) %}{{ level }}{% endmacro %}
+{% macro opens_a_session(before, at) %}{{ before }} < {{ at }}{% endmacro %}
+{% macro who_and_where() %}events.event_id{% endmacro %}
+{% macro song_key() %}names.song_key{% endmacro %}
+{% macro on_names() %}events.song_id = names.song_id{% endmacro %}
+{% macro inferred_key(names) %}sha2({{ names[0] }}){% endmacro %}

@@ -1,0 +1,37 @@
+{#
+`where: touched dates` in a test's config: the test looks at the dates of its model's last build only. With the variable
+`whole_tables` (nightly) it looks at the whole table.
+#}
+{% macro get_where_subquery(relation) -%}
+    {%- set where = config.get('where') -%}
+    {%- if where == 'touched dates' -%}
+        {%- set where = none if var('whole_tables', false) else dates_of_last_build() -%}
+    {%- endif -%}
+    {%- if where -%}
+        {%- do return("(select * from " ~ relation ~ " where " ~ where ~ ") as touched_rows") -%}
+    {%- else -%}
+        {%- do return(relation) -%}
+    {%- endif -%}
+{%- endmacro %}
+
+{# Condition on the rows of the tested model: the dates noted for its last build; none where these may be any. #}
+{% macro dates_of_last_build() %}
+    {% if not execute or flags.WHICH not in ['build', 'test', 'retry'] %} {{ return(none) }} {% endif %}
+    {% set tested = graph.nodes[model.attached_node] %}
+    {% set meta = tested.config.meta %}
+    {% set window = read_window(
+        "select build, since_build, version, since_version from " ~ ops('BUILDS') ~ " where model = '" ~ tested.name
+        ~ "' qualify row_number() over (order by built_at desc) = 1"
+    ) %}
+    {% if window.since_build == 0 %} {{ return(none) }} {% endif %}
+    {% set dates = [] %}
+    {% for subject in meta.get('subjects', ['events']) %}
+        {% if subject in window.whole %} {{ return(none) }} {% endif %}
+        {% do dates.extend(window.touched.get(subject, [])) %}
+    {% endfor %}
+    {% set built = [] %}
+    {% for date in dates %}
+        {% do built.append(start_of(meta.get('period'), modules.datetime.date.fromisoformat(date)) | string) %}
+    {% endfor %}
+    {{ return(on_dates(meta.get('date', 'activity_date'), built | unique | sort)) }}
+{% endmacro %}

@@ -1,0 +1,33 @@
+{# Condition on silver.sessions: of the visitors and session numbers of changed events, those that touched dates reach. #}
+{% macro reached_sessions(window) -%}
+    {%- set dates = touched_dates(window) -%}
+    {%- if dates is none -%} true
+    {%- elif not dates -%} false
+    {%- else -%}
+    (
+        (visitor, session_id) in ({{ changed_events(['visitor', 'session_id'], window) }})
+        and ({{ lies_on(dates, '30') }})
+    )
+    {%- if rebuild_dates() %} or {{ lies_on(rebuild_dates(), '30') }} {%- endif %}
+    {%- endif -%}
+{%- endmacro %}
+
+{# Whether a session lies on one of the dates, or so many minutes from one. #}
+{% macro lies_on(dates, minutes) -%}
+    {%- for date in dates -%}
+    (
+        session_end >= dateadd('minute', -{{ minutes }}, '{{ date }}'::timestamp_ntz)
+        and session_start <= dateadd('minute', {{ 1440 + (minutes | int) }}, '{{ date }}'::timestamp_ntz)
+    ){{ ' or ' if not loop.last }}
+    {%- endfor -%}
+{%- endmacro %}
+
+{% macro dates_of_reached_sessions(window) %}
+    {% if not is_building() %} {{ return([]) }} {% endif %}
+    {% set found = run_query(
+        "select distinct session_start::date, session_end::date from " ~ this ~ " where " ~ reached_sessions(window)
+    ) %}
+    {% set dates = [] %}
+    {% for row in found.rows %} {% do dates.extend(dates_between(row[0] | string, row[1] | string)) %} {% endfor %}
+    {{ return(dates | unique | sort) }}
+{% endmacro %}

@@ -1,0 +1,162 @@
+{#
+Incremental strategies: the statements, in order, that bring the rows of a model's temporary table into its table. They run in
+one transaction (macros/incremental.sql): the old rows in question go, the new ones come, and what others need to know is
+noted. Unlike delete+insert they also remove rows that have no successor.
+#}
+
+{% macro insert_all(target, source, columns) -%}
+    {{ return("insert into " ~ target ~ " (" ~ columns ~ ") select " ~ columns ~ " from " ~ source) }}
+{%- endmacro %}
+
+{# `dates`: a query of date and subject. #}
+{% macro note_dates(dates) -%}
+    {{ return("insert into " ~ ops('TOUCHED_DATES') ~ " (build, event_date, subject) select " ~ build_number() ~ ", dates.* from ("
+        ~ dates ~ ") as dates") }}
+{%- endmacro %}
+
+{# `replace_dates`: the rows of the dates that the build is about (macro dates_to_build). #}
+{% macro statements_of_replace_dates(target, source, columns) %}
+    {% set dates = dates_to_build(window()) %}
+    {% set date = model.config.meta.get('date', 'activity_date') %}
+    {{ return([
+        "delete from " ~ target ~ " where " ~ on_dates(date, dates),
+        insert_all(target, source, columns),
+    ]) }}
+{% endmacro %}
+
+{# `replace_records`: the rows of the records that the model gives. #}
+{% macro statements_of_replace_records(target, source, columns) %}
+    {{ return([
+        "delete from " ~ target ~ " where record_id in (select record_id from "
+        ~ source ~ ")",
+        insert_all(target, source, columns),
+    ]) }}
+{% endmacro %}
+
+{# `note_rivals`: the rows of the versions in the window. Noted: where the records that have come, and others of their ids, stand. #}
+{% macro statements_of_note_rivals(target, source, columns) %}
+    {% set window = window() %}
+    {% set of_window = "batch_id > " ~ window.since_version ~ " and batch_id <= " ~ window.version %}
+    {{ return([
+        "delete from " ~ target ~ " where " ~ of_window,
+        insert_all(target, source, columns),
+        note_dates(
+            "select distinct activity_date, 'rivals' as subject from " ~ target ~ " where id_hash in (select id_hash from "
+            ~ target ~ " where (" ~ of_window ~ ") or " ~ on_dates('activity_date', rebuild_dates()) ~ ")"
+        ),
+    ]) }}
+{% endmacro %}
+
+{# `replace_users`: the rows of the users whose events came or went. #}
+{% macro statements_of_replace_users(target, source, columns) %}
+    {% set window = window() %}
+    {% set everyone = touched_dates(window) is none %}
+    {{ return([
+        "delete from " ~ target ~ " where "
+        ~ ("true" if everyone else "user_id in (" ~ changed_events(['user_id'], window) ~ ")"),
+        insert_all(target, source, columns),
+    ]) }}
+{% endmacro %}
+
+{# `replace_changed`: for small tables that are computed whole, so that only rows that differ are written. #}
+{% macro statements_of_replace_changed(target, source, columns) %}
+    {{ return(changed_rows_replaced(target, source, columns)) }}
+{% endmacro %}
+
+{% macro changed_rows_replaced(target, source, columns) %}
+    {% set same = [] %}
+    {% for key in config.require('unique_key') %} {% do same.append("equal_null(gone." ~ key ~ ", standing." ~ key ~ ")") %} {% endfor %}
+    {{ return([
+        "delete from " ~ target ~ " as standing using (select " ~ columns ~ " from " ~ target ~ " except select " ~ columns
+        ~ " from " ~ source ~ ") as gone where " ~ same | join(' and '),
+        "insert into " ~ target ~ " (" ~ columns ~ ") (select " ~ columns ~ " from " ~ source ~ " except select " ~ columns
+        ~ " from " ~ target ~ ")",
+    ]) }}
+{% endmacro %}
+
+{# `replace_events`: new winners come, the rows that they displace go into OPS.DISPLACED_EVENTS, the dates of both are noted. #}
+{% macro statements_of_replace_events(target, source, columns) %}
+    {% set rivals %}
+        (
+            {{ on_dates('activity_date', touched_dates(window(), ['rivals'])) }}
+            and event_id in (select event_id from {{ source }})
+        )
+        or {{ on_dates('activity_date', rebuild_dates()) }}
+    {% endset %}
+    {% set keys = 'event_id, event_kind, activity_date, user_id, visitor, session_id, song_id, artist, song' %}
+    {{ return([
+        "insert into " ~ ops('DISPLACED_EVENTS') ~ " (build, " ~ keys ~ ") select " ~ build_number() ~ ", displaced.* from (select "
+        ~ keys ~ " from " ~ target ~ " where " ~ rivals ~ " except select " ~ keys ~ " from " ~ source ~ ") as displaced",
+        note_dates(
+            "select activity_date, 'events' as subject from " ~ source ~ " union select activity_date, 'events' from " ~ target
+            ~ " where " ~ rivals ~ " union select activity_date, 'displaced' from " ~ ops('DISPLACED_EVENTS')
+            ~ " where build = " ~ build_number()
+        ),
+        "delete from " ~ target ~ " where " ~ rivals,
+        insert_all(target, source, columns),
+    ]) }}
+{% endmacro %}
+
+{# `replace_sessions`: the sessions that the touched dates reach; the dates on which old and new ones start are noted. #}
+{% macro statements_of_replace_sessions(target, source, columns) %}
+    {% set window = window() %}
+    {% set reached = reached_sessions(window) %}
+    {% set dates %}
+        {% if touched_dates(window) is none %}
+            select null::date as session_date, 'sessions' as subject
+        {% else %}
+            select session_start::date as session_date, 'sessions' as subject from {{ source }}
+            union
+            select session_start::date, 'sessions' from {{ target }} where {{ reached }}
+        {% endif %}
+    {% endset %}
+    {{ return([
+        note_dates(dates),
+        "delete from " ~ target ~ " where " ~ reached,
+        insert_all(target, source, columns),
+    ]) }}
+{% endmacro %}
+
+{# `replace_names`: names that are new or mean another song than before; of the latter the dates of their events are noted. #}
+{% macro statements_of_replace_names(target, source, columns) %}
+    {% set differing = "select " ~ columns ~ " from " ~ target ~ " except select " ~ columns ~ " from " ~ source %}
+    {% set statements = changed_rows_replaced(target, source, columns) %}
+    {% set found = run_query("select count(*) from (" ~ differing ~ ") as differing") %}
+    {% if (found.rows[0][0] | int) > 0 %}
+        {% do statements.insert(0, note_dates(
+            "select distinct events.activity_date, 'songs' as subject from " ~ ref('events') ~ " as events inner join ("
+            ~ differing ~ ") as names on equal_null(events.song_id, names.song_id)"
+            ~ " and equal_null(events.artist, names.artist) and equal_null(events.song, names.song)"
+        )) %}
+    {% endif %}
+    {{ return(statements) }}
+{% endmacro %}
+
+{# `replace_rows`: all rows of the touched dates; of other dates the rows that the model gives. #}
+{% macro statements_of_replace_rows(target, source, columns) %}
+    {% set dates = whole_dates(window()) %}
+    {% set further = [] %}
+    {% if dates is not none %}
+        {% set found = run_query(
+            "select distinct activity_date from " ~ source ~ " where not (" ~ on_dates('activity_date', dates) ~ ")"
+        ) %}
+        {% for row in found.rows %} {% do further.append(row[0] | string) %} {% endfor %}
+    {% endif %}
+    {{ return([
+        "delete from " ~ target ~ " where " ~ on_dates('activity_date', dates),
+        "delete from " ~ target ~ " where " ~ on_dates('activity_date', further) ~ " and event_id in (select event_id from "
+        ~ source ~ ")",
+        insert_all(target, source, columns),
+    ] if further else [
+        "delete from " ~ target ~ " where " ~ on_dates('activity_date', dates),
+        insert_all(target, source, columns),
+    ]) }}
+{% endmacro %}
+
+{# `replace_versions`: the rows of the versions that the model gives. #}
+{% macro statements_of_replace_versions(target, source, columns) %}
+    {{ return([
+        "delete from " ~ target ~ " where version in (select version from " ~ source ~ ")",
+        insert_all(target, source, columns),
+    ]) }}
+{% endmacro %}

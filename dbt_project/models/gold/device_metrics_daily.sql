@@ -1,0 +1,16 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='replace_dates',
+    meta={'tier': 'policy'}
+) }}
+{%- set window = open_window() %}
+
+select
+    activity_date,
+    device_type,
+    device_os,
+    count(*) as plays,
+    count(distinct user_id) as users
+from {{ ref('listens') }}
+where {{ on_dates('activity_date', dates_to_build(window)) }}
+group by activity_date, device_type, device_os

@@ -1,0 +1,41 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='replace_changed',
+    meta={'tier': 'policy'},
+    unique_key=['cohort_week', 'activity_week']
+) }}
+{%- set window = open_window() %}
+
+with cohorts as (
+    select user_id, min(activity_week) as cohort_week
+    from {{ ref('user_weeks') }}
+    group by user_id
+),
+
+sizes as (
+    select cohort_week, count(*) as users from cohorts group by cohort_week
+),
+
+-- The weeks from the first to the last listen of all.
+weeks as (
+    select distinct week_start as activity_week from {{ ref('dim_dates') }} where is_in_spine
+),
+
+returning_users as (
+    select cohorts.cohort_week, seen.activity_week, count(*) as users
+    from {{ ref('user_weeks') }} as seen
+    inner join cohorts on seen.user_id = cohorts.user_id
+    group by cohorts.cohort_week, seen.activity_week
+)
+
+select
+    sizes.cohort_week,
+    weeks.activity_week,
+    (datediff('day', sizes.cohort_week, weeks.activity_week) / 7)::number(38, 0) as week_number,
+    sizes.users,
+    coalesce(returning_users.users, 0) as returning_users,
+    coalesce(returning_users.users, 0)::float / sizes.users as retention_rate
+from sizes
+inner join weeks on weeks.activity_week >= sizes.cohort_week
+left join returning_users
+    on sizes.cohort_week = returning_users.cohort_week and weeks.activity_week = returning_users.activity_week

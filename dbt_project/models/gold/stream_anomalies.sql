@@ -1,0 +1,70 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='replace_dates',
+    meta={
+        'tier': 'policy', 'after': [0, 7, 14, 21, 28], 'completed_hours': true, 'date': 'activity_hour::date',
+    }
+) }}
+{%- set window = open_window() %}
+{%- set dates = dates_to_build(window) %}
+
+with counted as (
+    select activity_hour, state, count(*) as plays
+    from {{ ref('listens') }}
+    where {{ on_dates('activity_date', shifted(dates, [-28, -21, -14, -7, 0])) }}
+    group by activity_hour, state
+),
+
+-- The hour of the last listen of all is not complete yet.
+last_hour as (
+    select max(listens.activity_hour) as activity_hour
+    from {{ ref('listens') }} as listens
+    inner join (select max(activity_date) as activity_date from {{ ref('dim_dates') }} where is_in_spine) as last_date
+        on listens.activity_date = last_date.activity_date
+),
+
+weeks as (
+    {{ numbers_below(5) }}
+),
+
+-- What an hour's plays mean for the same hour of its own week (n = 0) and of the four weeks after it.
+spread as (
+    select
+        dateadd('day', 7 * weeks.n, counted.activity_hour) as activity_hour,
+        counted.state,
+        case when weeks.n = 0 then counted.plays else 0 end as plays,
+        case when weeks.n > 0 then counted.plays else 0 end as plays_before
+    from counted
+    cross join weeks
+),
+
+compared as (
+    select
+        activity_hour,
+        state,
+        sum(plays) as plays,
+        sum(plays_before) as total,
+        sum(plays_before * plays_before) as squares
+    from spread
+    where
+        {{ on_dates('activity_hour::date', dates) }}
+        and activity_hour < (select last_hour.activity_hour from last_hour)
+    group by activity_hour, state
+),
+
+scored as (
+    select
+        *,
+        total::float / 4 as mean_plays,
+        sqrt((4 * squares - total * total)::float) / 4 as deviation
+    from compared
+)
+
+select
+    activity_hour,
+    state,
+    plays::number(38, 0) as plays,
+    mean_plays,
+    deviation,
+    (plays - mean_plays) / greatest(deviation, 1) as score
+from scored

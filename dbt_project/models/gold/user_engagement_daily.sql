@@ -1,0 +1,45 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='replace_dates',
+    meta={'tier': 'live'},
+    cluster_by=['activity_date']
+) }}
+{%- set window = open_window() %}
+{%- set dates = dates_to_build(window) %}
+
+with actions as (
+    select activity_date, user_id, visitor, session_id, event_time, device_type, state, 'listen' as action, duration
+    from {{ ref('listens') }}
+    where user_id is not null and {{ on_dates('activity_date', dates) }}
+    union all
+    select activity_date, user_id, visitor, session_id, event_time, device_type, state, page as action, null as duration
+    from {{ ref('page_views') }}
+    where
+        user_id is not null
+        and page in ('Skip', 'Pause', 'Add to Playlist')
+        and {{ on_dates('activity_date', dates) }}
+),
+
+sessions as (
+    select * from {{ ref('session_dates') }} where {{ on_dates('activity_date', dates) }}
+)
+
+select
+    actions.activity_date,
+    actions.user_id,
+    actions.device_type,
+    actions.state,
+    count_if(actions.action = 'listen') as plays,
+    count_if(actions.action = 'Skip') as skips,
+    count_if(actions.action = 'Pause') as pauses,
+    count_if(actions.action = 'Add to Playlist') as playlist_adds,
+    count(distinct sessions.session_id::varchar || '/' || sessions.part::varchar) as sessions,
+    coalesce(sum(actions.duration), 0)::number(38, 6) as seconds
+from actions
+left join sessions
+    on
+        actions.activity_date = sessions.activity_date
+        and actions.visitor = sessions.visitor
+        and actions.session_id = sessions.session_id
+        and actions.event_time between sessions.part_start and sessions.part_end
+group by actions.activity_date, actions.user_id, actions.device_type, actions.state

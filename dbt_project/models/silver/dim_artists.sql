@@ -1,0 +1,25 @@
+-- Artists of the catalogue, and inferred ones that only events name.
+{{ config(
+    materialized='incremental',
+    incremental_strategy='replace_changed',
+    meta={'reference': true},
+    unique_key=['artist_id']
+) }}
+{%- do open_window() %}
+
+with catalogue as (
+    select artist_id, artist_name, home_city, home_state, false as is_inferred from {{ ref('stg_artists') }}
+)
+
+select * from catalogue
+union all
+select
+    songs.artist_id,
+    min(songs.artist_name) as artist_name,
+    null as home_city,
+    null as home_state,
+    true as is_inferred
+from {{ ref('dim_songs') }} as songs
+left join catalogue on songs.artist_id = catalogue.artist_id
+where songs.artist_id is not null and catalogue.artist_id is null
+group by songs.artist_id

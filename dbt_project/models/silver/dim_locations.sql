@@ -1,0 +1,23 @@
+-- Places that events come from. The country is that of the registered users who live in the state.
+{{ config(
+    materialized='incremental',
+    incremental_strategy='replace_changed',
+    meta={'reference': true},
+    unique_key=['state', 'city']
+) }}
+{%- set window = open_window() %}
+
+with places as (
+    {{ seen_values({'state': "coalesce(state, 'Unknown')", 'city': "coalesce(city, 'Unknown')"}, 'true', window) }}
+),
+
+countries as (
+    select state, min(country) as country from {{ ref('stg_users') }} where country is not null group by state
+)
+
+select
+    places.state,
+    places.city,
+    coalesce(countries.country, 'Unknown') as country
+from places
+left join countries on places.state = countries.state

@@ -1,0 +1,29 @@
+-- Songs of the catalogue, and inferred ones that only events name.
+{{ config(
+    materialized='incremental',
+    incremental_strategy='replace_changed',
+    meta={'reference': true},
+    unique_key=['song_key']
+) }}
+{%- do open_window() %}
+
+select
+    song_id as song_key,
+    title as song_title,
+    artist_id,
+    artist_name,
+    coalesce(genre, 'Unknown') as genre,
+    release_year,
+    false as is_inferred
+from {{ ref('stg_songs') }}
+union all
+select distinct
+    song_key,
+    song_title,
+    artist_id,
+    artist_name,
+    genre,
+    release_year,
+    is_inferred
+from {{ ref('song_names') }}
+where is_inferred

@@ -1,0 +1,21 @@
+-- One row for each change of a user's level. Of several in one instant the last opens the row of dim_users.
+{{ config(
+    materialized='incremental',
+    incremental_strategy='replace_dates',
+    cluster_by=['activity_date']
+) }}
+{%- set window = open_window() %}
+
+select
+    event_id,
+    event_time,
+    activity_date,
+    user_id,
+    visitor,
+    session_id,
+    item_in_session,
+    level as level_before,
+    {{ other_level('level') }} as level_after,
+    batch_id
+from {{ ref('events') }}
+where event_kind = 'status_change' and {{ on_dates('activity_date', dates_to_build(window)) }}

@@ -1,0 +1,44 @@
+-- One row for each page view; the song where the page has one.
+{{ config(
+    materialized='incremental',
+    incremental_strategy='replace_rows',
+    meta={'subjects': ['events', 'songs']},
+    cluster_by=['activity_date']
+) }}
+{%- set window = open_window() %}
+{%- set dates = whole_dates(window) %}
+{%- set further = further_dates(window) %}
+
+{% if further %}
+with standing as (
+    select event_id, song_key from {{ this }} where {{ on_dates('activity_date', further) }}
+)
+
+{% endif %}
+select
+    {{ who_and_where() }},
+    events.page,
+    events.status,
+    {{ song_key() }} as song_key,
+    events.artist,
+    events.song,
+    events.duration,
+    events.listened_seconds,
+    events.batch_id
+from {{ ref('events') }} as events
+left join {{ ref('song_names') }} as names on {{ on_names() }}
+left join {{ ref('user_agents') }} as agents on events.user_agent = agents.user_agent
+{% if further %}
+left join standing on events.event_id = standing.event_id
+{% endif %}
+where
+    events.event_kind = 'page_view'
+    and (
+        {{ on_dates('events.activity_date', dates) }}
+        {% if further %}
+        or (
+            {{ on_dates('events.activity_date', further) }}
+            and not equal_null({{ song_key() }}, standing.song_key)
+        )
+        {% endif %}
+    )

@@ -1,0 +1,64 @@
+-- Songs, resolved once: what each name that events have given a song means. A name is (song id, artist, title) as the
+-- producer wrote it. Where the catalogue makes a name mean something else, the dates of its events are noted, so that they
+-- are built again and no others.
+{{ config(
+    materialized='incremental',
+    incremental_strategy='replace_names',
+    meta={'reference': true},
+    unique_key=['song_id', 'artist', 'song'],
+    pre_hook="{{ note_everything('songs') }}"
+) }}
+{%- set window = open_window() %}
+
+with names as (
+    {{ seen_values(
+        {'song_id': 'song_id', 'artist': 'artist', 'song': 'song'},
+        "event_kind in ('listen', 'page_view') and (song_id is not null or (artist is not null and song is not null))",
+        window
+    ) }}
+),
+
+keyed as (
+    select
+        names.song_id,
+        names.artist,
+        names.song,
+        coalesce(names.song_id, pairs.song_id, {{ inferred_key(['names.artist', 'names.song']) }}) as song_key
+    from names
+    left join {{ ref('song_pairs') }} as pairs
+        on names.song_id is null and names.artist = pairs.artist_name and names.song = pairs.title
+),
+
+-- A song that the catalogue does not know is called by the first of its names.
+named as (
+    select
+        *,
+        coalesce(min(song) over (partition by song_key), 'Unknown') as first_title,
+        coalesce(min(artist) over (partition by song_key), 'Unknown') as first_artist
+    from keyed
+),
+
+-- One artist of the catalogue has the name, or it is an artist that nobody knows.
+artist_names as (
+    select artist_name, min(artist_id) as artist_id
+    from {{ ref('stg_artists') }}
+    group by artist_name
+    having count(*) = 1
+)
+
+select
+    named.song_id,
+    named.artist,
+    named.song,
+    named.song_key,
+    catalogue.song_id is null as is_inferred,
+    case when catalogue.song_id is null then named.first_title else catalogue.title end as song_title,
+    case when catalogue.song_id is null
+        then coalesce(artist_names.artist_id, {{ inferred_key(['named.first_artist']) }})
+        else catalogue.artist_id end as artist_id,
+    case when catalogue.song_id is null then named.first_artist else catalogue.artist_name end as artist_name,
+    case when catalogue.song_id is null then 'Unknown' else coalesce(catalogue.genre, 'Unknown') end as genre,
+    catalogue.release_year
+from named
+left join {{ ref('stg_songs') }} as catalogue on named.song_key = catalogue.song_id
+left join artist_names on named.first_artist = artist_names.artist_name

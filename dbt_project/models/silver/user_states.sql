@@ -1,0 +1,44 @@
+-- What events say of their users, thinned out: of each user and date the first event, those that say something else than the
+-- one before, and the changes of level. From these the history of a user is put together without reading all events.
+{{ config(
+    materialized='incremental',
+    incremental_strategy='replace_dates',
+    cluster_by=['activity_date']
+) }}
+{%- set window = open_window() %}
+{%- set state = 'to_json(array_construct(level, city, state, zip, first_name, last_name, gender, registered_at::varchar))' %}
+
+with stated as (
+    select
+        activity_date,
+        user_id,
+        event_time,
+        session_id,
+        item_in_session,
+        event_kind,
+        event_id,
+        level,
+        city,
+        state,
+        zip,
+        first_name,
+        last_name,
+        gender,
+        registered_at,
+        {{ state }} as said
+    from {{ ref('events') }}
+    where user_id is not null and {{ on_dates('activity_date', dates_to_build(window)) }}
+),
+
+compared as (
+    select
+        *,
+        lag(said) over (
+            partition by activity_date, user_id order by event_time, session_id, item_in_session, event_kind, event_id
+        ) as said_before
+    from stated
+)
+
+select * exclude (said_before)
+from compared
+where said_before is null or said <> said_before or event_kind = 'status_change'

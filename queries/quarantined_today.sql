@@ -1,0 +1,7 @@
+-- What was quarantined on a day, UTC. By default today. The payloads are in silver.quarantine.
+set today = sysdate()::date;
+
+select kafka_topic, quarantine_reason, records, redriven, still_open
+from ops.quarantine_summary
+where ingested_date = $today::date
+order by records desc, kafka_topic, quarantine_reason;
