@@ -1,0 +1,14 @@
+"""Asset keys and groups. A key is [layer, name]; a group is the layer."""
+
+import dagster as dg
+
+from music_platform.contracts import events, reference
+
+OWNERS = ["team:music-platform"]
+
+KAFKA, LAKE, RAW, OPS = "kafka", "lake", "raw", "ops"
+
+TOPIC_KEYS: dict[str, dg.AssetKey] = {kind: dg.AssetKey([KAFKA, topic]) for kind, topic in events.TOPICS.items()}
+LAKE_EVENTS = dg.AssetKey([LAKE, "events"])
+RAW_EVENTS = dg.AssetKey([RAW, "events"])
+REFERENCE_KEYS: dict[str, dg.AssetKey] = {t.name: dg.AssetKey([RAW, t.name]) for t in reference.TABLES}

@@ -1,0 +1,36 @@
+"""Asset checks that belong to no dbt model: conservation on the way from Kafka to RAW."""
+
+import dagster as dg
+from dagster_snowflake import SnowflakeResource
+
+from music_platform.assets.keys import RAW_EVENTS
+from music_platform.conservation import Partition, accepted_gaps, committed_partitions, imbalances, raw_partitions
+from music_platform.resources import sentences, warehouse_session
+from music_platform.settings import Settings
+
+#: Partitions that a failed check names.
+SHOWN = 10
+
+
+@dg.asset_check(
+    asset=RAW_EVENTS,
+    description="Every partition of every topic: rows in RAW = committed offsets − first offset, and no offset twice.",
+)
+def conservation(
+    context: dg.AssetCheckExecutionContext, snowflake: SnowflakeResource, settings: dg.ResourceParam[Settings]
+) -> dg.AssetCheckResult:
+    """Compare RAW with the offsets that the stream has committed."""
+    with sentences(), warehouse_session(snowflake, settings, context.run) as session:
+        found, gaps = raw_partitions(session), accepted_gaps(session)
+    wrong: list[tuple[Partition, str]] = imbalances(committed_partitions(settings), found, gaps)
+    return dg.AssetCheckResult(
+        passed=not wrong,
+        metadata={
+            "partitions": len(found),
+            "rows": sum(rows.count for rows in found.values()),
+            "imbalances": dg.MetadataValue.json([f"{p.topic}/{p.number}: {said}" for p, said in wrong[:SHOWN]]),
+        },
+    )
+
+
+asset_checks = [conservation]

@@ -1,0 +1,34 @@
+"""The Dagster code location. `build_defs` is the one way in; it puts together what the other modules define."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from music_platform import checks, jobs, sensors
+from music_platform.assets import ingestion, ledgers, marts, reference, topics
+from music_platform.resources import build_resources
+from music_platform.settings import Settings, get_settings
+
+
+def build_defs(settings: Settings | None = None, resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
+    """The platform's definitions for `settings` (default: the process's own), with some resources replaced."""
+    settings = settings or get_settings()
+    return dg.Definitions(
+        assets=[
+            *topics.topic_specs(settings),
+            ingestion.drain,
+            *reference.reference_assets,
+            *ledgers.ledger_specs(),
+            marts.build_dbt_assets(),
+        ],
+        asset_checks=checks.asset_checks,
+        jobs=jobs.jobs,
+        sensors=sensors.sensors,
+        resources={**build_resources(settings), **(resource_overrides or {})},
+        # A step in a process of its own costs seconds and gains nothing: Spark, Kafka and the warehouse do the work.
+        executor=dg.in_process_executor,
+    )
+
+
+defs = build_defs()

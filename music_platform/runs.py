@@ -1,0 +1,83 @@
+"""Runs and their processes: who is in flight, and whose process is gone.
+
+Dagster's default launcher has no health check: a run whose process was killed along with its code server, or that was
+started from the command line, would stay STARTED for ever and keep every later run waiting. So a run says in its tags
+which process it is, and one whose process no longer exists on this host is failed.
+"""
+
+import os
+import socket
+from collections.abc import Iterable
+
+import dagster as dg
+import psutil
+
+HOST_TAG, PID_TAG, STARTED_TAG = "music/host", "music/pid", "music/process_started"
+
+#: On a run that was failed because its process is gone: no reason to wait before the next.
+GONE_TAG = "music/process_gone"
+
+_FAILURE, _SUCCESS = dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.SUCCESS
+#: Failures in a row that are counted at the most; more make no difference to the pause.
+MOST_FAILURES = 10
+
+IN_FLIGHT = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+
+
+def process_tags(pid: int) -> dict[str, str]:
+    """Tags that name a process of this host; its start time tells it from a later one with the same number."""
+    return {HOST_TAG: socket.gethostname(), PID_TAG: str(pid), STARTED_TAG: f"{psutil.Process(pid).create_time():.2f}"}
+
+
+def name_process(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Note on the run that it is this process. Every op calls it first."""
+    instance.add_run_tags(run_id, process_tags(os.getpid()))
+
+
+def process_is_gone(run: dg.DagsterRun) -> bool:
+    """Whether the run's process was on this host and is no more; False where that cannot be told."""
+    if run.tags.get(HOST_TAG) != socket.gethostname() or PID_TAG not in run.tags:
+        return False
+    try:
+        return process_tags(int(run.tags[PID_TAG]))[STARTED_TAG] != run.tags.get(STARTED_TAG)
+    except psutil.NoSuchProcess:
+        return True
+
+
+def runs_in_flight(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
+    """Runs that are queued or at work. Those whose process is gone are failed on the way, and left out."""
+    alive = []
+    for run in instance.get_runs(dg.RunsFilter(statuses=IN_FLIGHT)):
+        if process_is_gone(run):
+            instance.add_run_tags(run.run_id, {GONE_TAG: "true"})
+            instance.report_run_failed(run, f"Its process {run.tags[PID_TAG]} is gone: killed, or its machine was.")
+        else:
+            alive.append(run)
+    return alive
+
+
+def targets(run: dg.DagsterRun, job: str, keys: Iterable[dg.AssetKey]) -> bool:
+    """Whether a run is of `job` or of the whole graph, or materializes one of `keys`."""
+    return run.job_name in (job, "everything") or bool((run.asset_selection or frozenset()) & set(keys))
+
+
+def failures_in_a_row(instance: dg.DagsterInstance, job: str) -> tuple[int, float]:
+    """How often the job's latest runs failed one after the other, and when the last of them ended (epoch seconds).
+
+    Runs whose process was killed do not count: what killed them was not their work.
+    """
+    count, ended = 0, 0.0
+    records = instance.get_run_records(dg.RunsFilter(job_name=job, statuses=[_FAILURE, _SUCCESS]), limit=MOST_FAILURES)
+    for record in records:
+        if record.dagster_run.status is _SUCCESS:
+            break
+        if GONE_TAG not in record.dagster_run.tags:
+            count += 1
+            ended = max(ended, record.end_time or 0.0)
+    return count, ended

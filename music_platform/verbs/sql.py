@@ -1,0 +1,69 @@
+"""`music-platform sql`: a statement to the warehouse, whichever it is."""
+
+import json
+from collections.abc import Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from music_platform.errors import PlatformError
+from music_platform.settings import get_settings
+from music_platform.warehouse.connection import connect
+
+
+class Format(StrEnum):
+    """How rows are printed."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+class SqlError(PlatformError):
+    """The warehouse refuses a statement."""
+
+
+def sql(
+    statement: Annotated[str, typer.Argument(help="The statement.")] = "",
+    file: Annotated[Path | None, typer.Option(help="Read the statement from a file, such as queries/….sql.")] = None,
+    form: Annotated[Format, typer.Option("--format", help="table or json (one list of objects).")] = Format.TABLE,
+) -> None:
+    """Run a statement on Snowflake, or on the local warehouse, and print its rows. Schemas: RAW, SILVER, GOLD, OPS."""
+    if bool(statement) == (file is not None):
+        raise typer.BadParameter("give either a statement or --file")
+    if file is not None and not file.is_file():
+        raise typer.BadParameter(f"{file} is not a file")
+    names, rows = run_statement(file.read_text() if file is not None else statement)
+    if form is Format.JSON:
+        print(json.dumps([dict(zip(names, row, strict=True)) for row in rows], default=_plain, indent=2))
+        return
+    table = Table(*names, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*("" if value is None else str(value) for value in row))
+    Console().print(table)
+
+
+def run_statement(statement: str) -> tuple[list[str], Sequence[tuple[Any, ...]]]:
+    """Names of the columns in lower case, and the rows. Raises SqlError."""
+    from snowflake.connector.errors import Error
+
+    with connect(get_settings(), query_tag="music-platform sql") as session:
+        try:
+            cursor = session.cursor()
+            cursor.execute(statement.strip().rstrip(";"))
+            return [column.name.lower() for column in cursor.description], cursor.fetchall()
+        except Error as error:
+            raise SqlError(f"the warehouse refuses the statement: {error.msg}") from error
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    return str(value)
