@@ -1,0 +1,126 @@
+"""A warm micro-batch: Kafka → lake and lake → RAW in events/s, beside the raw read of the same topics in the same run.
+
+    python -m benchmarks.ingestion [--events 1000000] [--versions 2000]
+
+Runs on a stack of its own, in a folder that is removed at the end. The raw read is Spark's own: the same topics,
+offsets and number of tasks, every byte read and nothing made of it. With --versions, small batches are timed at 10
+table versions and again at that many.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+from music_platform.ingestion import Parts, drain
+from music_platform.lake.delta_log import DeltaTable
+from music_platform.lake.paths import events_path
+from music_platform.local.environment import settings_environment, venv_bin
+from music_platform.local.provision import provision
+from music_platform.local.stack import LocalStack
+from music_platform.settings import Settings, load_settings
+from music_platform.topics import topic_names
+from music_platform.warehouse.connection import connect
+from spark.job import MicroBatch
+
+SMALL = 200
+
+
+def simulate(settings: Settings, events: int, seed: int) -> None:
+    """Fill the topics."""
+    command = [str(venv_bin() / "music-platform"), "simulate", "--seed", str(seed), "--users", "20000", "--days", "60"]
+    command += ["--events", str(events), "--duplicates", "0.01", "--malformed", "0.001"]
+    environment = {**os.environ, **settings_environment(settings, secrets=True)}
+    subprocess.run(command, env=environment, check=True, capture_output=True)
+
+
+def raw_read(session: SparkSession, settings: Settings) -> tuple[int, float]:
+    """Records and seconds of reading every byte of the topics and writing nothing."""
+    options = {"kafka.bootstrap.servers": settings.bootstrap_servers, "startingOffsets": "earliest"}
+    options["subscribe"] = ",".join(topic_names(settings).values())
+    records = session.read.format("kafka").options(**options).load()
+    count = records.count()
+    started = time.monotonic()
+    records.write.format("noop").mode("overwrite").save()
+    return count, time.monotonic() - started
+
+
+def ingest(parts: Parts) -> dict[str, float]:
+    """Records, and seconds of each stage, of one drain."""
+    found = {"records": 0.0, "lake": 0.0, "raw": 0.0}
+    started = time.monotonic()
+    for step in drain(parts):
+        if isinstance(step, MicroBatch):
+            found["records"] += step.records
+            found["lake"] += step.seconds
+        else:
+            found["raw"] += step.stage_seconds + step.copy_seconds
+    return found | {"whole": time.monotonic() - started}
+
+
+def measure(settings: Settings, events: int, versions: int) -> dict[str, object]:
+    """The figures."""
+    provision(settings)
+
+    def spark() -> SparkSession:
+        return SparkSession.builder.remote(settings.spark_url or "").getOrCreate()
+
+    parts = Parts(settings, spark, lambda: connect(settings), lambda _: None)
+    simulate(settings, events, seed=1)
+    ingest(parts)  # warms the JVM and its Python workers
+    simulate(settings, events, seed=2)
+    warm = ingest(parts)
+    count, seconds = raw_read(spark(), settings)
+    read = count / seconds
+    lake = warm["records"] / warm["lake"]
+    result: dict[str, object] = {
+        "events": int(warm["records"]),
+        "raw read, events/s": round(read),
+        "Kafka → lake, events/s": round(lake),
+        "of the raw read, %": round(100 * lake / read),
+        "lake → RAW, events/s": round(warm["records"] / warm["raw"]),
+        "Kafka → RAW, events/s": round(warm["records"] / warm["whole"]),
+    }
+    if versions:
+        result["seconds of a batch at few versions"] = small_batches(parts)
+        table = DeltaTable(events_path(settings.lake_root))
+        while (latest := table.latest_version()) < versions:
+            spark().sql(f"ALTER TABLE delta.`{table.root}` SET TBLPROPERTIES ('benchmark' = '{latest}')")
+        ingest(parts)
+        result[f"seconds of a batch at {versions} versions"] = small_batches(parts)
+    return result
+
+
+def small_batches(parts: Parts, times: int = 5) -> float:
+    """Median seconds of a micro-batch of `SMALL` events."""
+    seconds = []
+    for seed in range(times):
+        simulate(parts.settings, SMALL, seed=10 + seed)
+        seconds.append(ingest(parts)["lake"])
+    return round(statistics.median(seconds), 2)
+
+
+def main() -> None:
+    """Entry point."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=int, default=1_000_000)
+    parser.add_argument("--versions", type=int, default=0)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="ingestion-") as home:
+        own = {"music_home": Path(home), "topic_partitions": 2, "max_records_per_batch": 2 * given.events}
+        stack = LocalStack(load_settings().model_copy(update=own))
+        try:
+            stack.up({"kafka", "spark", "warehouse"})
+            print(json.dumps(measure(stack.settings, given.events, given.versions), indent=2, ensure_ascii=False))
+        finally:
+            stack.down()
+
+
+if __name__ == "__main__":
+    main()

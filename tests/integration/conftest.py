@@ -1,0 +1,134 @@
+"""A platform of its own for each test: fresh topics, lake path and database on the session's stack."""
+
+import gzip
+import json
+import os
+import subprocess
+import uuid
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from confluent_kafka import Producer
+
+from music_platform.contracts import events
+from music_platform.local.environment import dagster_environment, project_root, settings_environment, venv_bin
+from music_platform.local.provision import provision
+from music_platform.local.stack import LocalStack
+from music_platform.settings import Settings
+from music_platform.topics import topic_names
+from music_platform.warehouse.connection import connect
+from tests.stack import settings_for
+
+
+@dataclass
+class Platform:
+    """Settings of a test's own platform, a Dagster instance in its own folder, and the ways to use them."""
+
+    settings: Settings
+    dagster_home: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables with which a process of its own works on this platform."""
+        own = dagster_environment(self.settings) | {"DAGSTER_HOME": str(self.dagster_home)}
+        return {**os.environ, **own, "PATH": f"{venv_bin()}:{os.environ['PATH']}"}
+
+    def produce(self, records: Iterable[tuple[str, bytes | None]]) -> int:
+        """Send (event kind, value) to the kinds' topics; the number of acknowledged records."""
+        names, sent = topic_names(self.settings), 0
+        producer = Producer({**self.settings.kafka_client_config(), "linger.ms": 20, "compression.type": "lz4"})
+        for kind, value in records:
+            while True:
+                try:
+                    producer.produce(names[kind], value, key=_key(value))
+                    break
+                except BufferError:
+                    producer.poll(0.1)
+            sent += 1
+        assert producer.flush(60) == 0
+        return sent
+
+    def materialize(self, *options: str, check: bool = True, **variables: str) -> subprocess.CompletedProcess[str]:
+        """`dagster asset materialize` in a fresh process."""
+        done = subprocess.run(
+            ["dagster", "asset", "materialize", "-m", "music_platform.definitions", *(options or ("--select", "*"))],
+            env=self.environment | variables,
+            cwd=project_root(),
+            capture_output=True,
+            text=True,
+            timeout=400,
+            check=False,
+        )
+        if check:
+            assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
+        return done
+
+    def run(self, job: str) -> dg.ExecuteInProcessResult:
+        """A job of the definitions, in this process, on the test's own instance."""
+        from music_platform.definitions import build_defs
+
+        with dg.DagsterInstance.from_config(str(self.dagster_home)) as instance:
+            return build_defs(self.settings).resolve_job_def(job).execute_in_process(instance=instance)
+
+    def rows(self, statement: str) -> list[tuple[Any, ...]]:
+        """Rows of a statement at the warehouse."""
+        with connect(self.settings) as session:
+            return list(session.cursor().execute(statement).fetchall())  # type: ignore[union-attr, arg-type]
+
+    def value(self, statement: str) -> Any:
+        """The one value of a statement."""
+        ((found,),) = self.rows(statement)
+        return found
+
+
+def _key(value: bytes | None) -> bytes | None:
+    try:
+        record = json.loads(value or b"null")
+    except ValueError:
+        return None
+    return (
+        str(record.get("userId") or f"guest-{record.get('sessionId')}").encode() if isinstance(record, dict) else None
+    )
+
+
+@pytest.fixture
+def platform(stack: LocalStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Platform:
+    """A provisioned platform of the test's own."""
+    own = uuid.uuid4().hex[:8]
+    shared = stack.settings
+    settings = settings_for(
+        shared.home,
+        **{name: getattr(shared, name) for name in Settings.model_fields if name.endswith("_port")},
+        topic_prefix=f"t{own}.",
+        lake_url=str(tmp_path / "lake"),
+        reference_dir=tmp_path / "reference",
+        snowflake_database=f"T{own.upper()}",
+    )
+    for name, value in settings_environment(settings, secrets=True).items():
+        monkeypatch.setenv(name, value)
+    dagster_home = tmp_path / "dagster"
+    dagster_home.mkdir()
+    (dagster_home / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    provision(settings)
+    return Platform(settings, dagster_home)
+
+
+def eventsim_folder() -> Path:
+    """The folder with eventsim's output; skips the test where there is none."""
+    folder = Path(os.environ.get("EVENTSIM_DATA") or project_root().parent / "shared" / "data" / "eventsim")
+    if not folder.is_dir():
+        pytest.skip(f"no eventsim data: {folder} does not exist; EVENTSIM_DATA names another folder")
+    return folder
+
+
+def eventsim_records() -> Iterator[tuple[str, bytes]]:
+    """(event kind, line) of eventsim's output."""
+    folder = eventsim_folder()
+    for kind, topic in events.TOPICS.items():
+        with gzip.open(folder / f"{topic}.jsonl.gz") as lines:
+            for line in lines:
+                yield kind, line.rstrip(b"\n")

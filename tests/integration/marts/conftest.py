@@ -1,0 +1,60 @@
+"""A local warehouse for these tests, a database for each, and simulated events with what the marts make of them."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from music_platform.settings import Settings
+from tests.integration.marts.truth import load_truth
+from tests.integration.marts.warehouse import TestWarehouse, test_warehouse
+from tests.stack import running_stack
+
+DISTURBED = (
+    "--duplicates", ".03", "--late", ".05", "--out-of-order", ".05", "--malformed", ".004", "--invalid", ".004",
+    "--unknown-fields", ".01", "--v2", ".4", "--hot-key", ".02",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """A run of the simulator to files: the folder of its records and reference data, and its truth."""
+
+    folder: Path
+    truth: dict[str, Any]
+
+
+def simulated(folder: Path, *options: str) -> Simulation:
+    """Run the simulator with all disturbances on."""
+    command = [sys.executable, "-m", "simulator", "--out", str(folder), "--truth", str(folder / "truth.json"), *options]
+    folder.mkdir(parents=True)
+    done = subprocess.run([*command, *DISTURBED], capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    return Simulation(folder, load_truth(folder / "truth.json"))
+
+
+@pytest.fixture(scope="session")
+def warehouse_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """A local warehouse that serves all tests here."""
+    with running_stack(tmp_path_factory.mktemp("marts"), frozenset({"warehouse"})) as stack:
+        yield stack.settings
+
+
+@pytest.fixture(scope="session")
+def simulation(tmp_path_factory: pytest.TempPathFactory) -> Simulation:
+    """Five weeks of a small population, over the end of a month, so that every mart has something to say."""
+    folder = tmp_path_factory.mktemp("simulation") / "events"
+    return simulated(folder, "--seed", "5", "--users", "120", "--days", "37", "--start", "2026-05-20", "--songs", "600")
+
+
+@pytest.fixture
+def warehouse(warehouse_settings: Settings, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[TestWarehouse]:
+    """The test's own database."""
+    name = "".join(c if c.isalnum() else "_" for c in request.node.name).upper()[:60]
+    with ExitStack() as stack:
+        yield stack.enter_context(test_warehouse(warehouse_settings, f"T_{name}", tmp_path))

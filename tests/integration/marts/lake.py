@@ -1,0 +1,83 @@
+"""A lake without Kafka and Spark: records, shaped by the streaming job's code, in Parquet files with a Delta log."""
+
+import json
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from music_platform.contracts.events import TOPICS
+from spark.shape import LAKE_SCHEMA, lake_batches
+
+KIND_OF_TOPIC = {topic: kind for kind, topic in TOPICS.items()}
+TOPIC_IDS = {topic: f"id-of-{topic}" for topic in KIND_OF_TOPIC}
+RECORD_SCHEMA = pa.schema([
+    ("topic", pa.string()), ("partition", pa.int32()), ("offset", pa.int64()), ("timestamp", pa.timestamp("us", "UTC")),
+    ("value", pa.binary()), ("headers", pa.list_(pa.struct([("key", pa.string()), ("value", pa.binary())]))),
+    ("ingested_at", pa.timestamp("us", "UTC")),
+])  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Record:
+    """A record of a topic: its bytes, its place and the time of its production in epoch milliseconds."""
+
+    topic: str
+    offset: int
+    value: bytes | None
+    timestamp_ms: int
+    partition: int = 0
+    redrive_of: str | None = None
+
+
+def records_of(folder: Path, produced_from: datetime) -> list[Record]:
+    """The records of a simulation written to files, topic by topic, as if produced one a millisecond."""
+    start = int(produced_from.replace(tzinfo=UTC).timestamp() * 1000)
+    records: list[Record] = []
+    for topic in KIND_OF_TOPIC:
+        lines = (line for file in sorted((folder / topic).glob("*.jsonl")) for line in file.read_bytes().splitlines())
+        records += (Record(topic, offset, line, start + offset) for offset, line in enumerate(lines))
+    return records
+
+
+def rows_of(records: Iterable[Record], ingested_at: datetime | None = None) -> pa.Table:
+    """The lake's rows for these records."""
+    now = ingested_at or datetime.now(UTC)
+    rows = [
+        {
+            "topic": r.topic, "partition": r.partition, "offset": r.offset, "timestamp": r.timestamp_ms * 1000,
+            "value": r.value, "ingested_at": now,
+            "headers": [{"key": "redrive-of", "value": r.redrive_of.encode()}] if r.redrive_of else None,
+        }
+        for r in records
+    ]  # fmt: skip
+    batches = pa.Table.from_pylist(rows, RECORD_SCHEMA).to_batches(max_chunksize=50_000)
+    return pa.Table.from_batches(lake_batches(batches, KIND_OF_TOPIC, TOPIC_IDS), LAKE_SCHEMA)
+
+
+class Lake:
+    """A Delta table that grows by a version for each `append`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._log = root / "_delta_log"
+        self._log.mkdir(parents=True)
+
+    @property
+    def versions(self) -> int:
+        """How many versions there are."""
+        return len(list(self._log.iterdir()))
+
+    def append(self, rows: pa.Table) -> int:
+        """Commit the rows as the next version; returns its number."""
+        version, name = self.versions, f"part-{uuid.uuid4()}.parquet"
+        pq.write_table(rows, self.root / name)
+        now = int(datetime.now(UTC).timestamp() * 1000)
+        add = {"path": name, "dataChange": True, "stats": json.dumps({"numRecords": rows.num_rows})}
+        lines: Sequence[object] = [{"commitInfo": {"timestamp": now}}, *([{"add": add}] if rows.num_rows else [])]
+        (self._log / f"{version:020d}.json").write_text("\n".join(map(json.dumps, lines)) + "\n")
+        return version

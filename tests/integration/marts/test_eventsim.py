@@ -1,0 +1,63 @@
+"""Real eventsim output, ten days: the figures of its FACTS.md."""
+
+import gzip
+import os
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from tests.integration.marts.lake import KIND_OF_TOPIC, Lake, Record, rows_of
+from tests.integration.marts.test_truth import PRODUCED
+from tests.integration.marts.warehouse import TestWarehouse
+
+ROOT = Path(__file__).parents[3]
+DATA = Path(os.environ.get("EVENTSIM_DATA") or ROOT.parent / "shared" / "data" / "eventsim")
+PLAYS = {1: 3288, 2: 5725, 3: 6217, 4: 6975, 5: 7102, 6: 8039, 7: 4961, 8: 4441, 9: 8666, 10: 8869, 11: 1}
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason=f"no eventsim data in {DATA}: set EVENTSIM_DATA to the folder")
+def test_real_eventsim_data_comes_out_as_its_facts_say(warehouse: TestWarehouse) -> None:
+    produced = int((PRODUCED.replace(year=2027) - datetime(1970, 1, 1)).total_seconds() * 1000)
+    lake = Lake(warehouse.scratch / "lake")
+    records = [
+        Record(topic, offset, line, produced)
+        for topic in KIND_OF_TOPIC
+        for offset, line in enumerate(gzip.decompress((DATA / f"{topic}.jsonl.gz").read_bytes()).splitlines())
+    ]
+    for part in (records[::2], records[1::2]):
+        lake.append(rows_of(part))
+        warehouse.load(lake.root)
+        warehouse.build()
+
+    assert warehouse.value("select count(*) from SILVER.EVENTS") == 154_406
+    assert warehouse.value("select count(*) from SILVER.QUARANTINE") == 0
+    days = {row["activity_date"].day: row for row in warehouse.query("select * from GOLD.DAILY_SUMMARY")}
+    assert {day: row["plays"] for day, row in days.items()} == PLAYS
+    for mart in ("top_songs_daily", "top_artists_daily", "top_genres_daily", "user_engagement_daily", "hourly_metrics",
+                 "location_metrics_daily", "demographics_daily", "device_metrics_daily", "user_activity_tiers",
+                 "song_of_the_year"):  # fmt: skip
+        total = 64_284 if mart != "song_of_the_year" else 266 + 161 + 158 + 153 + 150 + 132 + 118 + 72 + 66 + 39
+        assert warehouse.value(f"select sum(plays) from GOLD.{mart}") == total, mart
+    top = warehouse.query("select song_title, artist_name, plays from GOLD.SONG_OF_THE_YEAR where song_rank = 1")
+    assert top == [{"song_title": "Yo Yo Man (Garter Belt)", "artist_name": "Tony Joe White", "plays": 266}]
+    artists = warehouse.query(
+        "select artist_name, plays from GOLD.ARTIST_OF_THE_YEAR order by artist_rank, artist_name"
+    )
+    assert [(row["artist_name"], row["plays"]) for row in artists[:3]] == [
+        ("Tony Joe White", 313), ("David & Steve Gordon", 183), ("Atomic Rooster", 174)
+    ]  # fmt: skip
+    assert [row["artist_name"] for row in artists[-2:]] == ["Mario Rosenstock", "Nick Cave & The Bad Seeds"]
+    states = warehouse.query(
+        "select state, sum(plays) as plays from GOLD.LOCATION_METRICS_DAILY group by 1 order by 2 desc limit 3"
+    )
+    assert [(row["state"], row["plays"]) for row in states] == [("CA", 5716), ("TX", 5660), ("NY", 4870)]
+    assert warehouse.value("select sum(seconds) from GOLD.TOP_SONGS_DAILY") == Decimal("15350606.250560")
+    levels = "select level, sum(plays) as plays from GOLD.DEMOGRAPHICS_DAILY group by 1 order by 1"
+    assert [row["plays"] for row in warehouse.query(levels)] == [21_838, 42_446]
+    assert warehouse.value("select count(distinct user_id) from SILVER.LISTENS") == 3_657
+    assert warehouse.value("select count(*) from SILVER.DIM_SONGS") == 9_038
+    assert warehouse.value("select sum(upgrades) from GOLD.CONVERSION_FUNNEL_DAILY") == 100
+    (churn,) = warehouse.query("select cancelled, downgraded from GOLD.CHURN_MONTHLY")
+    assert (churn["cancelled"], churn["downgraded"]) == (1, 8)

@@ -1,0 +1,295 @@
+"""What breaks in the systems that exist, shown to be impossible here: a test for each case of the warehouse."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.integration.marts.event import event, listen, page, record, upgrade
+from tests.integration.marts.lake import Lake, Record, rows_of
+from tests.integration.marts.warehouse import PROJECT, TestWarehouse, assert_same
+
+SONGS = """song_id,title,artist_id,duration,genre,release_year
+S1,Same Title,A1,200.0,Pop,2000
+S2,Same Title,A2,200.0,Rock,2001
+S3,Other Title,A1,200.0,Pop,2002
+"""
+ARTISTS = """artist_id,name,home_city,home_state
+A1,Shared Name,Paris,TX
+A2,Shared Name,Rome,GA
+A3,Own Name,Rome,GA
+"""
+USERS = (
+    "user_id,first_name,last_name,gender,registration,level,city,state,zip,lat,lon,country,device_type\n"
+    "1,A,B,F,1577836800000,free,Paris,TX,75460,33.66,-95.55,US,mobile\n"
+)
+
+
+class Feeder:
+    """Loads records into the warehouse and builds."""
+
+    def __init__(self, warehouse: TestWarehouse) -> None:
+        self.warehouse, self.lake = warehouse, Lake(warehouse.scratch / "lake")
+        self.reference(SONGS, ARTISTS)
+
+    def reference(self, songs: str, artists: str) -> None:
+        """Replace the reference data."""
+        folder = self.warehouse.scratch / "reference"
+        folder.mkdir(exist_ok=True)
+        for name, text in (("songs", songs), ("artists", artists), ("users", USERS)):
+            (folder / f"{name}.csv").write_text(text)
+        self.warehouse.load_reference(folder)
+
+    def load(self, *records: Record) -> None:
+        """A version of the lake, loaded."""
+        self.lake.append(rows_of(records))
+        self.warehouse.load(self.lake.root)
+
+    def __call__(self, *records: Record) -> None:
+        """The same, and a build."""
+        self.load(*records)
+        self.warehouse.build()
+
+
+@pytest.fixture
+def feed(warehouse: TestWarehouse) -> Feeder:
+    """Loads and builds."""
+    return Feeder(warehouse)
+
+
+def same_as_a_whole_build(warehouse: TestWarehouse) -> None:
+    """What the builds have come to is what a build of everything gives."""
+    found = warehouse.snapshot()
+    warehouse.build("--full-refresh")
+    assert_same(warehouse.snapshot(), found)
+
+
+def test_a_join_by_name_does_not_fan_out(feed: Feeder, warehouse: TestWarehouse) -> None:
+    feed(
+        listen("2026-06-01T10:00:00", songId="S1", artist="Shared Name", song="Same Title"),
+        listen("2026-06-01T10:05:00", songId="S2", artist="Shared Name", song="Same Title"),
+        listen("2026-06-01T10:10:00", artist="Shared Name", song="Same Title"),
+        listen("2026-06-01T10:15:00", artist="Shared Name", song="Other Title"),
+        listen("2026-06-01T10:20:00", artist="Own Name", song="Unheard Of"),
+    )
+    marts = ("top_songs_daily", "top_artists_daily", "top_genres_daily", "user_engagement_daily", "daily_summary",
+             "hourly_metrics", "location_metrics_daily", "demographics_daily", "device_metrics_daily",
+             "user_activity_tiers")  # fmt: skip
+    assert {mart: warehouse.value(f"select sum(plays) from GOLD.{mart}") for mart in marts} == dict.fromkeys(marts, 5)
+    assert warehouse.value("select sum(songs) from GOLD.LISTENING_SESSIONS") == 5
+    keys = {row["song_key"]: row["artist_id"] for row in warehouse.query("select * from GOLD.TOP_SONGS_DAILY")}
+    assert len(keys) == 5  # S1, S2, S3, the ambiguous pair and the unknown song
+    assert keys["S3"] == "A1"
+    assert [artist for key, artist in keys.items() if key not in ("S1", "S2", "S3")].count("A3") == 1
+
+
+def test_a_rerun_changes_nothing_and_late_events_correct_their_days(feed: Feeder, warehouse: TestWarehouse) -> None:
+    feed(listen("2026-06-01T10:00:00", eventId="a"), listen("2026-06-09T10:00:00", eventId="b"))
+    before = warehouse.snapshot()
+    warehouse.build()
+    warehouse.build()
+    assert_same(warehouse.snapshot(), before)
+    assert warehouse.value("select count(*) from GOLD.DAILY_SUMMARY") == 9
+
+    feed(listen("2026-06-03T10:00:00", eventId="c"), listen("2026-05-30T10:00:00", user=2, eventId="d"))
+    days = {str(row["activity_date"]): row["plays"] for row in warehouse.query("select * from GOLD.DAILY_SUMMARY")}
+    assert len(days) == 11
+    assert (days["2026-05-30"], days["2026-06-03"], days["2026-06-02"]) == (1, 1, 0)
+    same_as_a_whole_build(warehouse)
+
+
+def test_dates_between_the_old_and_the_new_last_listen_are_in_the_spine(feed: Feeder, warehouse: TestWarehouse) -> None:
+    feed(listen("2026-06-01T10:00:00", eventId="a"), page("2026-06-20T10:00:00", "Home", eventId="p"))
+    assert warehouse.value("select count(*) from GOLD.ACTIVE_USERS_DAILY") == 1
+    feed(listen("2026-06-25T10:00:00", eventId="b"))
+    assert warehouse.value("select count(*) from GOLD.ACTIVE_USERS_DAILY") == 25
+    assert warehouse.value("select count(*) from GOLD.HOURLY_METRICS") == 25 * 24
+    assert warehouse.value("select visitors from GOLD.CONVERSION_FUNNEL_DAILY where activity_date = '2026-06-20'") == 1
+    same_as_a_whole_build(warehouse)
+
+
+def test_an_earlier_record_displaces_an_event_and_its_rows_vanish(feed: Feeder, warehouse: TestWarehouse) -> None:
+    feed(
+        listen("2026-06-01T10:00:00", eventId="a"),
+        listen(
+            "2026-07-03T10:00:00",
+            user=7,
+            session=7,
+            artist="X",
+            song="Y",
+            eventId="b",
+            city="Far",
+            produced="2026-07-03",
+        ),
+    )
+    assert warehouse.value("select count(*) from GOLD.CHURN_MONTHLY") == 2
+    feed(listen("2026-06-02T10:00:00", user=8, session=8, eventId="b", produced="2026-07-02"))
+    assert warehouse.value("select count(*) from GOLD.CHURN_MONTHLY") == 1
+    assert warehouse.value("select count(*) from GOLD.DAILY_SUMMARY") == 2
+    for table in ("SILVER.DIM_USERS", "GOLD.USER_ACTIVITY_TIERS", "SILVER.SESSIONS"):
+        assert warehouse.value(f"select count(*) from {table} where user_id = '7'") == 0
+    assert warehouse.value("select count(*) from SILVER.DIM_SONGS where song_title = 'Y'") == 0
+    assert warehouse.value("select count(*) from SILVER.DIM_LOCATIONS where city = 'Far'") == 0
+    same_as_a_whole_build(warehouse)
+
+
+def test_malformed_json_is_quarantined_with_its_text_and_can_be_redriven(
+    feed: Feeder, warehouse: TestWarehouse
+) -> None:
+    broken = record("listen_events", b'{"ts": 1, "sessionId": 1')
+    feed(listen("2026-06-01T10:00:00"), broken, record("listen_events", b"\xff\xfe"))
+    rows = warehouse.query("select * from SILVER.QUARANTINE order by kafka_offset")
+    assert [row["payload"] for row in rows] == ['{"ts": 1, "sessionId": 1', None]
+    assert rows[1]["payload_base64"] == "//4="
+    assert all(row["quarantine_reason"] and row["redriven_at"] is None for row in rows)
+    assert warehouse.value("select count(*) from SILVER.EVENTS") == 1
+
+    again = listen("2026-06-01T11:00:00")
+    feed(Record(again.topic, again.offset, again.value, again.timestamp_ms, redrive_of=rows[0]["record_id"]))
+    feed(Record(again.topic, again.offset + 1000, again.value, again.timestamp_ms + 1, redrive_of=rows[0]["record_id"]))
+    assert warehouse.value("select count(*) from SILVER.EVENTS") == 2
+    redriven = "select count(*) from SILVER.QUARANTINE where redriven_at is not null"
+    assert warehouse.value(redriven) == 1
+    same_as_a_whole_build(warehouse)
+
+
+def test_two_events_of_one_user_session_and_time_are_two(feed: Feeder, warehouse: TestWarehouse) -> None:
+    feed(listen("2026-06-01T10:00:00"), listen("2026-06-01T10:00:00"))
+    assert warehouse.value("select count(*) from SILVER.LISTENS") == 2
+
+
+def test_no_date_dimension_ends(feed: Feeder, warehouse: TestWarehouse) -> None:
+    feed(listen("2009-12-31T10:00:00"), listen("2049-06-01T10:00:00", produced="2049-06-01"))
+    bounds = warehouse.query("select min(activity_date) a, max(activity_date) b, count(*) n from GOLD.DAILY_SUMMARY")[0]
+    assert (str(bounds["a"]), str(bounds["b"])) == ("2009-12-31", "2049-06-01")
+    assert bounds["n"] == warehouse.value("select datediff('day', '2009-12-31'::date, '2049-06-01'::date) + 1")
+
+
+def test_level_flips_of_one_day_or_instant_give_no_empty_history_row(feed: Feeder, warehouse: TestWarehouse) -> None:
+    feed(
+        listen("2026-06-01T09:00:00", eventId="a", itemInSession=0),
+        upgrade("2026-06-01T10:00:00", "free", eventId="b", itemInSession=1),
+        upgrade("2026-06-01T10:00:00", "paid", eventId="c", itemInSession=2),
+        upgrade("2026-06-01T12:00:00", "free", eventId="d", itemInSession=3),
+    )
+    history = "select level, valid_from, valid_to from SILVER.DIM_USERS where user_id = '1' order by valid_from"
+    assert [row["level"] for row in warehouse.query(history)] == ["free", "free", "paid"]
+    feed(upgrade("2026-06-01T11:00:00", "paid", eventId="e", itemInSession=4))
+    rows = warehouse.query(history)
+    assert all(row["valid_to"] is None or row["valid_from"] < row["valid_to"] for row in rows)
+    assert [a["valid_to"] for a in rows[:-1]] == [b["valid_from"] for b in rows[1:]]
+    assert rows[-1]["valid_to"] is None
+    assert warehouse.value("select count(*) from SILVER.LEVEL_CHANGES") == 4
+    same_as_a_whole_build(warehouse)
+
+
+def test_a_late_event_joins_two_sessions(feed: Feeder, warehouse: TestWarehouse) -> None:
+    feed(listen("2026-06-01T23:30:00", eventId="a"), listen("2026-06-02T00:10:00", eventId="b", level="paid"))
+    assert warehouse.value("select count(*) from GOLD.LISTENING_SESSIONS") == 2
+    feed(page("2026-06-01T23:50:00", "Home", eventId="c"))
+    (session,) = warehouse.query("select * from GOLD.LISTENING_SESSIONS")
+    assert (session["songs"], session["level"], session["session_end"].hour) == (2, "paid", 0)
+    assert warehouse.value("select min(sessions) from GOLD.DAILY_SUMMARY") == 1
+    same_as_a_whole_build(warehouse)
+
+
+def test_when_the_catalogue_changes_only_affected_listens_do(feed: Feeder, warehouse: TestWarehouse) -> None:
+    feed(
+        listen("2026-06-01T10:00:00", artist="Own Name", song="New Song", eventId="a"),
+        listen("2026-06-02T10:00:00", artist="Shared Name", song="Other Title", eventId="b"),
+        listen("2026-06-03T10:00:00", songId="S9", artist="Who", song="What", eventId="c"),
+    )
+    feed.reference(SONGS + "S4,New Song,A3,200.0,Jazz,2020\nS9,Nine,A3,200.0,Folk,1999\n", ARTISTS)
+    warehouse.build()
+    found = {str(row["activity_date"]): row for row in warehouse.query("select * from GOLD.TOP_SONGS_DAILY")}
+    assert found["2026-06-01"]["song_key"] == "S4"
+    assert (found["2026-06-03"]["song_title"], found["2026-06-03"]["artist_id"]) == ("Nine", "A3")
+    touched = "select distinct event_date from OPS.TOUCHED_DATES where subject = 'songs' and event_date is not null"
+    assert sorted(str(row["event_date"]) for row in warehouse.query(touched)) == ["2026-06-01", "2026-06-03"]
+    assert {row["genre"] for row in warehouse.query("select genre from GOLD.TOP_GENRES_DAILY")} == {
+        "Jazz",
+        "Pop",
+        "Folk",
+    }
+    same_as_a_whole_build(warehouse)
+    feed.reference(SONGS, ARTISTS)
+    warehouse.build()
+    same_as_a_whole_build(warehouse)
+
+
+def test_listened_seconds_come_from_the_event_that_ends_the_song(feed: Feeder, warehouse: TestWarehouse) -> None:
+    def v2(kind: str, time: str, item: int, **fields: object) -> Record:
+        maker = listen if kind == "listen" else page
+        arguments = (time,) if kind == "listen" else (time, kind)
+        return maker(*arguments, itemInSession=item, eventId=f"{kind}{item}", schemaVersion=2, **fields)  # type: ignore[operator]
+
+    feed(
+        v2("listen", "2026-06-01T23:50:00", 1), v2("NextSong", "2026-06-01T23:50:00", 1),
+        v2("Skip", "2026-06-01T23:52:00", 2, listenedSeconds=120.0),
+        v2("listen", "2026-06-01T23:58:00", 3), v2("NextSong", "2026-06-01T23:58:00", 3),
+    )  # fmt: skip
+    seconds = "select listened_seconds from SILVER.LISTENS order by event_time"
+    assert [row["listened_seconds"] for row in warehouse.query(seconds)] == [120.0, None]
+    feed(v2("Logout", "2026-06-02T00:01:00", 4, listenedSeconds=180.0))
+    assert [row["listened_seconds"] for row in warehouse.query(seconds)] == [120.0, 180.0]
+    same_as_a_whole_build(warehouse)
+
+
+def test_a_late_event_costs_the_dates_that_it_touches(feed: Feeder, warehouse: TestWarehouse) -> None:
+    feed(*(listen(f"2026-06-{day:02d}T10:00:00", eventId=f"e{day}") for day in range(1, 29)))
+    feed(listen("2026-06-05T11:00:00", eventId="late"))
+    compiled = warehouse.scratch / "target" / "compiled" / "music" / "models" / "gold" / "location_metrics_daily.sql"
+    statement = compiled.read_text()
+    assert "activity_date in ('2026-06-05'::date)" in statement
+    noted = "select distinct event_date from OPS.TOUCHED_DATES where subject = 'events' and build = 2"
+    assert [str(row["event_date"]) for row in warehouse.query(noted)] == ["2026-06-05"]
+
+
+def test_a_build_that_was_killed_is_healed_by_the_next(feed: Feeder, warehouse: TestWarehouse) -> None:
+    feed(*(listen(f"2026-06-{day:02d}T10:00:00", eventId=f"e{day}") for day in range(1, 20)))
+    for number, models in enumerate((2, 9, 22)):
+        feed.load(*(listen(f"2026-06-{day:02d}T1{number}:30:00", eventId=f"k{number}{day}") for day in range(5, 25)))
+        warehouse.killed_build(models)
+    warehouse.build()
+    assert warehouse.value("select sum(plays) from GOLD.DAILY_SUMMARY") == 19 + 3 * 20
+    same_as_a_whole_build(warehouse)
+
+
+def test_a_date_range_can_be_rebuilt(feed: Feeder, warehouse: TestWarehouse) -> None:
+    feed(*(listen(f"2026-06-{day:02d}T10:00:00", user=day, session=day, eventId=f"e{day}") for day in range(1, 11)))
+    before = warehouse.snapshot()
+    damage = warehouse.session.cursor()
+    damage.execute("delete from SILVER.LISTENS where activity_date between '2026-06-03' and '2026-06-05'")
+    damage.execute("update SILVER.EVENTS set user_id = '99' where activity_date = '2026-06-04'")
+    damage.execute("update GOLD.DAILY_SUMMARY set plays = 77 where activity_date = '2026-06-05'")
+    damage.execute("delete from SILVER.SESSIONS where session_id = 4")
+    warehouse.build("--vars", json.dumps({"rebuild_from": "2026-06-03", "rebuild_to": "2026-06-05"}))
+    assert_same(warehouse.snapshot(), before)
+
+
+def test_nothing_reads_the_session_clock_or_an_ambiguous_day_of_the_week() -> None:
+    files = [
+        *PROJECT.glob("models/**/*.sql"),
+        *PROJECT.glob("macros/*.sql"),
+        *(PROJECT.parent / "queries").glob("*.sql"),
+    ]
+    words = ("current_timestamp", "current_date", "getdate(", "dayofweek(", "weekofyear(", "create or replace table")
+    found = [(file.name, word) for file in files for word in words if word in _without_comments(file)]
+    assert not found
+
+
+def _without_comments(file: Path) -> str:
+    return "\n".join(line.split("--")[0] for line in file.read_text().lower().splitlines())
+
+
+def test_guests_and_logged_out_events_are_sessions_and_pages_but_no_users(
+    feed: Feeder, warehouse: TestWarehouse
+) -> None:
+    feed(
+        listen("2026-06-01T10:00:00"),
+        page("2026-06-01T10:00:30", "Home", user=None),
+        event("auth_events", "2026-06-01T10:01:00", user=None, success=False),
+    )
+    (day,) = warehouse.query("select * from GOLD.DAILY_SUMMARY")
+    assert (day["plays"], day["active_users"], day["sessions"]) == (1, 1, 2)
+    assert warehouse.value("select visitors from GOLD.CONVERSION_FUNNEL_DAILY") == 1

@@ -1,0 +1,54 @@
+"""The dbt project as a whole: tests pass, no warnings, every column described, SQL in its style."""
+
+import json
+import subprocess
+import sys
+
+from tests.integration.marts.conftest import Simulation
+from tests.integration.marts.lake import Lake, records_of, rows_of
+from tests.integration.marts.test_truth import PRODUCED
+from tests.integration.marts.truth import KEYS
+from tests.integration.marts.warehouse import PROJECT, TestWarehouse
+
+
+def test_a_plain_build_and_the_documentation_are_clean(warehouse: TestWarehouse, simulation: Simulation) -> None:
+    lake = Lake(warehouse.scratch / "lake")
+    lake.append(rows_of(records_of(simulation.folder, PRODUCED)))
+    warehouse.load_reference(simulation.folder / "reference")
+    warehouse.load(lake.root)
+    output = warehouse.build(tests=True) + warehouse.build("--vars", "{whole_tables: true}", tests=True)
+    assert "[WARNING]" not in output
+    output = warehouse.dbt("docs", "generate") + warehouse.dbt("source", "freshness") + warehouse.dbt(
+        "run-operation", "prune_ledgers"
+    )  # fmt: skip
+    assert "[WARNING]" not in output
+    assert warehouse.value("select count(*) from OPS.TOUCHED_DATES") == 0
+    assert warehouse.value("select count(*) from OPS.LOAD_HISTORY where built_at is not null") == 1
+
+    (latency,) = warehouse.query("select * from OPS.PIPELINE_LATENCY")
+    records = warehouse.value("select count(*) from RAW.EVENTS")
+    assert latency["events"] + latency["late_events"] == records
+    assert latency["late_events"] > 0.9 * records  # produced weeks after they happened
+
+    target = warehouse.scratch / "target"
+    manifest = json.loads((target / "manifest.json").read_text())["nodes"]
+    models = {name: node for name, node in manifest.items() if node["resource_type"] == "model"}
+    catalogue = json.loads((target / "catalog.json").read_text())["nodes"]
+    for name, node in models.items():
+        described = {column for column, about in node["columns"].items() if about["description"]}
+        assert described == {column.lower() for column in catalogue[name]["columns"]}, name
+        assert node["description"], name
+    gold = {node["name"]: node for node in models.values() if node["schema"] == "GOLD"}
+    assert KEYS.keys() <= gold.keys()
+    for mart in KEYS:
+        assert gold[mart]["contract"]["enforced"]
+        assert gold[mart]["config"]["meta"]["tier"] in ("live", "policy")
+        assert gold[mart]["group"] == "gold"
+    unit_tested = {test["model"] for test in json.loads((target / "manifest.json").read_text())["unit_tests"].values()}
+    assert KEYS.keys() <= unit_tested
+
+
+def test_the_sql_is_in_its_style() -> None:
+    command = [sys.executable, "-m", "sqlfluff", "lint", "models", "../queries", "--disable-progress-bar"]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout

@@ -1,0 +1,184 @@
+"""A test's own database on the session's warehouse: provisioned, loaded by the loader, built by dbt."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from music_platform.contracts.reference import TABLES
+from music_platform.lake.delta_log import DeltaTable
+from music_platform.settings import Settings
+from music_platform.warehouse.connection import connect
+from music_platform.warehouse.loader import load
+from music_platform.warehouse.reference import load_reference
+from music_platform.warehouse.schema import provision_warehouse
+
+if TYPE_CHECKING:
+    from snowflake.connector import SnowflakeConnection
+
+PROJECT = Path(__file__).parents[3] / "dbt_project"
+QUERIES = Path(__file__).parents[3] / "queries"
+FLAGS = ("--no-use-colors", "--no-send-anonymous-usage-stats", "--profiles-dir", str(PROJECT))
+DBT = (sys.executable, "-c", "from dbt.cli.main import cli; cli()")
+
+Rows = list[dict[str, Any]]
+
+
+@dataclass
+class BuildError(Exception):
+    """dbt did not succeed."""
+
+    output: str
+
+    def __str__(self) -> str:
+        return self.output[-6000:]
+
+
+@dataclass
+class TestWarehouse:
+    """The database, the lake that it is loaded from, and a scratch folder."""
+
+    settings: Settings
+    scratch: Path
+    _session: "SnowflakeConnection | None" = field(default=None, repr=False)
+    _manifest: Any = field(default=None, repr=False)
+    __test__ = False
+
+    @property
+    def session(self) -> "SnowflakeConnection":
+        """The test's own session."""
+        assert self._session is not None
+        return self._session
+
+    def load(self, lake: Path) -> int:
+        """Load all versions of the lake that are not in RAW; returns their number."""
+        return sum(1 for _ in load(self.session, DeltaTable(str(lake))))
+
+    def load_reference(self, folder: Path) -> None:
+        """Load songs.csv, artists.csv and users.csv."""
+        for table in TABLES:
+            load_reference(self.session, table, folder / f"{table.name}.csv")
+
+    def dbt_environment(self) -> dict[str, str]:
+        """The environment in which dbt meets this database."""
+        return {
+            **os.environ,
+            "WAREHOUSE_PORT": str(self.settings.warehouse_port),
+            "SNOWFLAKE_DATABASE": self.settings.snowflake_database,
+            "DBT_TARGET_PATH": str(self.scratch / "target"),
+            "DBT_LOG_PATH": str(self.scratch / "logs"),
+        }
+
+    def start_dbt(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start a dbt command."""
+        return subprocess.Popen(
+            [*DBT, *arguments, *FLAGS],
+            cwd=PROJECT, env=self.dbt_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+
+    def dbt(self, *arguments: str) -> str:
+        """Run a dbt command in this process; returns its log, raises BuildError."""
+        from dbt.cli.main import dbtRunner
+
+        lines: list[str] = []
+        before = dict(os.environ)
+        os.environ.update(self.dbt_environment())
+        try:
+            flags = (*FLAGS, "--quiet", "--log-level-file", "none", "--project-dir", str(PROJECT))
+            if self._manifest is None:
+                self._manifest = dbtRunner().invoke(["parse", *flags]).result
+            runner = dbtRunner(self._manifest, [lambda event: lines.append(event.info.msg)])
+            result = runner.invoke([*arguments, *flags])
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+        output = "\n".join(lines)
+        if not result.success:
+            raise BuildError(f"{output}\n{result.exception or ''}")
+        return output
+
+    def build(self, *arguments: str, tests: bool = False) -> str:
+        """Build the models; with `tests` also the data tests and unit tests."""
+        if not (self.scratch / "seeded").exists():
+            self.dbt("seed")
+            (self.scratch / "seeded").touch()
+        return self.dbt("build" if tests else "run", *arguments)
+
+    def killed_build(self, after: int) -> None:
+        """Start a build and kill it, with the transaction that it is in, after so many models of it are done."""
+        done = "select count(*) from OPS.BUILDS"
+        before = self.value(done)
+        process = self.start_dbt("run")
+        while process.poll() is None and self.value(done) < before + after:
+            time.sleep(0.01)
+        assert process.poll() is None, "the build ended before it could be killed"
+        process.send_signal(signal.SIGKILL)
+        process.communicate(timeout=60)
+
+    def query(self, sql: str) -> Rows:
+        """Rows of a query, column names in lower case."""
+        cursor = self.session.cursor()
+        cursor.execute(sql)
+        names = [column.name.lower() for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def value(self, sql: str) -> Any:
+        """The one value of a query."""
+        (row,) = self.query(sql)
+        (value,) = row.values()
+        return value
+
+    def question(self, name: str, **parameters: str) -> Rows:
+        """Rows of a sample question; a parameter is a `SET` variable that the file gives a default."""
+        text = (QUERIES / f"{name}.sql").read_text()
+        for key, value in parameters.items():
+            text = re.sub(rf"(?im)^set {key} = .*;$", f"set {key} = {value};", text)
+        statements = [part for part in text.split(";") if part.strip()]
+        for statement in statements[:-1]:
+            self.session.cursor().execute(statement)
+        return self.query(statements[-1])
+
+    def tables(self, *schemas: str) -> list[str]:
+        """Names of the tables of these schemas."""
+        wanted = ", ".join(f"'{schema}'" for schema in schemas)
+        rows = self.query(
+            f"select table_schema || '.' || table_name as name from information_schema.tables "
+            f"where table_schema in ({wanted}) and table_type = 'BASE TABLE' order by 1"
+        )
+        return [row["name"] for row in rows]
+
+    def snapshot(self, *schemas: str) -> dict[str, list[str]]:
+        """Each table's rows as text, sorted: equal snapshots are equal tables."""
+        return {
+            table: sorted(json.dumps(row, default=str, sort_keys=True) for row in self.query(f"select * from {table}"))
+            for table in self.tables(*(schemas or ("SILVER", "GOLD")))
+        }
+
+
+def assert_same(found: dict[str, list[str]], wanted: dict[str, list[str]]) -> None:
+    """Both snapshots have the same tables with the same rows."""
+    assert found.keys() == wanted.keys()
+    for table in wanted:
+        gone, come = set(wanted[table]) - set(found[table]), set(found[table]) - set(wanted[table])
+        assert found[table] == wanted[table], f"{table}: gone {[*gone][:2]}, come {[*come][:2]}"
+
+
+@contextmanager
+def test_warehouse(settings: Settings, database: str, scratch: Path) -> Iterator[TestWarehouse]:
+    """A fresh database of this name; dropped at the end."""
+    own = settings.model_copy(update={"snowflake_database": database})
+    provision_warehouse(own)
+    with connect(own) as session:
+        yield TestWarehouse(own, scratch, session)
+        session.cursor().execute(f"drop database if exists {database}")
+
+
+test_warehouse.__test__ = False  # type: ignore[attr-defined]

@@ -1,0 +1,125 @@
+"""The whole way on real parts: broker, Spark Connect, Delta, the warehouse, dbt, Dagster."""
+
+import subprocess
+from decimal import Decimal
+
+from music_platform.conservation import committed_partitions, imbalances, raw_partitions
+from music_platform.contracts import events
+from music_platform.lake.delta_log import DeltaTable
+from music_platform.lake.paths import events_path
+from music_platform.local.environment import project_root, venv_bin
+from music_platform.topics import topic_names, topic_offsets
+from music_platform.warehouse.connection import connect
+from tests.integration import oracle
+from tests.integration.conftest import Platform, eventsim_records
+
+PATTERNS = project_root() / "dbt_project" / "seeds" / "device_patterns.csv"
+
+TOP_SONGS = """
+    select activity_date, song_key, song_title, artist_id, artist_name, plays, skips, pauses, playlist_adds, thumbs_up,
+           thumbs_down, unique_listeners, seconds from GOLD.TOP_SONGS_DAILY
+"""
+ENGAGEMENT = """
+    select activity_date, user_id, device_type, state, plays, skips, pauses, playlist_adds, sessions, seconds
+    from GOLD.USER_ENGAGEMENT_DAILY
+"""
+ACTIVE_USERS = """
+    select activity_date, daily_active_users, active_users_7d, active_users_30d from GOLD.ACTIVE_USERS_DAILY
+"""
+
+
+def marts(platform: Platform) -> dict[str, set[tuple[object, ...]]]:
+    statements = {"songs": TOP_SONGS, "engagement": ENGAGEMENT, "active": ACTIVE_USERS}
+    found = {name: platform.rows(statement) for name, statement in statements.items()}
+    for name, rows in found.items():
+        assert len(rows) == len(set(rows)), f"{name} has rows twice"
+    return {name: set(rows) for name, rows in found.items()}
+
+
+def test_real_eventsim_data_comes_out_with_its_known_figures(platform: Platform) -> None:
+    """154,406 events that nobody here made, produced as they are: FACTS.md says what is in them."""
+    assert platform.produce(eventsim_records()) == 154_406
+    platform.run("everything")
+    assert platform.value("select count(*) from RAW.EVENTS") == 154_406
+    assert platform.value("select count(*) from RAW.EVENTS where quarantine_reason is not null") == 0
+    assert platform.rows("select sum(plays), sum(seconds) from GOLD.TOP_SONGS_DAILY") == [
+        (64_284, Decimal("15350606.250560"))
+    ]
+    assert platform.rows(
+        "select song_title, artist_name, sum(plays) p from GOLD.TOP_SONGS_DAILY group by 1, 2 order by p desc limit 3"
+    ) == [
+        ("Yo Yo Man (Garter Belt)", "Tony Joe White", 266),
+        ("Evenglow", "David & Steve Gordon", 161),
+        ("Up Jumped The Devil - Live", "Clarence Gatemouth Brown", 158),
+    ]
+    assert platform.value("select sum(plays) from GOLD.USER_ENGAGEMENT_DAILY") == 64_284
+    assert platform.value("select max(active_users_30d) from GOLD.ACTIVE_USERS_DAILY") == 3_657
+
+
+def test_a_hundred_thousand_events_from_a_fresh_process(platform: Platform) -> None:
+    """Counts by topic and partition are equal everywhere, the marts are right, and a second time changes nothing."""
+    options = ["--seed", "5", "--users", "3000", "--days", "12", "--events", "100000", "--duplicates", "0.02"]
+    subprocess.run(
+        [str(venv_bin() / "music-platform"), "simulate", *options, "--late", "0.02", "--v2", "0.3"],
+        env=platform.environment,
+        check=True,
+        capture_output=True,
+        timeout=200,
+    )
+    platform.materialize()
+
+    names = topic_names(platform.settings)
+    offsets = topic_offsets(platform.settings.kafka_client_config(), names.values())
+    assert offsets.records() >= 100_000
+    lake = sum(version.rows for version in DeltaTable(events_path(platform.settings.lake_root)).versions_after(-1))
+    assert lake == offsets.records()
+    with connect(platform.settings) as session:
+        raw = raw_partitions(session)
+    assert {(p.topic, p.number): rows.count for p, rows in raw.items()} == {
+        (topic, number): end for topic, ends in offsets.end.items() for number, end in ends.items() if end
+    }
+    assert imbalances(committed_partitions(platform.settings), raw) == []
+
+    records = oracle.consume(platform.settings.bootstrap_servers, list(names.values()))
+    assert len(records) == offsets.records()
+    happened = oracle.events_of(records, {topic: kind for kind, topic in names.items()})
+    assert platform.value("select count(*) from SILVER.EVENTS") == len(happened) < len(records)
+    catalogue = oracle.Catalogue.read(platform.settings.reference_root)
+    expected = {
+        "songs": oracle.top_songs_daily(happened, catalogue),
+        "engagement": oracle.user_engagement_daily(happened, PATTERNS),
+        "active": oracle.active_users_daily(happened),
+    }
+    found = marts(platform)
+    for name, rows in expected.items():
+        assert found[name] == rows, (name, list(found[name] - rows)[:3], list(rows - found[name])[:3])
+
+    platform.run("everything")
+    assert platform.value("select count(*) from RAW.EVENTS") == offsets.records()
+    assert marts(platform) == found
+
+
+BAD = [b'{"ts": 1', b"\xff\xfe{}", None, b'{"ts": 9223372036854775807, "userId": 1, "songId": "s"}', b'{"ts": "soon"}']
+GOOD = (
+    b'{"ts": 1793491240000, "sessionId": 1, "userId": 7, "artist": "A", "song": "S", "duration": 10.5, "state": "CA"}'
+)
+
+
+def test_bad_records_are_quarantined_and_stop_nothing(platform: Platform) -> None:
+    """Malformed, not UTF-8, a tombstone, an extreme time, a broken contract: a row each, with reason and content."""
+    platform.produce([(events.LISTEN, value) for value in (*BAD, GOOD)])
+    platform.run("everything")
+    rows = platform.rows(
+        "select quarantine_reason, payload, payload_base64 from RAW.EVENTS where quarantine_reason is not null"
+    )
+    assert sorted(rows, key=str) == sorted(
+        [
+            ("payload: not exactly one JSON object", '{"ts": 1', None),
+            ("payload: not UTF-8", None, "//57fQ=="),
+            ("payload: none (tombstone)", None, None),
+            ("ts: above 253402300799999", BAD[3].decode() if BAD[3] else None, None),
+            ("ts: expected integer, found string", '{"ts": "soon"}', None),
+        ],
+        key=str,
+    )
+    assert platform.rows("select sum(plays), sum(seconds) from GOLD.TOP_SONGS_DAILY") == [(1, Decimal("10.5"))]

@@ -1,0 +1,114 @@
+"""Topics and offsets that are not what they were: noticed, named, handled by a command; never skipped in silence."""
+
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+from confluent_kafka.admin import NewPartitions
+
+from music_platform.backlog import kafka_age, lake_age, read_kafka_stage
+from music_platform.gaps import StreamStoppedError
+from music_platform.lake.progress import read_progress
+from music_platform.local.provision import create_topics
+from music_platform.local.stack import LocalStack
+from music_platform.reconnection import accept_loss, adopt, recover
+from music_platform.topics import TopicMissingError
+from tests.integration.ingestion import LISTEN, PAGE_VIEW, Platform, listens
+
+
+def test_a_topic_created_again_is_noticed_and_goes_on_once_adopted(stack: LocalStack, tmp_path: Path) -> None:
+    platform = Platform(stack, "recreated", tmp_path)
+    platform.produce(listens(10), partition=0)
+    platform.ingest()
+    platform.recreate()
+    platform.produce(listens(4, first=100), partition=0)
+    assert read_kafka_stage(platform.settings)[1].records == 4, "its records are backlog although offsets are lower"
+    with pytest.raises(StreamStoppedError, match=r"recreated-listen_events was deleted and created again.*topic adopt"):
+        platform.ingest()
+    assert platform.count() == 10
+    adopt(platform.parts, platform.topic(LISTEN))
+    platform.ingest()
+    assert (platform.count(), platform.imbalances()) == (14, [])
+    assert platform.rows("SELECT COUNT(DISTINCT kafka_topic_id) FROM RAW.EVENTS") == [(2,)]
+
+
+def test_failOnDataLoss_false_hides_expired_offsets(stack: LocalStack, tmp_path: Path) -> None:  # noqa: N802
+    platform = Platform(stack, "expired", tmp_path)
+    platform.produce(listens(10), partition=1)
+    platform.ingest()
+    platform.produce(listens(10, first=10), partition=1)
+    platform.expire(partition=1, before=15)
+    with pytest.raises(StreamStoppedError, match=r"expired-listen_events/1 10–14.*accept-loss"):
+        platform.ingest()
+    assert [(gap.first, gap.last) for gap in accept_loss(platform.parts)] == [(10, 14)]
+    platform.ingest()
+    assert (platform.count(), platform.imbalances()) == (15, [])
+    assert platform.rows("SELECT first_offset, last_offset FROM OPS.GAPS") == [(10, 14)]
+
+
+@pytest.mark.parametrize("what", ["lost", "foreign", "old"])
+def test_a_lost_foreign_or_old_checkpoint_is_recovered_from_the_lake(
+    stack: LocalStack, tmp_path: Path, what: str
+) -> None:
+    platform = Platform(stack, f"checkpoint_{what}", tmp_path)
+    platform.produce(listens(10), partition=0)
+    platform.ingest()
+    checkpoint = Path(read_progress(platform.settings.lake_root).checkpoint)
+    if what == "lost":
+        shutil.rmtree(checkpoint)
+    elif what == "foreign":
+        (checkpoint / "metadata").write_text('{"id":"00000000-0000-4000-8000-000000000000"}')
+    else:
+        shutil.copytree(checkpoint, tmp_path / "old")
+        for first in (10, 20):
+            platform.produce(listens(10, first=first), partition=0)
+            platform.ingest()
+        shutil.rmtree(checkpoint)
+        shutil.copytree(tmp_path / "old", checkpoint)
+    before = platform.count()
+    platform.produce(listens(5, first=50), partition=0)
+    with pytest.raises(StreamStoppedError, match=f"the checkpoint is {what}.*music-platform recover"):
+        platform.ingest()
+    recover(platform.parts)
+    platform.ingest()
+    assert (platform.count(), platform.imbalances()) == (before + 5, [])
+
+
+def test_restart_goes_on_at_the_committed_offset_and_added_partitions_are_read_whole(
+    stack: LocalStack, tmp_path: Path
+) -> None:
+    platform = Platform(stack, "added", tmp_path)
+    platform.produce(listens(10))
+    platform.ingest()
+    platform.admin.create_partitions([NewPartitions(platform.topic(LISTEN), 3)])[platform.topic(LISTEN)].result(30)
+    time.sleep(0.5)
+    platform.produce(listens(7, first=10), partition=2)
+    platform.ingest()
+    assert (platform.count(), platform.count("kafka_partition = 2"), platform.imbalances()) == (17, 7, [])
+    assert platform.ingest() == []
+
+
+def test_a_missing_topic_stops_ingestion_with_its_name(stack: LocalStack, tmp_path: Path) -> None:
+    platform = Platform(stack, "missing", tmp_path)
+    topic = platform.topic(PAGE_VIEW)
+    platform.admin.delete_topics([topic])[topic].result(30)
+    time.sleep(0.5)
+    with pytest.raises(TopicMissingError, match="lacks a topic"):
+        platform.ingest()
+    create_topics(platform.settings)
+
+
+def test_lag_is_end_offsets_minus_committed_offsets_and_has_an_age(stack: LocalStack, tmp_path: Path) -> None:
+    platform = Platform(stack, "aged", tmp_path)
+    platform.produce(listens(3))
+    time.sleep(1.2)
+    platform.produce(listens(2, first=3))
+    offsets, stage = read_kafka_stage(platform.settings)
+    assert stage.records == 5
+    assert 1.2 <= kafka_age(platform.settings, offsets) < 60
+    platform.ingest()
+    offsets, stage = read_kafka_stage(platform.settings)
+    assert (stage.records, kafka_age(platform.settings, offsets)) == (0, 0.0)
+    assert 1.2 <= lake_age(platform.settings, -1) < 120
+    assert lake_age(platform.settings, 10_000) == 0.0

@@ -1,0 +1,166 @@
+"""Every record is one row, through batches, repeats, rebuilds, upkeep and redrives."""
+
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from music_platform.ingestion import drain
+from music_platform.lake.delta_log import DeltaTable
+from music_platform.lake.maintenance import maintain
+from music_platform.lake.paths import events_path
+from music_platform.local.stack import LocalStack
+from music_platform.redrive import quarantined, send
+from music_platform.warehouse.connection import connect
+from music_platform.warehouse.loader import LoadError, load
+from music_platform.warehouse.rebuild import rebuild
+from music_platform.warehouse.schema import RAW_EVENTS
+from music_platform.warehouse.staging import STAGE_FOLDER, stage_files, staged_folders, version_folder
+from spark.job import MicroBatch
+from tests.integration.ingestion import Platform, listens
+from tests.unit.spark.payloads import ACCEPTED, REFUSED
+
+
+def test_payloads_that_break_parsers_go_the_whole_way_and_block_nothing(stack: LocalStack, tmp_path: Path) -> None:
+    platform = Platform(stack, "payloads", tmp_path)
+    refused, accepted = list(REFUSED.values()), list(ACCEPTED.values())
+    for _ in range(4):
+        platform.produce([*refused, *accepted])
+    platform.ingest()
+    assert platform.count() == 4 * (len(refused) + len(accepted))
+    assert platform.count("quarantine_reason IS NULL") == 4 * len(accepted)
+    assert platform.imbalances() == []
+    (extra,) = platform.rows("SELECT extra FROM RAW.EVENTS WHERE extra:a::string = '2' LIMIT 1")
+    assert json.loads(str(extra[0])) == {"a": 2}
+
+
+def test_a_backlog_is_worked_off_in_several_bounded_batches_of_one_run(stack: LocalStack, tmp_path: Path) -> None:
+    platform = Platform(stack, "bounded", tmp_path, max_records_per_batch=400)
+    platform.produce(listens(1_500))
+    batches = [step for step in platform.ingest() if isinstance(step, MicroBatch)]
+    assert len(batches) >= 4
+    assert max(batch.records for batch in batches) <= 400 + 2 * 2 * 4
+    assert sum(batch.records for batch in batches) == platform.count() == 1_500
+    assert [line for line in platform.lines if "1,500 of 1,500" in line], "progress is in the log"
+
+
+def test_loader_takes_only_files_of_committed_table_versions_and_removes_what_is_loaded(
+    stack: LocalStack, tmp_path: Path
+) -> None:
+    platform = Platform(stack, "files", tmp_path)
+    platform.produce(listens(20))
+    platform.ingest()
+    table = DeltaTable(events_path(platform.settings.lake_root))
+    (file, *_) = next(version.files for version in table.versions_after(-1) if version.files)
+    # What a failed attempt leaves: a data file that no version names.
+    (tmp_path / "lake/events/part-00000-failed.snappy.parquet").write_bytes(
+        (tmp_path / "lake/events" / file).read_bytes()
+    )
+    platform.produce(listens(5, first=20))
+    platform.ingest()
+    assert (platform.count(), platform.imbalances()) == (25, [])
+    with connect(platform.settings) as session:
+        assert staged_folders(session) == set()
+
+
+def test_a_torn_staged_file_is_replaced_and_not_trusted(stack: LocalStack, tmp_path: Path) -> None:
+    platform = Platform(stack, "torn", tmp_path)
+    platform.produce(listens(20))
+    list(drain(platform.parts, to_raw=False))
+    table = DeltaTable(events_path(platform.settings.lake_root))
+    version = next(version for version in table.versions_after(-1) if version.files)
+    whole = (tmp_path / "lake/events" / version.files[0]).read_bytes()
+    torn = tmp_path / version.files[0]
+    torn.write_bytes(whole[: len(whole) // 2] + b"\x00" * (len(whole) - len(whole) // 2))
+    with connect(platform.settings) as session:
+        folder = replace(table.folder, path=str(tmp_path))
+        stage_files(session, folder, [version.files[0]], version_folder(version.number))
+        assert sum(loaded.rows for loaded in load(session, table)) == 20
+    assert platform.imbalances() == []
+
+
+def test_two_loaders_at_once_load_each_version_once(stack: LocalStack, tmp_path: Path) -> None:
+    platform = Platform(stack, "loaders", tmp_path)
+    platform.produce(listens(20))
+    list(drain(platform.parts, to_raw=False))
+    table = DeltaTable(events_path(platform.settings.lake_root))
+    with connect(platform.settings) as one, connect(platform.settings) as other:
+        slow = load(one, table)
+        next(slow)
+        late = load(other, replace(table))
+        assert sum(loaded.rows for loaded in late) + sum(loaded.rows for loaded in slow) == 20
+    assert (platform.count(), platform.imbalances()) == (20, [])
+
+
+def test_a_rebuild_replaces_raw_and_keeps_loaders_out_meanwhile(stack: LocalStack, tmp_path: Path) -> None:
+    platform = Platform(stack, "rebuilt", tmp_path)
+    for first in (0, 10, 20):
+        platform.produce(listens(10, first=first))
+        platform.ingest()
+    maintain(platform.parts)
+    platform.rows(f"DELETE FROM {RAW_EVENTS} WHERE kafka_offset = 3")
+    assert platform.imbalances()
+    platform.rows("UPDATE OPS.LOAD_STATE SET rebuilding = 1")
+    with pytest.raises(LoadError, match="music-platform rebuild"):
+        platform.ingest()
+    state = rebuild(platform.parts)
+    assert (platform.count(), platform.imbalances(), platform.ingest()) == (30, [], [])
+    assert platform.rows("SELECT version, row_count FROM OPS.LOADS") == [(state.version, 30)]
+    platform.produce(listens(5, first=30))
+    platform.ingest()
+    assert (platform.count(), platform.count(f"batch_id = {state.version}"), platform.imbalances()) == (35, 30, [])
+
+
+def test_upkeep_is_invisible_to_the_loader_and_spares_what_is_not_loaded(stack: LocalStack, tmp_path: Path) -> None:
+    platform = Platform(stack, "upkeep", tmp_path, log_retention_hours=1, lake_retention_hours=1)
+    for first in (0, 10):
+        platform.produce(listens(10, first=first))
+        list(drain(platform.parts, to_raw=False))
+    done = maintain(platform.parts)
+    assert done.compacted >= 2
+    assert done.kept_hours >= 1
+    table = DeltaTable(events_path(platform.settings.lake_root))
+    with connect(platform.settings) as session:
+        list(load(session, table))
+        session.cursor().execute(f"PUT 'file://{tmp_path / 'lake/events' / _any_file(table)}' @{STAGE_FOLDER}/v1")
+        assert staged_folders(session) == {"v1"}
+    assert (platform.count(), platform.imbalances()) == (20, [])
+    assert maintain(platform.parts).stage_folders == 1
+    assert platform.ingest() == []
+    assert platform.count() == 20
+
+
+def _any_file(table: DeltaTable) -> str:
+    return next(version.files[0] for version in table.versions_after(-1) if version.files)
+
+
+def test_redriven_twice_is_one_event_and_carries_the_coordinates_of_its_origin(
+    stack: LocalStack, tmp_path: Path
+) -> None:
+    platform = Platform(stack, "redriven", tmp_path)
+    # One day too far ahead for its own record; a record that is written later is within the contract.
+    ahead = int(time.time() * 1000) + 86_400_000 + 6_000
+    broken = b"{'not': json}\xff"
+    platform.produce([{"ts": ahead, "userId": 1, "songId": "s"}, broken], partition=1)
+    platform.ingest()
+    assert platform.count("quarantine_reason IS NOT NULL") == 2
+    time.sleep(max(0.0, ahead / 1000 - 86_400 - time.time()) + 0.5)
+    for _ in range(2):
+        with connect(platform.settings) as session:
+            records = quarantined(session, reason=None, topic=None, limit=None)
+        assert send(platform.settings, records) == 0
+    assert [record.value for record in records][1] == broken
+    platform.ingest()
+    assert platform.count("quarantine_reason IS NULL") == 2
+    assert platform.rows("SELECT COUNT(DISTINCT event_id) FROM RAW.EVENTS WHERE quarantine_reason IS NULL") == [(1,)]
+    # Redriven again, the broken one still names the record that the producer wrote.
+    with connect(platform.settings) as session:
+        (again,) = quarantined(session, reason="payload", topic=platform.topic(), limit=5)
+    assert again.origin.endswith("/1/1")
+    shown = platform.rows(
+        "SELECT kafka_offset, redriven, redriven_valid FROM OPS.QUARANTINE ORDER BY kafka_offset LIMIT 2"
+    )
+    assert [tuple(map(int, row)) for row in shown] == [(0, 2, 2), (1, 2, 0)]
+    assert platform.imbalances() == []

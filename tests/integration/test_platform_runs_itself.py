@@ -1,0 +1,137 @@
+"""`make up` and leave it alone: webserver, daemon and sensors of a stack of its own, driven as the UI drives them."""
+
+import json
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from music_platform.local.environment import dagster_environment, venv_bin
+from music_platform.local.provision import provision
+from music_platform.local.stack import LocalStack
+from tests.stack import settings_for
+
+LINEAGE = "{ assetNodes { assetKey { path } groupName dependencyKeys { path } } }"
+SENSORS = """
+{ sensorsOrError(repositorySelector: {repositoryName: "__repository__", repositoryLocationName: "music_platform"}) {
+    ... on Sensors { results { name sensorState { status } } } } }
+"""
+RUNS = "{ runsOrError { ... on Runs { results { runId jobName status tags { key value } } } } }"
+LAUNCH = """
+mutation($run: ExecutionParams!) { launchRun(executionParams: $run) {
+    __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }
+"""
+DONE = {"SUCCESS", "FAILURE", "CANCELED"}
+
+
+class Ui:
+    """Dagster's UI, asked by its own GraphQL."""
+
+    def __init__(self, url: str) -> None:
+        self.url = f"{url}/graphql"
+
+    def ask(self, query: str, **variables: Any) -> dict[str, Any]:
+        body = json.dumps({"query": query, "variables": variables}).encode()
+        request = urllib.request.Request(self.url, body, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=60) as response:
+            answer: dict[str, Any] = json.load(response)
+        assert "errors" not in answer, answer["errors"]
+        data: dict[str, Any] = answer["data"]
+        return data
+
+    def runs(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.ask(RUNS)["runsOrError"]["results"]
+        return found
+
+
+def wait_for(what: str, condition: Callable[[], Any], seconds: float = 180) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"waited {seconds:.0f} s for: {what}"
+        time.sleep(1)
+    return found
+
+
+def music(stack: LocalStack, *arguments: str) -> str:
+    done = subprocess.run(
+        [str(venv_bin() / "music-platform"), *arguments],
+        env={"PATH": str(venv_bin()) + ":/usr/bin:/bin", **dagster_environment(stack.settings)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def _errors(stack: LocalStack) -> str:
+    lines = (stack.home.logs / "daemon.log").read_text(errors="replace").splitlines()
+    return "\n".join(line for line in lines if "ERROR" in line or "FAIL" in line)[-4000:]
+
+
+def test_events_arrive_in_the_marts_without_a_hand(tmp_path: Path) -> None:
+    stack = LocalStack(settings_for(tmp_path / "home"))
+    try:
+        stack.up(provision=provision)
+        ui = Ui(stack.settings.dagster_url)
+
+        nodes = {tuple(n["assetKey"]["path"]): n for n in ui.ask(LINEAGE)["assetNodes"]}
+        above = {key: {tuple(d["path"]) for d in node["dependencyKeys"]} for key, node in nodes.items()}
+        assert above["lake", "events"] == {key for key in nodes if key[0] == "kafka"}
+        assert above["raw", "events"] == {("lake", "events")}
+        assert ("raw", "events") in above["staging", "stg_events"]
+        assert above["gold", "top_songs_daily"] & {key for key in nodes if key[0] == "silver"}
+
+        def sensors() -> dict[str, str]:
+            results = ui.ask(SENSORS)["sensorsOrError"]["results"]
+            return {sensor["name"]: sensor["sensorState"]["status"] for sensor in results}
+
+        assert sensors() == dict.fromkeys(["lag_sensor", "reference_sensor", "build_sensor"], "RUNNING")
+
+        music(stack, "simulate", "--seed", "3", "--users", "200", "--days", "3")
+        launched = wait_for("a run of the lag sensor", lambda: [r for r in ui.runs() if r["jobName"] == "ingest"])
+        assert {"key": "dagster/sensor_name", "value": "lag_sensor"} in launched[0]["tags"]
+
+        def behind() -> dict[str, int]:
+            return {stage: found["records"] for stage, found in json.loads(music(stack, "lag", "--json")).items()}
+
+        def arrived() -> bool:
+            runs = ui.runs()
+            at_rest = all(run["status"] in DONE for run in runs)
+            return (
+                at_rest
+                and {"ingest", "reference", "build"} <= {run["jobName"] for run in runs}
+                and not any(behind().values())
+            )
+
+        wait_for("an empty backlog of all three stages, and no run at work", arrived, 300)
+        ended = {(run["jobName"], run["status"]) for run in ui.runs()}
+        assert ended == {("ingest", "SUCCESS"), ("reference", "SUCCESS"), ("build", "SUCCESS")}, _errors(stack)
+        counts = (
+            json.loads(music(stack, "sql", "--format", "json", "select sum(plays) p from GOLD.TOP_SONGS_DAILY")),
+            json.loads(music(stack, "sql", "--format", "json", "select count(*) p from SILVER.LISTENS")),
+        )
+        assert counts[0] == counts[1]
+        assert counts[0][0]["p"] > 0
+
+        run = {
+            "mode": "default",
+            "selector": {
+                "repositoryLocationName": "music_platform",
+                "repositoryName": "__repository__",
+                "pipelineName": "everything",
+            },
+        }
+        answer = ui.ask(LAUNCH, run=run)["launchRun"]
+        assert answer["__typename"] == "LaunchRunSuccess", answer
+
+        def finished() -> Any:
+            return [r for r in ui.runs() if r["runId"] == answer["run"]["runId"] and r["status"] in DONE]
+
+        (ended,) = wait_for("the run that was started from the UI", finished, 240)
+        assert ended["status"] == "SUCCESS"
+    finally:
+        stack.down()

@@ -1,0 +1,38 @@
+"""The real local stack for tests: a home of its own on free ports, up for as long as the `with` lasts."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from music_platform.local.stack import LocalStack
+from music_platform.settings import Settings
+
+#: What the data goes through; the webserver and the daemon are started only where a test asks for them.
+DATA_SERVICES = frozenset({"kafka", "spark", "warehouse"})
+
+#: Settings that say where tools are; a developer's values hold in tests too.
+_TOOL_SETTINGS = ("java_home", "jars_dir")
+
+
+def forget_environment() -> None:
+    """Drop the platform's settings from the environment: tests must not reach a developer's own Kafka or Snowflake."""
+    for name in Settings.model_fields:
+        if name not in _TOOL_SETTINGS:
+            os.environ.pop(name.upper(), None)
+
+
+def settings_for(home: Path, **settings: object) -> Settings:
+    """Settings of a home, without `.env`. Ports are chosen by the stack's first `up`."""
+    return Settings(_env_file=None, music_home=home, **settings)  # type: ignore[arg-type, call-arg]
+
+
+@contextmanager
+def running_stack(home: Path, only: frozenset[str] | None = DATA_SERVICES, **settings: object) -> Iterator[LocalStack]:
+    """A stack with every service answering; taken down at the end, whatever happened."""
+    stack = LocalStack(settings_for(home, **settings))
+    try:
+        stack.up(set(only) if only is not None else None)
+        yield stack
+    finally:
+        stack.down()

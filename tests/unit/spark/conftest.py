@@ -1,0 +1,48 @@
+"""The lake's rows for given payloads, by the job's own step, without Spark and without Kafka."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from music_platform.contracts import events as contract
+from spark.shape import lake_batches
+
+KAFKA_TIMESTAMP = datetime(2026, 11, 2, tzinfo=UTC)
+KINDS = {topic: kind for kind, topic in contract.TOPICS.items()}
+
+
+def encoded(payload: Any) -> bytes | None:
+    if payload is None or isinstance(payload, bytes):
+        return payload
+    return (payload if isinstance(payload, str) else json.dumps(payload)).encode()
+
+
+def lake_rows(payloads: list[Any], topic: str = "listen_events", headers: Any = None) -> list[SimpleNamespace]:
+    """The lake's row of each payload (bytes, text, an object for JSON, or None), in order."""
+    size = len(payloads)
+    timestamps = pa.array([KAFKA_TIMESTAMP] * size, pa.timestamp("us", tz="UTC"))
+    header = pa.struct([("key", pa.string()), ("value", pa.binary())])
+    records = pa.record_batch(
+        {
+            "topic": pa.array([topic] * size),
+            "partition": pa.array([1] * size, pa.int32()),
+            "offset": pa.array(range(size), pa.int64()),
+            "timestamp": timestamps,
+            "value": pa.array(map(encoded, payloads), pa.binary()),
+            "headers": pa.array([headers] * size, pa.list_(header)),
+            "ingested_at": timestamps,
+        }
+    )
+    batches = lake_batches([records], KINDS, {topic: "topic-id"})
+    rows = [SimpleNamespace(**row) for batch in batches for row in batch.to_pylist()]
+    return sorted(rows, key=lambda row: row.kafka_offset)
+
+
+@pytest.fixture(scope="session")
+def rows_of() -> Callable[..., list[SimpleNamespace]]:
+    return lake_rows

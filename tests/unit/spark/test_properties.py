@@ -1,0 +1,113 @@
+"""Whatever bytes come: one row each, no error, and valid exactly if Python's strict parser and the contract say so."""
+
+import json
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from music_platform.contracts import events as contract
+from spark.parse import flatten
+from spark.shape import _single
+from spark.validate import HOLDERS, violation
+from tests.unit.spark.conftest import KAFKA_TIMESTAMP, lake_rows
+from tests.unit.spark.payloads import ACCEPTED, REFUSED, TS
+
+KAFKA_MS = int(KAFKA_TIMESTAMP.timestamp() * 1000)
+#: Levels of nesting that Python's own parser takes for certain.
+DEPTH = 900
+
+
+def strictly(value: bytes) -> dict[str, Any] | None:
+    """RFC 8259 by Python's own parser, less what no column could hold (see spark.parse)."""
+
+    def refuse(_: str) -> None:
+        raise ValueError
+
+    try:
+        parsed = json.loads(value.decode("utf-8"), parse_constant=refuse)
+    except (ValueError, RecursionError):
+        return None
+    return parsed if isinstance(parsed, dict) and _fits(parsed) else None
+
+
+def _fits(value: Any) -> bool:
+    if isinstance(value, str):
+        return not any("\ud800" <= character <= "\udfff" for character in value)
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, int):
+        return abs(value) < 10**308
+    if isinstance(value, dict):
+        return all(_fits(key) and _fits(inner) for key, inner in value.items())
+    return all(map(_fits, value)) if isinstance(value, list) else True
+
+
+def depth(value: bytes) -> int:
+    return max(value.count(b"["), value.count(b"{"))
+
+
+def check(payloads: list[bytes], topic: str = "listen_events") -> None:
+    rows = lake_rows(payloads, topic)
+    assert len(rows) == len(payloads)
+    kind = {t: k for k, t in contract.TOPICS.items()}[topic]
+    for value, row in zip(payloads, rows, strict=True):
+        parsed = strictly(value)
+        if depth(value) < DEPTH:
+            wrong = parsed is None or violation(flatten(dict(parsed), HOLDERS), kind, KAFKA_MS) is not None
+            assert (row.quarantine_reason is not None) == wrong, (value[:200], row.quarantine_reason)
+        slowly = _single(value, kind, KAFKA_MS)
+        assert row.quarantine_reason == slowly.get("quarantine_reason")
+        for field in contract.FIELDS:
+            if field.column not in ("event_id", "schema_version"):
+                assert getattr(row, field.column) == slowly.get(field.column), field.column
+        assert row.extra == slowly.get("extra")
+
+
+names = st.sampled_from([f.path.split(".")[0] for f in contract.FIELDS] + ["x", "", "é"])
+numbers = (
+    st.integers(-(2**70), 2**70)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.sampled_from([TS, 0, -1, 2**63 - 1, 2**63, -(2**63), 10**300])
+)
+leaves = st.none() | st.booleans() | numbers | st.text(max_size=20)
+values = st.recursive(
+    leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=3), max_leaves=8
+)
+objects = st.dictionaries(names, values, max_size=8)
+listens = objects.map(lambda more: {**more, "ts": TS, "userId": 1, "songId": "s"})
+spelled = (objects | listens).map(
+    lambda record: json.dumps(record, ensure_ascii=False).encode("utf-8", "surrogatepass")
+)
+torn = st.tuples(spelled, st.integers(0, 200), st.binary(max_size=3)).map(
+    lambda parts: parts[0][: parts[1]] + parts[2] + parts[0][parts[1] + 1 :]
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.binary(max_size=200) | spelled | torn, min_size=1, max_size=12))
+def test_any_bytes_make_one_row_each_and_validity_is_the_strict_parsers(payloads: list[bytes]) -> None:
+    check(payloads)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(spelled, min_size=1, max_size=12), st.sampled_from(sorted(contract.TOPICS.values())))
+def test_the_way_by_shapes_and_the_way_one_by_one_agree(payloads: list[bytes], topic: str) -> None:
+    check(payloads, topic)
+
+
+@pytest.mark.parametrize("name", ACCEPTED)
+def test_accepted(rows_of: Callable[..., list[Any]], name: str) -> None:
+    (row,) = rows_of([ACCEPTED[name]])
+    assert row.quarantine_reason is None
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_malformed_json_becomes_an_all_null_row(rows_of: Callable[..., list[Any]], name: str) -> None:
+    value = REFUSED[name]
+    (row,) = rows_of([value])
+    assert row.quarantine_reason
+    assert (row.payload is None) == (row.payload_base64 is not None or value is None)
