@@ -2,7 +2,9 @@
 
 import dagster as dg
 
+from music_platform.assets.ingestion import DrainConfig
 from music_platform.assets.keys import KAFKA, LAKE_EVENTS, RAW_EVENTS, REFERENCE_KEYS
+from music_platform.assets.marts import BuildConfig
 
 #: The topics are external: nothing here makes them.
 _EXTERNAL = dg.AssetSelection.groups(KAFKA)
@@ -27,4 +29,11 @@ everything_job = dg.define_asset_job(
     selection=dg.AssetSelection.all() - _EXTERNAL,
     description="The whole graph: ingestion, reference data and every model with its tests.",
 )
-jobs = [ingest_job, reference_job, build_job, everything_job]
+rebuild_job = dg.define_asset_job(
+    "rebuild",
+    selection=everything_job.selection - dg.AssetSelection.assets(LAKE_EVENTS),
+    config=dg.RunConfig(ops={"drain": DrainConfig(rebuild_raw=True), "models": BuildConfig(full_refresh=True)}),
+    description="RAW anew from the lake, reference data from its CSVs, and every model from RAW: for a warehouse that "
+    "was dropped or is not to be trusted.",
+)
+jobs = [ingest_job, reference_job, build_job, everything_job, rebuild_job]

@@ -7,6 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+import pydantic
 from dagster_pyspark import LazyPySparkResource
 from dagster_snowflake import SnowflakeResource
 
@@ -17,10 +18,12 @@ from music_platform.ingestion import Parts
 from music_platform.ingestion import drain as ingest
 from music_platform.lake.delta_log import DeltaTable
 from music_platform.lake.paths import events_path
+from music_platform.lake.snapshot import Snapshot
 from music_platform.resources import sentences, spark_session, warehouse_session
 from music_platform.runs import name_process
 from music_platform.settings import Settings
 from music_platform.warehouse.loader import Loaded, loaded_version
+from music_platform.warehouse.rebuild import rebuild
 from spark.job import MicroBatch
 
 if TYPE_CHECKING:
@@ -74,9 +77,19 @@ class Drained:
         return dg.MaterializeResult(self.key, metadata=metadata, data_version=dg.DataVersion(str(self.version)))
 
 
+class DrainConfig(dg.Config):
+    """What a person can ask of ingestion in the launchpad."""
+
+    rebuild_raw: bool = pydantic.Field(
+        default=False,
+        description="First make RAW.EVENTS anew from the lake, for a RAW that was dropped or is not to be trusted.",
+    )
+
+
 @dg.multi_asset(specs=[lake_spec, raw_spec], can_subset=True, pool="ingest")
 def drain(
     context: dg.AssetExecutionContext,
+    config: DrainConfig,
     spark: LazyPySparkResource,
     snowflake: SnowflakeResource,
     settings: dg.ResourceParam[Settings],
@@ -86,11 +99,12 @@ def drain(
     with sentences(), ExitStack() as opened:
         # Opened when there is something to read: an idle run needs no Spark.
         session = cache(lambda: opened.enter_context(spark_session(spark, settings)))
-        yield from _drain(context, session, snowflake, settings)
+        yield from _drain(context, config, session, snowflake, settings)
 
 
 def _drain(
     context: dg.AssetExecutionContext,
+    config: DrainConfig,
     spark: Callable[[], "SparkSession"],
     snowflake: SnowflakeResource,
     settings: Settings,
@@ -104,6 +118,9 @@ def _drain(
         warehouse=lambda: warehouse_session(snowflake, settings, context.run),
         log=context.log.info,
     )
+    if config.rebuild_raw:
+        rebuilt = rebuild(parts)
+        raw.add(context, _rebuilt_metadata(rebuilt), rebuilt.version, rows=rebuilt.rows, files=len(rebuilt.files))
     for step in ingest(parts, to_lake=to_lake, to_raw=to_raw):
         if isinstance(step, MicroBatch):
             version = table.latest_version()
@@ -128,6 +145,15 @@ def _lake_metadata(batch: MicroBatch, version: int) -> dict[str, Any]:
         "seconds": round(batch.seconds, 2),
         "lake_version": version,
         "end_offsets": dg.MetadataValue.json(batch.end_offsets),
+    }
+
+
+def _rebuilt_metadata(snapshot: Snapshot) -> dict[str, Any]:
+    return {
+        "dagster/partition_row_count": snapshot.rows,
+        "files": len(snapshot.files),
+        "lake_version": snapshot.version,
+        "rebuilt": True,
     }
 
 

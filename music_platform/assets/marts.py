@@ -1,15 +1,19 @@
 """RAW → staging → silver → gold: dbt's models as assets, its tests as asset checks."""
 
+import json
 import shutil
 from collections.abc import Iterator, Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pydantic
 from dagster_dbt import DagsterDbtTranslator, DbtCliResource, DbtProject, dbt_assets
 from dagster_snowflake import SnowflakeResource
 
 from music_platform.assets.keys import OWNERS
+from music_platform.assets.lineage import ColumnLineage
 from music_platform.dbt import dbt_project
 from music_platform.inputs import note_inputs
 from music_platform.resources import sentences, warehouse_session
@@ -40,6 +44,42 @@ class MusicDbtTranslator(DagsterDbtTranslator):
         )
 
 
+class BuildConfig(dg.Config):
+    """What a person can ask of a build in the launchpad, or in `--config-json` of the command line."""
+
+    full_refresh: bool = pydantic.Field(
+        default=False, description="Make the selected models anew, from everything below them."
+    )
+    rebuild_from: str | None = pydantic.Field(
+        default=None, description="First date, YYYY-MM-DD, whose events are taken from RAW anew."
+    )
+    rebuild_to: str | None = pydantic.Field(
+        default=None, description="Last such date; the first one where it is unset."
+    )
+
+    @pydantic.model_validator(mode="after")
+    def _is_a_range(self) -> "BuildConfig":
+        for name in ("rebuild_from", "rebuild_to"):
+            if (value := getattr(self, name)) is not None:
+                try:
+                    date.fromisoformat(value)
+                except ValueError:
+                    raise ValueError(f"{name}: {value!r} is not a date; write it as 2026-06-30") from None
+        if self.rebuild_to and not self.rebuild_from:
+            raise ValueError("rebuild_to without rebuild_from: name the first date too")
+        if self.rebuild_from and self.rebuild_to and self.rebuild_to < self.rebuild_from:
+            raise ValueError(f"rebuild_to {self.rebuild_to} is before rebuild_from {self.rebuild_from}")
+        if self.full_refresh and self.rebuild_from:
+            raise ValueError("full_refresh makes every date anew: leave rebuild_from out, or full_refresh")
+        return self
+
+    def dbt_arguments(self) -> list[str]:
+        """Arguments of `dbt build`."""
+        dates = {"rebuild_from": self.rebuild_from, "rebuild_to": self.rebuild_to}
+        given = {name: value for name, value in dates.items() if value}
+        return [*(["--full-refresh"] if self.full_refresh else []), *(["--vars", json.dumps(given)] if given else [])]
+
+
 def build_dbt_assets() -> dg.AssetsDefinition:
     """All models, as one op that builds any subset of them."""
     project = dbt_project()
@@ -55,6 +95,7 @@ def build_dbt_assets() -> dg.AssetsDefinition:
     )
     def models(
         context: dg.AssetExecutionContext,
+        config: BuildConfig,
         dbt: DbtCliResource,
         snowflake: SnowflakeResource,
         settings: dg.ResourceParam[Settings],
@@ -64,22 +105,31 @@ def build_dbt_assets() -> dg.AssetsDefinition:
             note_inputs(context.instance, context.run_id)
         prune_targets(Path(dbt.project_dir) / "target")
         with sentences(), warehouse_session(snowflake, settings, context.run) as session:
-            for event in dbt.cli(["build"], context=context).stream():
-                yield _with_row_count(event, session)
+            build = dbt.cli(["build", *config.dbt_arguments()], context=context)
+            lineage = ColumnLineage(build.manifest, build.target_path)
+            for event in build.stream():
+                yield _with_figures(event, session, lineage)
 
     return models
 
 
-def _with_row_count(event: Any, session: Any) -> Any:
-    """A materialization with the number of rows that its table has now."""
+def _with_figures(event: Any, session: Any, lineage: ColumnLineage) -> Any:
+    """A materialization with the number of rows that its table has now, and the lineage of its columns."""
     if not isinstance(event, dg.Output | dg.AssetMaterialization):
         return event
-    relation = (event.metadata or {}).get("dagster/table_name")
-    if relation is None:
-        return event
-    name = relation.value if isinstance(relation, dg.MetadataValue) else relation
-    (rows,) = session.cursor().execute(f"SELECT COUNT(*) FROM {name}").fetchone()
-    return event.with_metadata({**event.metadata, "dagster/row_count": int(rows)})
+    metadata: dict[str, Any] = dict(event.metadata or {})
+    relation = metadata.get("dagster/table_name")
+    if relation is not None:
+        (rows,) = session.cursor().execute(f"SELECT COUNT(*) FROM {_text(relation)}").fetchone()
+        metadata["dagster/row_count"] = int(rows)
+    sources = lineage.of(_text(metadata["unique_id"]))
+    if sources is not None:
+        metadata["dagster/column_lineage"] = sources
+    return event.with_metadata(metadata)
+
+
+def _text(value: Any) -> str:
+    return str(value.value if isinstance(value, dg.MetadataValue) else value)
 
 
 def prune_targets(target: Path) -> None:

@@ -20,7 +20,14 @@ from music_platform.lake.lease import held_lease
 from music_platform.lake.paths import events_path, lease_path
 from music_platform.lake.snapshot import Snapshot, snapshot
 from music_platform.warehouse.loader import copy_files
-from music_platform.warehouse.schema import BUILDS, LOAD_STATE, LOADS, RAW_EVENTS, create_table
+from music_platform.warehouse.schema import (
+    BUILDS,
+    LOAD_STATE,
+    LOADS,
+    RAW_EVENTS,
+    create_table,
+    provision_warehouse,
+)
 from music_platform.warehouse.staging import stage_files, unstage, version_folder
 
 if TYPE_CHECKING:
@@ -37,6 +44,8 @@ def rebuild(parts: Parts) -> Snapshot:
     """Make RAW.EVENTS from the lake's latest snapshot. Raises RebuildError or LeaseError."""
     settings = parts.settings
     table = DeltaTable(events_path(settings.lake_root))
+    # What was dropped, a table or all of the database, is there again, empty.
+    provision_warehouse(settings)
     with (
         held_lease(lease_path(settings.lake_root, "rebuild"), settings.lease_wait_seconds, parts.log),
         parts.warehouse() as session,
