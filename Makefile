@@ -45,8 +45,10 @@ down: $(INSTALLED) ## Stop what `up` left running
 demo: ready ## The whole way, from simulated events to the marts' answers
 	@$(BIN)/music-platform demo
 
+# Two files of tests at a time: kills and soaks mostly wait. Each worker has a stack of its own.
+WORKERS ?= 2
 test: ready ## Fast and integration tests
-	@$(BIN)/pytest -m "not long"
+	@$(BIN)/pytest -m "not long" -n $(WORKERS) --dist loadfile
 
 test-long: ready ## Tests that take minutes
 	@$(BIN)/pytest -m long
@@ -54,7 +56,7 @@ test-long: ready ## Tests that take minutes
 SEED ?= 1
 KILLS ?= 100
 chaos: ready ## Kill at random moments: make chaos SEED=7 KILLS=200
-	@SEED=$(SEED) KILLS=$(KILLS) $(BIN)/pytest tests/chaos -k random -s
+	@SEED=$(SEED) KILLS=$(KILLS) $(BIN)/pytest tests/chaos -m long -s
 
 lint: $(INSTALLED) ## Style and types
 	@$(BIN)/ruff check .

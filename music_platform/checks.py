@@ -4,7 +4,7 @@ import dagster as dg
 from dagster_snowflake import SnowflakeResource
 
 from music_platform.assets.keys import RAW_EVENTS
-from music_platform.conservation import Partition, accepted_gaps, committed_partitions, imbalances, raw_partitions
+from music_platform.conservation import audit
 from music_platform.resources import sentences, warehouse_session
 from music_platform.settings import Settings
 
@@ -21,14 +21,13 @@ def conservation(
 ) -> dg.AssetCheckResult:
     """Compare RAW with the offsets that the stream has committed."""
     with sentences(), warehouse_session(snowflake, settings, context.run) as session:
-        found, gaps = raw_partitions(session), accepted_gaps(session)
-    wrong: list[tuple[Partition, str]] = imbalances(committed_partitions(settings), found, gaps)
+        found = audit(session, settings)
     return dg.AssetCheckResult(
-        passed=not wrong,
+        passed=not found.wrong,
         metadata={
-            "partitions": len(found),
-            "rows": sum(rows.count for rows in found.values()),
-            "imbalances": dg.MetadataValue.json([f"{p.topic}/{p.number}: {said}" for p, said in wrong[:SHOWN]]),
+            "partitions": len(found.rows),
+            "rows": sum(rows.count for rows in found.rows.values()),
+            "imbalances": dg.MetadataValue.json([f"{p.topic}/{p.number}: {said}" for p, said in found.wrong[:SHOWN]]),
         },
     )
 

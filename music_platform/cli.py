@@ -121,9 +121,9 @@ def up(
             spinner.update("starting")
 
         stack = LocalStack(get_settings(), report, console)
-        # A closed terminal and a polite kill end `up` as Ctrl-C does.
-        signal.signal(signal.SIGTERM, _interrupt)
-        signal.signal(signal.SIGHUP, _interrupt)
+        # A closed terminal and a polite kill end `up` as Ctrl-C does; so does that where a shell's `&` has it ignored.
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, _interrupt)
         started = stack.up(wanted, lambda settings: provision_for(settings, wanted))
     if wanted is None or "webserver" in wanted:
         for finding in definitions(stack.settings):

@@ -1,15 +1,21 @@
-"""Conservation: every committed record is exactly one row of RAW, by Kafka's topic id; accepted losses aside."""
+"""Conservation: every committed record is exactly one row of RAW, by Kafka's topic id.
 
-from collections.abc import Iterable, Mapping
+Aside are losses that a person has accepted, and offsets at which there never was a record: the markers of transactional
+producers and what these took back. The broker is asked about the latter, and only where rows seem to be missing.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from music_platform.lake.progress import read_progress
 from music_platform.settings import Settings
-from music_platform.warehouse.schema import GAPS
+from music_platform.topics import offsets_with_record, topic_offsets
+from music_platform.warehouse.schema import GAPS, literal
 
 if TYPE_CHECKING:
     from snowflake.connector import SnowflakeConnection
+    from snowflake.connector.cursor import SnowflakeCursor
 
 
 @dataclass(frozen=True, order=True)
@@ -33,7 +39,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Gap:
-    """Offsets of a partition whose loss a person has accepted: `first` to `last`, both lost."""
+    """Offsets of a partition that no row is asked for, `first` to `last`, both included: accepted losses, markers."""
 
     partition: Partition
     first: int
@@ -68,6 +74,87 @@ def accepted_gaps(session: "SnowflakeConnection") -> list[Gap]:
     """The losses in OPS.GAPS."""
     rows = _rows(session, f"SELECT kafka_topic, kafka_partition, kafka_topic_id, first_offset, last_offset FROM {GAPS}")
     return [Gap(Partition(t, int(p), i), int(first), int(last)) for t, p, i, first, last in rows]
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What was compared: the rows of each partition, and what is wrong with some."""
+
+    rows: dict[Partition, Rows]
+    wrong: list[tuple[Partition, str]]
+
+
+#: Who has "accepted" a range of OPS.GAPS at which the broker holds no record.
+NO_RECORD = "no record: a marker of a transactional producer, or taken back by it"
+
+
+def audit(session: "SnowflakeConnection", settings: Settings) -> Audit:
+    """Compare RAW with the offsets that the stream has committed; notes markers of transactions in OPS.GAPS.
+
+    Raises BrokerUnreachableError where the broker is needed to tell markers from losses.
+    """
+    committed, found, gaps = committed_partitions(settings), raw_partitions(session), accepted_gaps(session)
+    wrong = imbalances(committed, found, gaps)
+    suspects = {partition: committed[partition] for partition, _ in wrong if partition in found}
+    missing = [part for gap in _missing(session, suspects) for part in _without(gap, gaps)]
+    if bare := list(_without_record(settings, missing)):
+        _note(session, bare)
+        wrong = imbalances(committed, found, [*gaps, *bare])
+    return Audit(found, wrong)
+
+
+def _missing(session: "SnowflakeConnection", ends: Mapping[Partition, int]) -> list[Gap]:
+    """Ranges of offsets between a partition's first row and its committed end that have no row."""
+    missing = []
+    for partition, end in ends.items():
+        rows = _rows(
+            session,
+            "SELECT kafka_offset + 1, following - 1 FROM (SELECT kafka_offset, COALESCE(LEAD(kafka_offset) OVER "
+            f"(ORDER BY kafka_offset), {end}) AS following FROM RAW.EVENTS WHERE source = 'kafka' "
+            f"AND kafka_topic = {literal(partition.topic)} AND kafka_partition = {partition.number} "
+            f"AND kafka_topic_id = {literal(partition.topic_id)}) AS rows_of WHERE following > kafka_offset + 1",
+        )
+        missing += [Gap(partition, int(first), int(last)) for first, last in rows]
+    return missing
+
+
+def _without_record(settings: Settings, missing: list[Gap]) -> Iterator[Gap]:
+    """Those ranges, or parts of them, at which the broker can say that there is no record."""
+    if not missing:
+        return
+    offsets = topic_offsets(settings.kafka_client_config(), {gap.partition.topic for gap in missing})
+    for gap in missing:
+        where = gap.partition
+        # What the broker has deleted, or holds of another topic of this name, it cannot say.
+        first = max(gap.first, offsets.first[where.topic].get(where.number, gap.last + 1))
+        if offsets.ids[where.topic] != where.topic_id or first > gap.last:
+            continue
+        held = offsets_with_record(settings.kafka_client_config(), where.topic, where.number, first, gap.last)
+        yield from _without(Gap(where, first, gap.last), [Gap(where, offset, offset) for offset in held])
+
+
+def _without(gap: Gap, known: Iterable[Gap]) -> Iterator[Gap]:
+    """The parts of a range that are in none of `known`, in order."""
+    first = gap.first
+    for other in sorted((other.first, other.last) for other in known if other.partition == gap.partition):
+        if first < min(other[0], gap.last + 1):
+            yield Gap(gap.partition, first, min(other[0] - 1, gap.last))
+        first = max(first, other[1] + 1)
+    if first <= gap.last:
+        yield Gap(gap.partition, first, gap.last)
+
+
+def _note(session: "SnowflakeConnection", gaps: list[Gap]) -> None:
+    values = ", ".join(
+        f"({literal(gap.partition.topic)}, {literal(gap.partition.topic_id)}, {gap.partition.number}, {gap.first}, "
+        f"{gap.last}, SYSDATE(), {literal(NO_RECORD)})"
+        for gap in gaps
+    )
+    _execute(
+        session,
+        f"INSERT INTO {GAPS} (kafka_topic, kafka_topic_id, kafka_partition, first_offset, last_offset, accepted_at, "
+        f"accepted_by) SELECT * FROM (VALUES {values})",
+    )
 
 
 def imbalances(
@@ -106,7 +193,11 @@ def _imbalance(end: int, rows: Rows | None, gaps: list[Gap]) -> str | None:
 
 
 def _rows(session: "SnowflakeConnection", statement: str) -> list[tuple[Any, ...]]:
+    rows: Any = _execute(session, statement).fetchall()
+    return list(rows)
+
+
+def _execute(session: "SnowflakeConnection", statement: str) -> "SnowflakeCursor":
     cursor = session.cursor()
     cursor.execute(statement)
-    rows: Any = cursor.fetchall()
-    return list(rows)
+    return cursor

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from music_platform.contracts import events as contract
@@ -26,7 +26,10 @@ class TopicMissingError(BrokerUnreachableError):
 
 @dataclass(frozen=True)
 class TopicOffsets:
-    """First offset still kept and end offset (one behind the last record), by topic and partition; ids by topic."""
+    """First offset still kept and end offset (one behind the last record), by topic and partition; ids by topic.
+
+    The end is the last stable offset: records of a transaction that is still open are not there yet.
+    """
 
     first: Offsets
     end: Offsets
@@ -90,10 +93,54 @@ def topic_offsets(client_config: Mapping[str, str], topics: Iterable[str]) -> To
 
 def _offsets(admin: AdminClient, partitions: list[TopicPartition], which: OffsetSpec) -> Offsets:
     found: Offsets = {}
-    futures = admin.list_offsets(dict.fromkeys(partitions, which), request_timeout=TIMEOUT)
+    futures = admin.list_offsets(
+        dict.fromkeys(partitions, which), isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=TIMEOUT
+    )
     for partition, future in futures.items():
         found.setdefault(partition.topic, {})[partition.partition] = future.result().offset
     return found
+
+
+def offsets_with_record(
+    client_config: Mapping[str, str], topic: str, partition: int, first: int, last: int
+) -> set[int]:
+    """Offsets from `first` to `last` at which the broker holds a committed record.
+
+    At the others it holds a transaction's marker, a record that its producer took back, or, where compaction is on,
+    nothing any more. Raises BrokerUnreachableError, also where the broker does not get to the end of the range.
+    """
+    consumer = Consumer({
+        **client_config, "group.id": "music-platform-audit", "enable.auto.commit": False, "log_level": 0,
+        "isolation.level": "read_committed", "enable.partition.eof": True, "auto.offset.reset": "error",
+    })  # fmt: skip
+    where, found = TopicPartition(topic, partition, first), set[int]()
+    quiet = time.monotonic() + TIMEOUT
+    try:
+        consumer.assign([where])
+        while time.monotonic() < quiet:
+            # The position moves over what is no record, too.
+            if (at := consumer.position([where])[0].offset) > last:
+                return found
+            message = consumer.poll(0.2)
+            if message is None:
+                quiet = quiet if consumer.position([where])[0].offset == at else time.monotonic() + TIMEOUT
+            elif (error := message.error()) is None:
+                quiet = time.monotonic() + TIMEOUT
+                if (offset := message.offset() or 0) > last:
+                    return found
+                found.add(offset)
+            elif error.code() == KafkaError._PARTITION_EOF:
+                return found
+            else:
+                raise KafkaException(error)
+    except KafkaException as error:
+        raise _unreachable(client_config, error) from error
+    finally:
+        consumer.close()
+    raise BrokerUnreachableError(
+        f"Kafka at {client_config['bootstrap.servers']} did not give {topic}/{partition} from {first} to {last} within "
+        f"{TIMEOUT:.0f} s. Is it up (music-platform status)?"
+    )
 
 
 def timestamps_at(client_config: Mapping[str, str], offsets: Offsets) -> list[int]:

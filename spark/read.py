@@ -27,6 +27,8 @@ class KafkaSource:
         return {
             "kafka.bootstrap.servers": self.bootstrap_servers,
             "kafka.fetch.max.wait.ms": str(FETCH_MAX_WAIT_MS),
+            # What a producer's transaction took back was never acknowledged.
+            "kafka.isolation.level": "read_committed",
             **{f"kafka.{name}": value for name, value in self.client_config.items()},
             "subscribe": ",".join(self.topics),
             "startingOffsets": self.starting_offsets,

@@ -53,19 +53,23 @@ class Platform:
         return sent
 
     def materialize(self, *options: str, check: bool = True, **variables: str) -> subprocess.CompletedProcess[str]:
-        """`dagster asset materialize` in a fresh process."""
-        done = subprocess.run(
+        """`dagster asset materialize` in a fresh process; all that it printed is in stdout."""
+        process = self.start_materializing(*options, **variables)
+        printed, _ = process.communicate(timeout=400)
+        if check:
+            assert process.returncode == 0, printed[-6000:]
+        return subprocess.CompletedProcess(process.args, process.returncode, printed)
+
+    def start_materializing(self, *options: str, **variables: str) -> subprocess.Popen[str]:
+        """The same, not waited for."""
+        return subprocess.Popen(
             ["dagster", "asset", "materialize", "-m", "music_platform.definitions", *(options or ("--select", "*"))],
             env=self.environment | variables,
             cwd=project_root(),
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
-            timeout=400,
-            check=False,
         )
-        if check:
-            assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
-        return done
 
     def run(self, job: str) -> dg.ExecuteInProcessResult:
         """A job of the definitions, in this process, on the test's own instance."""

@@ -1,20 +1,25 @@
 """A platform of a test's own on the session's stack: its own topics, lake and database."""
 
 import json
+import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from pyspark.sql import SparkSession
+from typer.testing import CliRunner
 
-from music_platform.conservation import accepted_gaps, committed_partitions, imbalances, raw_partitions
+from music_platform.cli import app
+from music_platform.conservation import audit
 from music_platform.ingestion import Parts, drain
+from music_platform.local.environment import settings_environment
 from music_platform.local.provision import create_topics, provision
 from music_platform.local.stack import LocalStack
-from music_platform.settings import Settings
+from music_platform.settings import Settings, get_settings
 from music_platform.topics import topic_names
 from music_platform.warehouse.connection import connect
 
@@ -50,6 +55,17 @@ class Platform:
     def ingest(self) -> list[Any]:
         return list(drain(self.parts))
 
+    def command(self, *arguments: str) -> str:
+        """Run `music-platform …` on this platform, in this process; what it printed."""
+        with patch.dict(os.environ, settings_environment(self.settings, secrets=True) | {"COLUMNS": "200"}):
+            get_settings.cache_clear()
+            try:
+                done = CliRunner().invoke(app, arguments)
+            finally:
+                get_settings.cache_clear()
+        assert done.exit_code == 0, done.output
+        return done.output
+
     def rows(self, statement: str) -> list[tuple[Any, ...]]:
         with connect(self.settings) as session:
             cursor = session.cursor()
@@ -61,8 +77,7 @@ class Platform:
 
     def imbalances(self) -> list[str]:
         with connect(self.settings) as session:
-            found, gaps = raw_partitions(session), accepted_gaps(session)
-        wrong = imbalances(committed_partitions(self.settings), found, gaps)
+            wrong = audit(session, self.settings).wrong
         return [f"{partition.topic}/{partition.number}: {said}" for partition, said in wrong]
 
     def recreate(self, kind: str = LISTEN) -> None:

@@ -1,10 +1,12 @@
 """Topics and offsets that are not what they were: noticed, named, handled by a command; never skipped in silence."""
 
+import json
 import shutil
 import time
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Producer
 from confluent_kafka.admin import NewPartitions
 
 from music_platform.backlog import kafka_age, lake_age, read_kafka_stage
@@ -12,7 +14,6 @@ from music_platform.gaps import StreamStoppedError
 from music_platform.lake.progress import read_progress
 from music_platform.local.provision import create_topics
 from music_platform.local.stack import LocalStack
-from music_platform.reconnection import accept_loss, adopt, recover
 from music_platform.topics import TopicMissingError
 from tests.integration.ingestion import LISTEN, PAGE_VIEW, Platform, listens
 
@@ -27,7 +28,7 @@ def test_a_topic_created_again_is_noticed_and_goes_on_once_adopted(stack: LocalS
     with pytest.raises(StreamStoppedError, match=r"recreated-listen_events was deleted and created again.*topic adopt"):
         platform.ingest()
     assert platform.count() == 10
-    adopt(platform.parts, platform.topic(LISTEN))
+    assert "is adopted with its new id" in platform.command("topic", "adopt", platform.topic(LISTEN))
     platform.ingest()
     assert (platform.count(), platform.imbalances()) == (14, [])
     assert platform.rows("SELECT COUNT(DISTINCT kafka_topic_id) FROM RAW.EVENTS") == [(2,)]
@@ -41,7 +42,7 @@ def test_failOnDataLoss_false_hides_expired_offsets(stack: LocalStack, tmp_path:
     platform.expire(partition=1, before=15)
     with pytest.raises(StreamStoppedError, match=r"expired-listen_events/1 10–14.*accept-loss"):
         platform.ingest()
-    assert [(gap.first, gap.last) for gap in accept_loss(platform.parts)] == [(10, 14)]
+    assert "expired-listen_events/1: offsets 10 to 14 are recorded as lost" in platform.command("accept-loss")
     platform.ingest()
     assert (platform.count(), platform.imbalances()) == (15, [])
     assert platform.rows("SELECT first_offset, last_offset FROM OPS.GAPS") == [(10, 14)]
@@ -70,7 +71,7 @@ def test_a_lost_foreign_or_old_checkpoint_is_recovered_from_the_lake(
     platform.produce(listens(5, first=50), partition=0)
     with pytest.raises(StreamStoppedError, match=f"the checkpoint is {what}.*music-platform recover"):
         platform.ingest()
-    recover(platform.parts)
+    assert f"{platform.topic()}: goes on at 0: {before}" in platform.command("recover")
     platform.ingest()
     assert (platform.count(), platform.imbalances()) == (before + 5, [])
 
@@ -112,3 +113,37 @@ def test_lag_is_end_offsets_minus_committed_offsets_and_has_an_age(stack: LocalS
     assert (stage.records, kafka_age(platform.settings, offsets)) == (0, 0.0)
     assert 1.2 <= lake_age(platform.settings, -1) < 120
     assert lake_age(platform.settings, 10_000) == 0.0
+
+
+def test_markers_of_transactions_and_what_they_took_back_are_no_rows_and_no_losses(
+    stack: LocalStack, tmp_path: Path
+) -> None:
+    platform = Platform(stack, "transactions", tmp_path)
+    producer = Producer({**platform.settings.kafka_client_config(), "transactional.id": f"transactions-{tmp_path}"})
+    producer.init_transactions(30)
+
+    def transaction(values: list[dict[str, object]]) -> None:
+        producer.begin_transaction()
+        for value in values:
+            producer.produce(platform.topic(), json.dumps(value).encode(), partition=0)
+        producer.flush(30)
+
+    transaction(listens(5))
+    producer.commit_transaction(30)
+    transaction(listens(3, first=5))
+    producer.abort_transaction(30)
+    transaction(listens(2, first=8))
+    producer.commit_transaction(30)
+    transaction(listens(4, first=10))
+    platform.ingest()
+    assert read_kafka_stage(platform.settings)[1].records == 0, "an open transaction is no backlog"
+    assert (platform.count(), platform.imbalances()) == (7, [])
+    # 5 records, a marker, 3 aborted, a marker, 2 records, a marker.
+    noted = platform.rows("SELECT first_offset, last_offset FROM OPS.GAPS ORDER BY 1")
+    assert [(int(first), int(last)) for first, last in noted] == [(5, 9), (12, 12)]
+    producer.commit_transaction(30)
+    platform.ingest()
+    assert (platform.count(), platform.imbalances()) == (11, [])
+    # A row that is missing where the broker holds a record is none of this.
+    platform.rows("DELETE FROM RAW.EVENTS WHERE kafka_offset IN (2, 10)")
+    assert platform.imbalances() == [f"{platform.topic()}/0: 2 rows are missing"]

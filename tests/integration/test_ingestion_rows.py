@@ -12,10 +12,9 @@ from music_platform.lake.delta_log import DeltaTable
 from music_platform.lake.maintenance import maintain
 from music_platform.lake.paths import events_path
 from music_platform.local.stack import LocalStack
-from music_platform.redrive import quarantined, send
+from music_platform.redrive import quarantined
 from music_platform.warehouse.connection import connect
 from music_platform.warehouse.loader import LoadError, load
-from music_platform.warehouse.rebuild import rebuild
 from music_platform.warehouse.schema import RAW_EVENTS
 from music_platform.warehouse.staging import STAGE_FOLDER, stage_files, staged_folders, version_folder
 from spark.job import MicroBatch
@@ -99,18 +98,19 @@ def test_a_rebuild_replaces_raw_and_keeps_loaders_out_meanwhile(stack: LocalStac
     for first in (0, 10, 20):
         platform.produce(listens(10, first=first))
         platform.ingest()
-    maintain(platform.parts)
+    assert "compacted" in platform.command("maintain")
     platform.rows(f"DELETE FROM {RAW_EVENTS} WHERE kafka_offset = 3")
     assert platform.imbalances()
     platform.rows("UPDATE OPS.LOAD_STATE SET rebuilding = 1")
     with pytest.raises(LoadError, match="music-platform rebuild"):
         platform.ingest()
-    state = rebuild(platform.parts)
+    assert "30 rows" in platform.command("rebuild")
+    version = DeltaTable(events_path(platform.settings.lake_root)).latest_version()
     assert (platform.count(), platform.imbalances(), platform.ingest()) == (30, [], [])
-    assert platform.rows("SELECT version, row_count FROM OPS.LOADS") == [(state.version, 30)]
+    assert platform.rows("SELECT version, row_count FROM OPS.LOADS") == [(version, 30)]
     platform.produce(listens(5, first=30))
     platform.ingest()
-    assert (platform.count(), platform.count(f"batch_id = {state.version}"), platform.imbalances()) == (35, 30, [])
+    assert (platform.count(), platform.count(f"batch_id = {version}"), platform.imbalances()) == (35, 30, [])
 
 
 def test_upkeep_is_invisible_to_the_loader_and_spares_what_is_not_loaded(stack: LocalStack, tmp_path: Path) -> None:
@@ -147,11 +147,9 @@ def test_redriven_twice_is_one_event_and_carries_the_coordinates_of_its_origin(
     platform.ingest()
     assert platform.count("quarantine_reason IS NOT NULL") == 2
     time.sleep(max(0.0, ahead / 1000 - 86_400 - time.time()) + 0.5)
+    assert "2 records would be sent" in platform.command("redrive", "--dry-run")
     for _ in range(2):
-        with connect(platform.settings) as session:
-            records = quarantined(session, reason=None, topic=None, limit=None)
-        assert send(platform.settings, records) == 0
-    assert [record.value for record in records][1] == broken
+        assert "2 records sent" in platform.command("redrive")
     platform.ingest()
     assert platform.count("quarantine_reason IS NULL") == 2
     assert platform.rows("SELECT COUNT(DISTINCT event_id) FROM RAW.EVENTS WHERE quarantine_reason IS NULL") == [(1,)]
@@ -159,6 +157,7 @@ def test_redriven_twice_is_one_event_and_carries_the_coordinates_of_its_origin(
     with connect(platform.settings) as session:
         (again,) = quarantined(session, reason="payload", topic=platform.topic(), limit=5)
     assert again.origin.endswith("/1/1")
+    assert again.value == broken
     shown = platform.rows(
         "SELECT kafka_offset, redriven, redriven_valid FROM OPS.QUARANTINE ORDER BY kafka_offset LIMIT 2"
     )

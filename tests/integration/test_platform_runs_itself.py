@@ -1,16 +1,24 @@
 """`make up` and leave it alone: webserver, daemon and sensors of a stack of its own, driven as the UI drives them."""
 
 import json
+import os
+import signal
 import subprocess
 import time
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
+
+from music_platform.conservation import audit
 from music_platform.local.environment import dagster_environment, venv_bin
 from music_platform.local.provision import provision
 from music_platform.local.stack import LocalStack
+from music_platform.runs import PID_TAG
+from music_platform.warehouse.connection import connect
 from tests.stack import settings_for
 
 LINEAGE = "{ assetNodes { assetKey { path } groupName dependencyKeys { path } } }"
@@ -65,6 +73,18 @@ def music(stack: LocalStack, *arguments: str) -> str:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+def pid_of(run: dict[str, Any]) -> int:
+    return int(next((tag["value"] for tag in run["tags"] if tag["key"] == PID_TAG), 0))
+
+
+def kill_tree(pid: int | None) -> None:
+    """SIGKILL for a process and all that it has started."""
+    process = psutil.Process(pid)
+    for one in [process, *process.children(recursive=True)]:
+        with suppress(psutil.NoSuchProcess):
+            one.kill()
 
 
 def _errors(stack: LocalStack) -> str:
@@ -133,5 +153,15 @@ def test_events_arrive_in_the_marts_without_a_hand(tmp_path: Path) -> None:
 
         (ended,) = wait_for("the run that was started from the UI", finished, 240)
         assert ended["status"] == "SUCCESS"
+
+        # The run, the daemon that launched it and the daemon's code server die at once.
+        music(stack, "simulate", "--seed", "4", "--users", "200", "--days", "3")
+        at_work = wait_for("a run at work", lambda: [r for r in ui.runs() if r["status"] == "STARTED" and pid_of(r)])
+        kill_tree(stack.status()["daemon"].pid)
+        with suppress(ProcessLookupError):
+            os.kill(pid_of(at_work[0]), signal.SIGKILL)
+        wait_for("an empty backlog after the kill", lambda: not any(behind().values()), 240)
+        with connect(stack.settings) as session:
+            assert audit(session, stack.settings).wrong == []
     finally:
         stack.down()
