@@ -1,5 +1,6 @@
-"""Decisions of the automation, as pure functions of what the sensors have read."""
+"""Decisions of the automation, as pure functions of what the sensors have read. Times are seconds."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -11,46 +12,93 @@ class Decision:
     reason: str
 
 
-#: Seconds of pause after the first, second, third … failure in a row; from the last on it stays.
-PAUSES = (60, 300, 900, 3600)
+@dataclass(frozen=True)
+class Runs:
+    """What is known of the runs of a kind.
 
-
-def pause_after(failures: int) -> int:
-    """Seconds to wait after so many failures in a row, so that what fails for ever does not run for ever."""
-    return PAUSES[min(failures, len(PAUSES)) - 1] if failures else 0
-
-
-def decide_ingest(
-    kafka_records: int, lake_records: int, threshold: int, in_flight: bool, failures: int = 0, idle_seconds: float = 0
-) -> Decision:
-    """Start a run when either stage has a backlog of at least `threshold` records and none is in flight.
-
-    `kafka_records` wait in the topics, `lake_records` are in the lake but not in RAW. What is in the lake is loaded
-    whatever the threshold: a run that died between the two must not wait for new records. After `failures` runs that
-    failed in a row the next one waits; `idle_seconds` have gone by since the last of them ended.
+    `in_flight`: one that would do this work, or that changes its inputs, is queued or at work. `failures`: how many of
+    the last ones failed in a row; the last of them ended `idle_seconds` ago. `pauses`: seconds to wait after the first,
+    second, third … failure in a row; from the last on it stays.
     """
-    said = f"{kafka_records:,} records in Kafka and {lake_records:,} in the lake are not in RAW"
-    if in_flight:
-        return Decision(False, f"{said}; a run is at it")
-    if (pause := pause_after(failures) - idle_seconds) > 0 and (kafka_records or lake_records):
-        return Decision(False, f"{said}; {failures} runs in a row have failed, the next starts in {pause:.0f} s")
-    if lake_records > 0 or kafka_records >= threshold:
+
+    in_flight: bool = False
+    failures: int = 0
+    idle_seconds: float = 0.0
+    pauses: Sequence[int] = (60, 300, 900, 3600)
+
+    def obstacle(self) -> str | None:
+        """Why no run can be started now; None if nothing is in the way."""
+        if self.in_flight:
+            return "a run is at it"
+        if (pause := pause_after(self.failures, self.pauses) - self.idle_seconds) > 0:
+            return f"{self.failures} runs in a row have failed, the next starts in {pause:.0f} s"
+        return None
+
+
+def pause_after(failures: int, pauses: Sequence[int]) -> int:
+    """Seconds to wait after so many failures in a row, so that what fails for ever does not run for ever."""
+    return pauses[min(failures, len(pauses)) - 1] if failures else 0
+
+
+def decide_ingest(kafka: tuple[int, float], lake: tuple[int, float], threshold: int, runs: Runs) -> Decision:
+    """Start a run when either stage has a backlog of at least `threshold` records and nothing is in the way.
+
+    A backlog is its records and the age of the oldest; `kafka`'s are in no micro-batch yet, `lake`'s are not in RAW.
+    What is in the lake is loaded whatever the threshold: a run that died between the two must not wait for new records.
+    """
+    if not kafka[0] and not lake[0]:
+        return Decision(False, "nothing to do: every record is in RAW")
+    said = f"{_backlog('Kafka', *kafka)}, {_backlog('the lake', *lake)} not in RAW"
+    if obstacle := runs.obstacle():
+        return Decision(False, f"{said}; {obstacle}")
+    if lake[0] > 0 or kafka[0] >= threshold:
         return Decision(True, said)
-    if kafka_records:
-        return Decision(False, f"{said}; LAG_THRESHOLD_RECORDS is {threshold:,}")
-    return Decision(False, "nothing to do: every record is in RAW")
+    return Decision(False, f"{said}; LAG_THRESHOLD_RECORDS is {threshold:,}")
 
 
-def decide_build(now: str, built: str | None, in_flight: bool, failures: int = 0, idle_seconds: float = 0) -> Decision:
-    """Start a build of the models when what they are made from is not what the last build was made from.
+def _backlog(where: str, records: int, seconds: float) -> str:
+    return f"{records:,} records in {where}" + (f" (oldest {seconds:.0f} s)" if seconds else "")
 
-    `now` and `built` name the inputs (see `inputs`); a build, or a run that changes its inputs, must not be in flight.
+
+def decide_live(now: str, built: str | None, behind: str, failed_checks: Iterable[str], runs: Runs) -> Decision:
+    """Start a build of the live models when what they are made from is not what the last build was made from.
+
+    `now` and `built` name the inputs (see `inputs`), `behind` says how far they are apart. While a blocking check on
+    what the models read fails (`failed_checks`), nothing is built: wrong data goes no further.
     """
     if now == built:
-        return Decision(False, f"nothing to do: the models are built from {now}")
-    said = f"the models are built from {built or 'nothing yet'}, there is {now}"
-    if in_flight:
-        return Decision(False, f"{said}; a run is at it")
-    if (pause := pause_after(failures) - idle_seconds) > 0:
-        return Decision(False, f"{said}; {failures} runs in a row have failed, the next starts in {pause:.0f} s")
+        return Decision(False, f"nothing to do: the live models are built from {now}")
+    said = f"the live models are built from {built or 'nothing yet'}, there is {now}{behind}"
+    if failed := sorted(failed_checks):
+        return Decision(False, f"{said}; held back by the failed check {', '.join(failed)}")
+    if obstacle := runs.obstacle():
+        return Decision(False, f"{said}; {obstacle}")
     return Decision(True, said)
+
+
+def decide_policy(
+    ages: Mapping[str, float], warn_after: float, backlog: str | None, failed_checks: Iterable[str], runs: Runs
+) -> Decision:
+    """Start a rebuild of the policy marts when one is older than `warn_after` and there is something new to build from.
+
+    `ages` are seconds since the last materialization by mart, infinite for one that was never made; `backlog` says what
+    is in the live models and not in these, None for nothing.
+    """
+    oldest = max(ages, key=lambda mart: ages[mart], default="")
+    if not oldest or backlog is None:
+        return Decision(False, "nothing to do: the policy marts are built from what the live models are")
+    age = "was never built" if ages[oldest] == float("inf") else f"is {ages[oldest]:.0f} s old"
+    said = f"{backlog}; the oldest policy mart, {oldest}, {age}"
+    if ages[oldest] < warn_after:
+        return Decision(False, f"{said}; the rebuild is due at {warn_after:.0f} s")
+    if failed := sorted(failed_checks):
+        return Decision(False, f"{said}; held back by the failed check {', '.join(failed)}")
+    if obstacle := runs.obstacle():
+        return Decision(False, f"{said}; {obstacle}")
+    return Decision(True, said)
+
+
+def verified_complete(ages: Mapping[str, float], half_window: float, complete: bool) -> list[str]:
+    """Marts whose completeness is to be reported without a run: nothing is behind, and the last word on them is older
+    than half their window. One that was never built has nothing to be complete."""
+    return sorted(mart for mart, age in ages.items() if complete and half_window <= age < float("inf"))

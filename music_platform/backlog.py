@@ -65,6 +65,16 @@ def read_lake_stage(settings: Settings, loaded: int) -> Stage:
     return lake_stage(DeltaTable(events_path(settings.lake_root)), loaded)
 
 
+def read_marts_stage(settings: Settings, built: int, loaded: int) -> Stage:
+    """The backlog of the third stage by the lake's log, without the warehouse: rows of the versions above `built` up to
+    `loaded`, and the age of the oldest. Versions whose log is cleaned away count for nothing."""
+    table = DeltaTable(events_path(settings.lake_root))
+    above = max(built, table.earliest_version() - 1)
+    versions = [version for version in table.versions_after(above, loaded) if version.rows]
+    behind = {str(version.number): version.rows for version in versions}
+    return Stage(sum(behind.values()), behind, _age(v.oldest_ms for v in versions if v.oldest_ms is not None))
+
+
 def kafka_age(settings: Settings, offsets: TopicOffsets) -> float:
     """Age of the oldest record that is in no micro-batch yet, in seconds: one record is read of each partition
     behind."""

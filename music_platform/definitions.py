@@ -7,6 +7,8 @@ import dagster as dg
 
 from music_platform import checks, jobs, sensors
 from music_platform.assets import ingestion, ledgers, marts, reference, topics
+from music_platform.assets.keys import GOLD
+from music_platform.freshness import freshness_policy
 from music_platform.resources import build_resources
 from music_platform.settings import Settings, get_settings
 
@@ -20,7 +22,7 @@ def build_defs(settings: Settings | None = None, resource_overrides: Mapping[str
             ingestion.drain,
             *reference.reference_assets,
             *ledgers.ledger_specs(),
-            marts.build_dbt_assets(),
+            with_freshness(marts.build_dbt_assets(), settings),
         ],
         asset_checks=checks.asset_checks,
         jobs=jobs.jobs,
@@ -29,6 +31,17 @@ def build_defs(settings: Settings | None = None, resource_overrides: Mapping[str
         # A step in a process of its own costs seconds and gains nothing: Spark, Kafka and the warehouse do the work.
         executor=dg.in_process_executor,
     )
+
+
+def with_freshness(models: dg.AssetsDefinition, settings: Settings) -> dg.AssetsDefinition:
+    """The models, each mart with the freshness policy of its tier."""
+
+    def policed(spec: dg.AssetSpec) -> dg.AssetSpec:
+        if spec.group_name != GOLD:
+            return spec
+        return spec.replace_attributes(freshness_policy=freshness_policy(settings, spec.tags["tier"]))
+
+    return models.map_asset_specs(policed)
 
 
 defs = build_defs()

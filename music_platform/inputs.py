@@ -1,14 +1,39 @@
 """What a build of the models is made from: the loaded version of the lake and the reference data.
 
-A build notes its inputs on its run; the build sensor compares those of the last successful build with what there is
-now. It asks Dagster's store only: a sensor that asked the warehouse would keep it awake.
+A build notes its inputs on its run, for each tier of models that it builds wholly; the sensors compare those of the
+last successful build with what there is now. They ask Dagster's store only: a sensor that asked the warehouse would
+keep it awake.
 """
+
+import json
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, field
 
 import dagster as dg
 
 from music_platform.assets.keys import RAW_EVENTS, REFERENCE_KEYS
+from music_platform.freshness import LIVE
 
-INPUTS_TAG = "music/built_from"
+
+@dataclass(frozen=True)
+class Inputs:
+    """Version of the lake table that RAW holds, -1 for none, and the data version of each reference table."""
+
+    raw: int = -1
+    reference: dict[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return ", ".join([f"raw {self.raw}", *(f"{name} {version}" for name, version in self.reference.items())])
+
+
+def inputs_tag(tier: str) -> str:
+    """The run tag that holds what the models of a tier were built from."""
+    return f"music/{tier}_built_from"
+
+
+def tier_tag(tier: str) -> str:
+    """The run tag that says that a run builds the whole tier."""
+    return f"music/builds_{tier}"
 
 
 def loaded_version(instance: dg.DagsterInstance) -> int:
@@ -18,27 +43,27 @@ def loaded_version(instance: dg.DagsterInstance) -> int:
     return int(str(found.value)) if found is not None else -1
 
 
-def current_inputs(instance: dg.DagsterInstance) -> str:
-    """The loaded version and the data versions of the reference tables, in one line."""
-    parts = [f"raw {loaded_version(instance)}"]
+def current_inputs(instance: dg.DagsterInstance) -> Inputs:
+    """What a build of the live models would be made from now."""
+    versions = {}
     for name, key in REFERENCE_KEYS.items():
         event = instance.get_latest_materialization_event(key)
         tags = event.asset_materialization.tags if event and event.asset_materialization else None
-        parts.append(f"{name} {(tags or {}).get('dagster/data_version', 'none')}")
-    return ", ".join(parts)
+        versions[name] = (tags or {}).get("dagster/data_version", "none")
+    return Inputs(loaded_version(instance), versions)
 
 
-def note_inputs(instance: dg.DagsterInstance, run_id: str) -> None:
-    """Note on a run that builds every model what it is made from."""
-    instance.add_run_tags(run_id, {INPUTS_TAG: current_inputs(instance)})
+def note_inputs(instance: dg.DagsterInstance, run_id: str, tiers: Collection[str]) -> None:
+    """Note on a run what the tiers that it builds wholly are made from; the policy tier alone: what the live one is."""
+    inputs = current_inputs(instance) if LIVE in tiers else built_inputs(instance, LIVE)
+    if inputs is not None:
+        for tier in tiers:
+            instance.add_run_tags(run_id, {tier_tag(tier): "true", inputs_tag(tier): json.dumps(asdict(inputs))})
 
 
-def built_inputs(instance: dg.DagsterInstance) -> str | None:
-    """Inputs of the last successful build of every model; None before the first."""
-    runs = instance.get_run_records(dg.RunsFilter(statuses=[dg.DagsterRunStatus.SUCCESS]), limit=LOOK_BACK)
-    found = (record.dagster_run.tags.get(INPUTS_TAG) for record in runs)
-    return next((inputs for inputs in found if inputs), None)
-
-
-#: Successful runs among which the last build is looked for; further back it counts as none, which costs one build.
-LOOK_BACK = 200
+def built_inputs(instance: dg.DagsterInstance, tier: str) -> Inputs | None:
+    """Inputs of the last successful build of the tier's models; None before the first."""
+    builds = dg.RunsFilter(statuses=[dg.DagsterRunStatus.SUCCESS], tags={tier_tag(tier): "true"})
+    for run in instance.get_runs(builds, limit=1):
+        return Inputs(**json.loads(run.tags[inputs_tag(tier)]))
+    return None

@@ -1,10 +1,12 @@
 """Jobs: what sensors launch, and what a person starts as a whole."""
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from music_platform.assets.ingestion import DrainConfig
-from music_platform.assets.keys import KAFKA, LAKE_EVENTS, RAW_EVENTS, REFERENCE_KEYS
-from music_platform.assets.marts import BuildConfig
+from music_platform.assets.keys import GOLD, KAFKA, LAKE_EVENTS, OPS, RAW_EVENTS, REFERENCE_KEYS, SILVER, STAGING
+from music_platform.assets.marts import BuildConfig, key_tests, tier_keys
+from music_platform.freshness import LIVE, POLICY
 
 #: The topics are external: nothing here makes them.
 _EXTERNAL = dg.AssetSelection.groups(KAFKA)
@@ -19,10 +21,23 @@ reference_job = dg.define_asset_job(
     selection=dg.AssetSelection.assets(*REFERENCE_KEYS.values()),
     description="Loads songs, artists and users from their CSVs. Started by the reference sensor.",
 )
+
+
+def _tier_job(tier: str, description: str) -> UnresolvedAssetJobDefinition:
+    """The tier's models with their key tests."""
+    keys = tier_keys(tier)
+    selection = dg.AssetSelection.assets(*keys).without_checks() | dg.AssetSelection.checks(*key_tests(keys))
+    return dg.define_asset_job(tier, selection=selection, description=description)
+
+
+live_job = _tier_job(LIVE, "Silver and the live marts, for the dates that have changed. Started by the live sensor.")
+policy_job = _tier_job(
+    POLICY, "The marts that their freshness policy drives, from what silver is. Started by the freshness sensor."
+)
 build_job = dg.define_asset_job(
     "build",
-    selection=dg.AssetSelection.groups("staging", "silver", "gold", "ops"),
-    description="Builds and tests every model, for the dates that have changed. Started by the build sensor.",
+    selection=dg.AssetSelection.groups(STAGING, SILVER, GOLD, OPS),
+    description="Builds and tests every model, views too, for the dates that have changed. The first build is one.",
 )
 everything_job = dg.define_asset_job(
     "everything",
@@ -36,4 +51,8 @@ rebuild_job = dg.define_asset_job(
     description="RAW anew from the lake, reference data from its CSVs, and every model from RAW: for a warehouse that "
     "was dropped or is not to be trusted.",
 )
-jobs = [ingest_job, reference_job, build_job, everything_job, rebuild_job]
+jobs = [ingest_job, reference_job, live_job, policy_job, build_job, everything_job, rebuild_job]
+
+#: Jobs that write the lake or RAW, and jobs that build models.
+INGESTING = {ingest_job.name, everything_job.name, rebuild_job.name}
+BUILDING = {live_job.name, policy_job.name, build_job.name, everything_job.name, rebuild_job.name}

@@ -7,7 +7,7 @@ which process it is, and one whose process no longer exists on this host is fail
 
 import os
 import socket
-from collections.abc import Iterable
+from collections.abc import Collection
 
 import dagster as dg
 import psutil
@@ -62,19 +62,26 @@ def runs_in_flight(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
     return alive
 
 
-def targets(run: dg.DagsterRun, job: str, keys: Iterable[dg.AssetKey]) -> bool:
-    """Whether a run is of `job` or of the whole graph, or materializes one of `keys`."""
-    return run.job_name in (job, "everything") or bool((run.asset_selection or frozenset()) & set(keys))
+def targets(run: dg.DagsterRun, jobs: Collection[str], keys: Collection[dg.AssetKey]) -> bool:
+    """Whether a run is of one of `jobs`, or materializes one of `keys`."""
+    return run.job_name in jobs or any(key in keys for key in run.asset_selection or ())
 
 
-def failures_in_a_row(instance: dg.DagsterInstance, job: str) -> tuple[int, float]:
-    """How often the job's latest runs failed one after the other, and when the last of them ended (epoch seconds).
+def failures_in_a_row(instance: dg.DagsterInstance, *jobs: str) -> tuple[int, float]:
+    """How often the latest runs of these jobs failed one after the other, and when the last of them ended (epoch
+    seconds).
 
     Runs whose process was killed do not count: what killed them was not their work.
     """
+    records = [
+        record
+        for job in jobs
+        for record in instance.get_run_records(
+            dg.RunsFilter(job_name=job, statuses=[_FAILURE, _SUCCESS]), limit=MOST_FAILURES
+        )
+    ]
     count, ended = 0, 0.0
-    records = instance.get_run_records(dg.RunsFilter(job_name=job, statuses=[_FAILURE, _SUCCESS]), limit=MOST_FAILURES)
-    for record in records:
+    for record in sorted(records, key=lambda record: record.create_timestamp, reverse=True):
         if record.dagster_run.status is _SUCCESS:
             break
         if GONE_TAG not in record.dagster_run.tags:

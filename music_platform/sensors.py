@@ -1,24 +1,67 @@
-"""Sensors: thin shells that read, ask `automation` and launch. They run from the start."""
+"""Sensors: thin shells that read, ask `automation` and launch. They run from the start.
+
+Each says at every tick what it has seen and why it starts a run or not: as the tick's skip reason, or as the run's tag
+`music/reason`. They ask the brokers, the lake's log and Dagster's store, never Spark or the warehouse.
+"""
 
 import json
 import time
+from collections.abc import Collection
+from datetime import UTC, datetime
 
 import dagster as dg
 
-from music_platform.assets.keys import LAKE_EVENTS, RAW_EVENTS, REFERENCE_KEYS
+from music_platform.assets.keys import GOLD, LAKE_EVENTS, RAW_EVENTS, REFERENCE_KEYS
+from music_platform.assets.marts import build_dbt_assets, tier_keys
 from music_platform.assets.topics import topic_observation
-from music_platform.automation import decide_build, decide_ingest
-from music_platform.backlog import read_kafka_stage, read_lake_stage
+from music_platform.automation import (
+    Decision,
+    Runs,
+    decide_ingest,
+    decide_live,
+    decide_policy,
+    verified_complete,
+)
+from music_platform.backlog import Stage, kafka_age, lake_age, read_kafka_stage, read_lake_stage, read_marts_stage
+from music_platform.freshness import LIVE, POLICY, TIERS, ages, verify_after, warn_after
 from music_platform.inputs import built_inputs, current_inputs, loaded_version
-from music_platform.jobs import build_job, ingest_job, reference_job
+from music_platform.jobs import BUILDING, INGESTING, build_job, ingest_job, live_job, policy_job, reference_job
 from music_platform.runs import failures_in_a_row, runs_in_flight, targets
 from music_platform.settings import Settings, get_settings
 from music_platform.topics import BrokerUnreachableError, topic_names
 
+#: On a run that a sensor has started: why.
+REASON_TAG = "music/reason"
+
+_INTERVAL = get_settings().sensor_interval_seconds
+
+
+def _runs(
+    instance: dg.DagsterInstance,
+    settings: Settings,
+    own: Collection[str],
+    busy: Collection[str],
+    keys: Collection[dg.AssetKey],
+) -> Runs:
+    """What is known of runs: failures of the jobs `own`, and whether one of the jobs `busy`, or one that makes `keys`,
+    is in flight."""
+    failures, ended = failures_in_a_row(instance, *own)
+    in_flight = any(targets(run, busy, keys) for run in runs_in_flight(instance))
+    return Runs(in_flight, failures, time.time() - ended, settings.retry_pauses)
+
+
+def _result(decision: Decision, job: str, **reported: object) -> dg.SensorResult:
+    request = dg.RunRequest(job_name=job, tags={REASON_TAG: decision.reason})
+    return dg.SensorResult(
+        run_requests=[request] if decision.start else [],
+        skip_reason=None if decision.start else decision.reason,
+        **reported,  # type: ignore[arg-type]
+    )
+
 
 @dg.sensor(
     job=ingest_job,
-    minimum_interval_seconds=get_settings().sensor_interval_seconds,
+    minimum_interval_seconds=_INTERVAL,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Watches the backlog from Kafka to RAW, starts ingestion when there is any, and reports the topics.",
 )
@@ -28,13 +71,13 @@ def lag_sensor(context: dg.SensorEvaluationContext, settings: dg.ResourceParam[S
         offsets, kafka = read_kafka_stage(settings)
     except BrokerUnreachableError as error:
         return dg.SensorResult(skip_reason=str(error), cursor=context.cursor)
-    lake = read_lake_stage(settings, loaded_version(context.instance))
-    in_flight = any(
-        targets(run, ingest_job.name, (LAKE_EVENTS, RAW_EVENTS)) for run in runs_in_flight(context.instance)
-    )
-    failures, ended = failures_in_a_row(context.instance, ingest_job.name)
+    loaded = loaded_version(context.instance)
+    lake = read_lake_stage(settings, loaded)
     decision = decide_ingest(
-        kafka.records, lake.records, settings.lag_threshold_records, in_flight, failures, time.time() - ended
+        (kafka.records, kafka_age(settings, offsets) if kafka.records else 0.0),
+        (lake.records, lake_age(settings, loaded) if lake.records else 0.0),
+        settings.lag_threshold_records,
+        _runs(context.instance, settings, [ingest_job.name], INGESTING, [LAKE_EVENTS, RAW_EVENTS]),
     )
     ends = json.dumps(offsets.end, sort_keys=True)
     observations = [
@@ -42,35 +85,94 @@ def lag_sensor(context: dg.SensorEvaluationContext, settings: dg.ResourceParam[S
         for kind, topic in topic_names(settings).items()
         if ends != context.cursor
     ]
-    return dg.SensorResult(
-        run_requests=[dg.RunRequest()] if decision.start else [],
-        skip_reason=None if decision.start else decision.reason,
-        asset_events=observations,
-        cursor=ends,
-    )
+    return _result(decision, ingest_job.name, asset_events=observations, cursor=ends)
 
 
 @dg.sensor(
-    job=build_job,
-    minimum_interval_seconds=get_settings().sensor_interval_seconds,
+    jobs=[live_job, build_job],
+    minimum_interval_seconds=_INTERVAL,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Builds the models when RAW or the reference data is not what the last build was made from.",
+    description="Builds silver and the live marts when RAW or the reference data is not what the last build was made "
+    "from. The very first build is of all models.",
 )
-def build_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-    """Decides from Dagster's store alone."""
-    instance = context.instance
-    in_flight = any(targets(run, build_job.name, ()) for run in runs_in_flight(instance))
-    failures, ended = failures_in_a_row(instance, build_job.name)
-    decision = decide_build(current_inputs(instance), built_inputs(instance), in_flight, failures, time.time() - ended)
-    return dg.SensorResult(
-        run_requests=[dg.RunRequest()] if decision.start else [],
-        skip_reason=None if decision.start else decision.reason,
+def live_sensor(context: dg.SensorEvaluationContext, settings: dg.ResourceParam[Settings]) -> dg.SensorResult:
+    """Decides from Dagster's store and the lake's log."""
+    now, built = current_inputs(context.instance), built_inputs(context.instance, LIVE)
+    behind = read_marts_stage(settings, built.raw if built else -1, now.raw)
+    decision = decide_live(
+        str(now),
+        str(built) if built else None,
+        f" ({_said(behind)})" if behind.records else "",
+        (),
+        _runs(context.instance, settings, [live_job.name, build_job.name], BUILDING, build_dbt_assets().keys),
     )
+    return _result(decision, (live_job if built else build_job).name)
+
+
+@dg.sensor(
+    job=policy_job,
+    minimum_interval_seconds=_INTERVAL,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Rebuilds the policy marts when one nears the end of its freshness window and there is something new; "
+    "reports marts as complete, without a run, when nothing is behind them.",
+)
+def freshness_sensor(context: dg.SensorEvaluationContext, settings: dg.ResourceParam[Settings]) -> dg.SensorResult:
+    """Idle is fresh: freshness looks at the age of the last materialization, so completeness is reported as one."""
+    instance, moment = context.instance, time.time()
+    live, policy = (built_inputs(instance, tier) for tier in TIERS)
+    marts = {tier: {key.path[-1]: key for key in tier_keys(tier, GOLD)} for tier in TIERS}
+    aged = {tier: ages(instance, marts[tier].values(), moment) for tier in TIERS}
+    behind = read_marts_stage(settings, policy.raw if policy else -1, live.raw if live else -1)
+    decision = decide_policy(
+        aged[POLICY],
+        warn_after(settings, POLICY),
+        None if live in (None, policy) else f"{_said(behind)} in the live models and not in the policy marts",
+        (),
+        _runs(instance, settings, [policy_job.name], BUILDING, build_dbt_assets().keys),
+    )
+    silent = any(verified_complete(aged[tier], verify_after(settings, tier), True) for tier in TIERS)
+    complete = _complete(settings, instance) if silent else set()
+    verified = [
+        marts[tier][name]
+        for tier in TIERS
+        for name in verified_complete(aged[tier], verify_after(settings, tier), tier in complete)
+    ]
+    return _result(
+        decision, policy_job.name, asset_events=[_verified(instance, key, moment) for key in verified], cursor=None
+    )
+
+
+def _complete(settings: Settings, instance: dg.DagsterInstance) -> set[str]:
+    """Tiers behind which nothing is left: no record on the way to RAW, and none in RAW that their models lack."""
+    try:
+        _, kafka = read_kafka_stage(settings)
+    except BrokerUnreachableError:
+        return set()
+    now = current_inputs(instance)
+    if kafka.records or read_lake_stage(settings, now.raw).records:
+        return set()
+    return {tier for tier in TIERS if built_inputs(instance, tier) == now}
+
+
+def _verified(instance: dg.DagsterInstance, key: dg.AssetKey, moment: float) -> dg.AssetMaterialization:
+    """A materialization without a run. It keeps the figures of the one before, which still hold."""
+    before = instance.get_latest_materialization_event(key)
+    metadata = before.asset_materialization.metadata if before and before.asset_materialization else {}
+    at = datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    return dg.AssetMaterialization(
+        key,
+        description=f"Verified complete as of {at} UTC: nothing is behind, so nothing was built.",
+        metadata={**metadata, "verified_complete_as_of": dg.MetadataValue.timestamp(moment)},
+    )
+
+
+def _said(stage: Stage) -> str:
+    return f"{stage.records:,} records (oldest {stage.seconds:.0f} s)"
 
 
 @dg.sensor(
     job=reference_job,
-    minimum_interval_seconds=get_settings().sensor_interval_seconds,
+    minimum_interval_seconds=_INTERVAL,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Loads songs.csv, artists.csv and users.csv when one of them has changed.",
 )
@@ -97,4 +199,4 @@ def reference_sensor(context: dg.SensorEvaluationContext, settings: dg.ResourceP
 #: Seconds for which a file must not have changed before it is loaded.
 REST_SECONDS = 2.0
 
-sensors = [lag_sensor, reference_sensor, build_sensor]
+sensors = [lag_sensor, reference_sensor, live_sensor, freshness_sensor]

@@ -107,6 +107,20 @@ class Settings(BaseSettings):
         default=1, ge=1, description="Backlog in records from which the lag sensor starts a run."
     )
     sensor_interval_seconds: int = Field(default=5, ge=1, description="Shortest pause between two sensor ticks.")
+    retry_pauses_seconds: str = Field(
+        default="60,300,900,3600",
+        pattern=r"^\d+(,\d+)*$",
+        description="Seconds before a sensor starts again what has failed: after the first failure in a row, the "
+        "second, … and, the last number, after all later ones.",
+    )
+    live_window_seconds: int = Field(
+        default=600, ge=80, description="Freshness of the live marts: WARN at three quarters of it, FAIL at its end."
+    )
+    policy_window_seconds: int = Field(
+        default=3600,
+        ge=80,
+        description="Freshness of the other marts: they are rebuilt at three quarters of it, FAIL at its end.",
+    )
 
     # --- Tests ------------------------------------------------------------------------------------------------------
     failpoint: str | None = Field(
@@ -161,6 +175,11 @@ class Settings(BaseSettings):
     def reference_root(self) -> Path:
         """Folder of the reference CSVs."""
         return self.reference_dir or self.home / "reference"
+
+    @property
+    def retry_pauses(self) -> tuple[int, ...]:
+        """Seconds to wait after the first, second … failure in a row; from the last on it stays."""
+        return tuple(int(pause) for pause in self.retry_pauses_seconds.split(","))
 
     @property
     def dagster_url(self) -> str:

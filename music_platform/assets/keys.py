@@ -6,7 +6,7 @@ from music_platform.contracts import events, reference
 
 OWNERS = ["team:music-platform"]
 
-KAFKA, LAKE, RAW, OPS = "kafka", "lake", "raw", "ops"
+KAFKA, LAKE, RAW, STAGING, SILVER, GOLD, OPS = "kafka", "lake", "raw", "staging", "silver", "gold", "ops"
 
 TOPIC_KEYS: dict[str, dg.AssetKey] = {kind: dg.AssetKey([KAFKA, topic]) for kind, topic in events.TOPICS.items()}
 LAKE_EVENTS = dg.AssetKey([LAKE, "events"])

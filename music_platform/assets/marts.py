@@ -2,8 +2,9 @@
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from dagster_snowflake import SnowflakeResource
 from music_platform.assets.keys import OWNERS
 from music_platform.assets.lineage import ColumnLineage
 from music_platform.dbt import dbt_project
+from music_platform.freshness import TIERS
 from music_platform.inputs import note_inputs
 from music_platform.resources import sentences, warehouse_session
 from music_platform.runs import name_process
@@ -38,7 +40,7 @@ class MusicDbtTranslator(DagsterDbtTranslator):
         return spec.replace_attributes(
             key=dg.AssetKey([layer, props["name"]]),
             group_name=layer,
-            kinds={"dbt", "snowflake"},
+            kinds={"dbt", "snowflake", "view" if props["config"]["materialized"] == "view" else "table"},
             owners=OWNERS,
             tags={**spec.tags, **({"tier": meta["tier"]} if "tier" in meta else {})},
         )
@@ -80,6 +82,7 @@ class BuildConfig(dg.Config):
         return [*(["--full-refresh"] if self.full_refresh else []), *(["--vars", json.dumps(given)] if given else [])]
 
 
+@cache
 def build_dbt_assets() -> dg.AssetsDefinition:
     """All models, as one op that builds any subset of them."""
     project = dbt_project()
@@ -101,8 +104,8 @@ def build_dbt_assets() -> dg.AssetsDefinition:
         settings: dg.ResourceParam[Settings],
     ) -> Iterator[Any]:
         name_process(context.instance, context.run_id)
-        if context.selected_asset_keys >= set(context.assets_def.keys_by_output_name.values()):
-            note_inputs(context.instance, context.run_id)
+        whole = [tier for tier in TIERS if tier_keys(tier) <= context.selected_asset_keys]
+        note_inputs(context.instance, context.run_id, whole)
         prune_targets(Path(dbt.project_dir) / "target")
         with sentences(), warehouse_session(snowflake, settings, context.run) as session:
             build = dbt.cli(["build", *config.dbt_arguments()], context=context)
@@ -130,6 +133,26 @@ def _with_figures(event: Any, session: Any, lineage: ColumnLineage) -> Any:
 
 def _text(value: Any) -> str:
     return str(value.value if isinstance(value, dg.MetadataValue) else value)
+
+
+def tier_keys(tier: str, layer: str | None = None) -> set[dg.AssetKey]:
+    """Models of a tier, of one layer or of all. Views are left out: they are made once and show what is there."""
+    return {
+        spec.key
+        for spec in build_dbt_assets().specs
+        if spec.tags.get("tier") == tier and "view" not in spec.kinds and layer in (None, spec.group_name)
+    }
+
+
+def key_tests(keys: Collection[dg.AssetKey]) -> list[dg.AssetCheckKey]:
+    """dbt's tests of these models that are cheap enough for every build; the others, tagged nightly, go over whole
+    tables."""
+    nodes = json.loads(dbt_project().manifest_path.read_bytes())["nodes"]
+    return [
+        spec.key
+        for spec in build_dbt_assets().check_specs
+        if spec.asset_key in keys and "nightly" not in nodes[(spec.metadata or {})["dagster_dbt/unique_id"]]["tags"]
+    ]
 
 
 def prune_targets(target: Path) -> None:

@@ -68,12 +68,12 @@ class DeltaTable:
         """Number of the earliest version whose commit the log still has; 0 where there is no table yet."""
         return min((int(m[1]) for name in self._log.names() if (m := _COMMIT.match(name))), default=0)
 
-    def versions_after(self, number: int) -> Iterator[Version]:
-        """Each version above `number`, in order.
+    def versions_after(self, number: int, upto: int | None = None) -> Iterator[Version]:
+        """Each version above `number` (and up to `upto`), in order.
 
         Raises DeltaLogError if one is missing (the log was cleaned before it was loaded) or is not a plain append.
         """
-        for wanted in range(number + 1, self.latest_version() + 1):
+        for wanted in range(number + 1, (self.latest_version() if upto is None else upto) + 1):
             try:
                 log = self._log.read(f"{wanted:020d}.json")
             except FileNotFoundError:

@@ -4,7 +4,7 @@
     materialized='incremental',
     incremental_strategy='replace_versions',
     full_refresh=false,
-    meta={'reference': true}
+    meta={'reference': true, 'tier': 'policy'}
 ) }}
 {%- do open_window() %}
 {%- set marts = live_marts() %}

@@ -1,0 +1,53 @@
+"""Freshness: how old the marts of each tier may be, and how old they are.
+
+Live marts are built whenever RAW has been updated; their policy is the backstop. Policy marts are rebuilt because their
+policy says so. A window has three marks: from its half on a mart with nothing behind it is reported as complete, from
+three quarters on its state is WARN, at its end FAIL.
+"""
+
+import time
+from collections.abc import Iterable
+from datetime import timedelta
+
+import dagster as dg
+
+from music_platform.settings import Settings
+
+LIVE, POLICY = "live", "policy"
+TIERS = (LIVE, POLICY)
+
+#: Parts of the window.
+_VERIFY, _WARN = 0.5, 0.75
+
+
+def window(settings: Settings, tier: str) -> int:
+    """Seconds within which a mart of the tier has to be materialized, or reported as complete."""
+    return settings.live_window_seconds if tier == LIVE else settings.policy_window_seconds
+
+
+def verify_after(settings: Settings, tier: str) -> float:
+    """Age in seconds from which a mart is reported as complete when nothing is behind it."""
+    return window(settings, tier) * _VERIFY
+
+
+def warn_after(settings: Settings, tier: str) -> float:
+    """Age in seconds from which a mart's state is WARN."""
+    return window(settings, tier) * _WARN
+
+
+def freshness_policy(settings: Settings, tier: str) -> dg.FreshnessPolicy:
+    """The policy of the tier's marts."""
+    return dg.FreshnessPolicy.time_window(
+        fail_window=timedelta(seconds=window(settings, tier)),
+        warn_window=timedelta(seconds=warn_after(settings, tier)),
+    )
+
+
+def ages(instance: dg.DagsterInstance, keys: Iterable[dg.AssetKey], now: float | None = None) -> dict[str, float]:
+    """Seconds since the last materialization of each asset, by its name; infinite for one that was never made."""
+    now = time.time() if now is None else now
+    found = {key.path[-1]: float("inf") for key in keys}
+    for record in instance.get_asset_records(list(keys)):
+        if last := record.asset_entry.last_materialization_record:
+            found[record.asset_entry.asset_key.path[-1]] = max(0.0, now - last.timestamp)
+    return found
