@@ -37,6 +37,7 @@ DEFERRED: dict[str, tuple[str, str]] = {
     "rebuild": ("music_platform.verbs.stream:rebuild", "Make RAW anew from the lake."),
     "redrive": ("music_platform.verbs.stream:redrive", "Send quarantined records again, after a fix."),
     "maintain": ("music_platform.verbs.stream:maintain", "Compact the lake; clean its log and the stage."),
+    "watch": ("music_platform.verbs.watch:watch", "Tell people what is wrong (a service of the stack)."),
     "demo": ("music_platform.verbs.demo:demo", "The whole way once, from simulated events to the marts' answers."),
 }
 
@@ -101,7 +102,7 @@ app = typer.Typer(
 def up(
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Return when every service answers.")] = False,
     only: Annotated[
-        str, typer.Option(help="Comma-separated services: kafka, spark, warehouse, webserver, daemon.")
+        str, typer.Option(help="Comma-separated services: kafka, spark, warehouse, webserver, daemon, watch.")
     ] = "",
 ) -> None:
     """Start the local stack and create topics, database and empty reference tables.

@@ -8,6 +8,8 @@ which process it is, and one whose process no longer exists on this host is fail
 import os
 import socket
 from collections.abc import Collection
+from dataclasses import dataclass
+from itertools import takewhile
 
 import dagster as dg
 import psutil
@@ -19,7 +21,7 @@ GONE_TAG = "music/process_gone"
 
 _FAILURE, _SUCCESS = dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.SUCCESS
 #: Failures in a row that are counted at the most; more make no difference to the pause.
-MOST_FAILURES = 10
+MOST_FAILURES = 30
 
 IN_FLIGHT = [
     dg.DagsterRunStatus.QUEUED,
@@ -67,24 +69,34 @@ def targets(run: dg.DagsterRun, jobs: Collection[str], keys: Collection[dg.Asset
     return run.job_name in jobs or any(key in keys for key in run.asset_selection or ())
 
 
-def failures_in_a_row(instance: dg.DagsterInstance, *jobs: str) -> tuple[int, float]:
-    """How often the latest runs of these jobs failed one after the other, and when the last of them ended (epoch
-    seconds).
+@dataclass(frozen=True)
+class Failures:
+    """Runs that failed one after the other: how many, from when to when (epoch seconds), and the latest of them."""
+
+    count: int = 0
+    since: float = 0.0
+    ended: float = 0.0
+    last_run: str = ""
+
+
+def failures_in_a_row(instance: dg.DagsterInstance, *jobs: str) -> Failures:
+    """The latest runs of these jobs up to the last one that succeeded.
 
     Runs whose process was killed do not count: what killed them was not their work.
     """
+    finished = [_FAILURE, _SUCCESS]
     records = [
         record
         for job in jobs
-        for record in instance.get_run_records(
-            dg.RunsFilter(job_name=job, statuses=[_FAILURE, _SUCCESS]), limit=MOST_FAILURES
-        )
+        for record in instance.get_run_records(dg.RunsFilter(job_name=job, statuses=finished), limit=MOST_FAILURES)
     ]
-    count, ended = 0, 0.0
-    for record in sorted(records, key=lambda record: record.create_timestamp, reverse=True):
-        if record.dagster_run.status is _SUCCESS:
-            break
-        if GONE_TAG not in record.dagster_run.tags:
-            count += 1
-            ended = max(ended, record.end_time or 0.0)
-    return count, ended
+    records.sort(key=lambda record: record.create_timestamp, reverse=True)
+    failed = [
+        record
+        for record in takewhile(lambda record: record.dagster_run.status is _FAILURE, records)
+        if GONE_TAG not in record.dagster_run.tags
+    ]
+    if not failed:
+        return Failures()
+    ended = [record.end_time or record.create_timestamp.timestamp() for record in failed]
+    return Failures(len(failed), min(ended), max(ended), failed[0].dagster_run.run_id)

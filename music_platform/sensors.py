@@ -45,9 +45,9 @@ def _runs(
 ) -> Runs:
     """What is known of runs: failures of the jobs `own`, and whether one of the jobs `busy`, or one that makes `keys`,
     is in flight."""
-    failures, ended = failures_in_a_row(instance, *own)
+    failures = failures_in_a_row(instance, *own)
     in_flight = any(targets(run, busy, keys) for run in runs_in_flight(instance))
-    return Runs(in_flight, failures, time.time() - ended, settings.retry_pauses)
+    return Runs(in_flight, failures.count, time.time() - failures.ended, settings.retry_pauses)
 
 
 def _result(decision: Decision, job: str, **reported: object) -> dg.SensorResult:

@@ -122,6 +122,21 @@ class Settings(BaseSettings):
         description="Freshness of the other marts: they are rebuilt at three quarters of it, FAIL at its end.",
     )
 
+    # --- Alerts -----------------------------------------------------------------------------------------------------
+    alert_urls: str | None = Field(
+        default=None,
+        description="Where alerts go: URLs as apprise takes them (slack://…, mailto://…, json://…), separated by "
+        "spaces. Unset: to the log of the watch only.",
+        repr=False,
+    )
+    lag_limit_seconds: int = Field(
+        default=300, ge=1, description="Age of the oldest record that is not in RAW from which it is an alert."
+    )
+    alert_settle_seconds: float = Field(
+        default=60, ge=0, description="Seconds for which a problem must have been away before the all-clear."
+    )
+    watch_interval_seconds: float = Field(default=10, gt=0, description="Pause between two looks of the watch.")
+
     # --- Tests ------------------------------------------------------------------------------------------------------
     failpoint: str | None = Field(
         default=None, description="For tests: name of a point in the code at which the process kills itself."

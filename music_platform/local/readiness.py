@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-from music_platform.local.services import DAEMON, KAFKA, SPARK_CONNECT, WAREHOUSE, WEBSERVER
+from music_platform.local.services import DAEMON, KAFKA, SPARK_CONNECT, WAREHOUSE, WATCH, WEBSERVER
 from music_platform.settings import LOOPBACK, Settings
 
 #: From the settings and the epoch second of the service's start to what it lacks.
@@ -108,6 +108,11 @@ def _daemon(settings: Settings, started: int) -> str | None:
     return f"no sign of life yet from {', '.join(silent).lower()}" if silent else None
 
 
+def _watch(_settings: Settings, _started: int) -> str | None:
+    """Supervisor has seen it stay up; it listens nowhere."""
+    return None
+
+
 def code_location_errors(settings: Settings) -> dict[str, str]:
     """Why a code location does not load, by its name, as the webserver sees it; empty if all do."""
     query = (
@@ -169,4 +174,5 @@ _PROBES: dict[str, Probe] = {
     WAREHOUSE: _warehouse,
     WEBSERVER: _webserver,
     DAEMON: _daemon,
+    WATCH: _watch,
 }

@@ -17,7 +17,10 @@ from music_platform.local.java import Java
 from music_platform.settings import LOOPBACK, Settings
 
 KAFKA, SPARK_CONNECT, WAREHOUSE, WEBSERVER, DAEMON = "kafka", "spark", "warehouse", "webserver", "daemon"
-SERVICES = (KAFKA, SPARK_CONNECT, WAREHOUSE, WEBSERVER, DAEMON)
+WATCH = "watch"
+SERVICES = (KAFKA, SPARK_CONNECT, WAREHOUSE, WEBSERVER, DAEMON, WATCH)
+#: Services that look for what `provision` makes.
+AFTER_DATA = (DAEMON, WATCH)
 
 #: Settings that hold the ports of each service.
 PORT_SETTINGS: dict[str, tuple[str, ...]] = {
@@ -26,6 +29,7 @@ PORT_SETTINGS: dict[str, tuple[str, ...]] = {
     WAREHOUSE: ("warehouse_port",),
     WEBSERVER: ("dagster_port",),
     DAEMON: (),
+    WATCH: (),
 }
 #: Sets of jars that a service needs; a service that is named here needs Java.
 JAR_SETS: dict[str, str] = {KAFKA: BROKER, SPARK_CONNECT: SPARK}
@@ -109,6 +113,8 @@ def _program(name: str, settings: Settings, java: Java | None) -> Program:
         case "webserver":
             command = [str(venv_bin() / "dagster-webserver"), "-w", "workspace.yaml", "-h", LOOPBACK]
             command += ["-p", str(settings.dagster_port), "--log-level", "warning"]
+        case "watch":
+            command = [str(venv_bin() / "music-platform"), "watch"]
         case _:
             command = [str(venv_bin() / "dagster-daemon"), "run", "-w", "workspace.yaml"]
     return Program(name, command, project_root(), dagster_environment(settings), stop_seconds=20, priority=30)

@@ -81,7 +81,7 @@ class LocalStack:
     def up(self, only: set[str] | None = None, provision: Provision | None = None) -> tuple[str, ...]:
         """Start the services (all local ones, or those of `only`) and wait until they answer.
 
-        `provision` is called when the data services answer, before the daemon starts: its sensors look for topics.
+        `provision` is called when the data services answer, before daemon and watch start: they look for topics.
         Returns the names of the services that were started, empty if all ran already. Raises LocalStackError with the
         end of the log when one does not come up; what this call started is then stopped again.
         """
@@ -103,10 +103,10 @@ class LocalStack:
             services.prepare(self.settings, java, starting)
             starting = self._configure(java, configured, starting)
             try:
-                self._start(tuple(name for name in wanted if name != services.DAEMON), starting)
+                self._start(tuple(name for name in wanted if name not in services.AFTER_DATA), starting)
                 if provision is not None:
                     provision(self.settings)
-                self._start(tuple(name for name in wanted if name == services.DAEMON), starting)
+                self._start(tuple(name for name in wanted if name in services.AFTER_DATA), starting)
             except BaseException:
                 self._stop(starting)
                 raise

@@ -8,6 +8,7 @@ import dagster as dg
 
 from music_platform.runs import (
     STARTED_TAG,
+    Failures,
     failures_in_a_row,
     name_process,
     process_is_gone,
@@ -46,7 +47,7 @@ def test_a_later_process_with_the_same_number_is_another() -> None:
 
 def test_failures_count_from_the_last_success_and_kills_do_not() -> None:
     with dg.DagsterInstance.ephemeral() as instance:
-        assert failures_in_a_row(instance, "some_job") == (0, 0.0)
+        assert failures_in_a_row(instance, "some_job") == Failures()
         for fails in (True, False, True, True):
             run = new_run(instance)
             if fails:
@@ -58,6 +59,6 @@ def test_failures_count_from_the_last_success_and_kills_do_not() -> None:
         killed = new_run(instance)
         instance.add_run_tags(killed.run_id, {"music/process_gone": "true"})
         instance.report_run_failed(killed)
-        count, ended = failures_in_a_row(instance, "some_job")
-        assert count == 2
-        assert ended > 0
+        failures = failures_in_a_row(instance, "some_job")
+        assert failures.count == 2
+        assert failures.ended >= failures.since > 0
