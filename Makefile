@@ -11,7 +11,7 @@ OLD_JAVA = Java 17 or newer is needed. Install it (apt-get install openjdk-17-jd
 and put it on the PATH or set JAVA_HOME
 
 .DEFAULT_GOAL := help
-.PHONY: help venv java up down demo test test-long chaos lint format bench clean
+.PHONY: help venv java up down demo test test-long chaos soak lint format bench clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,11 @@ SEED ?= 1
 KILLS ?= 100
 chaos: ready ## Kill at random moments: make chaos SEED=7 KILLS=200
 	@SEED=$(SEED) KILLS=$(KILLS) $(BIN)/pytest tests/chaos -m long -s
+
+RATE ?= 2000
+MINUTES ?= 60
+soak: ready ## Leave it alone under load, services dying: make soak RATE=2000 MINUTES=60
+	@RATE=$(RATE) MINUTES=$(MINUTES) $(BIN)/pytest tests/soak -k test_soak -s
 
 lint: $(INSTALLED) ## Style and types
 	@$(BIN)/ruff check .

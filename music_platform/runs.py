@@ -19,6 +19,9 @@ HOST_TAG, PID_TAG, STARTED_TAG = "music/host", "music/pid", "music/process_start
 #: On a run that was failed because its process is gone: no reason to wait before the next.
 GONE_TAG = "music/process_gone"
 
+#: On a run that has brought something to its end before it ended itself: its failure is the first in a row again.
+PROGRESS_TAG = "music/progress"
+
 _FAILURE, _SUCCESS = dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.SUCCESS
 #: Failures in a row that are counted at the most; more make no difference to the pause.
 MOST_FAILURES = 30
@@ -80,7 +83,7 @@ class Failures:
 
 
 def failures_in_a_row(instance: dg.DagsterInstance, *jobs: str) -> Failures:
-    """The latest runs of these jobs up to the last one that succeeded.
+    """The latest runs of these jobs after the last one that succeeded or got somewhere before it failed.
 
     Runs whose process was killed do not count: what killed them was not their work.
     """
@@ -91,11 +94,12 @@ def failures_in_a_row(instance: dg.DagsterInstance, *jobs: str) -> Failures:
         for record in instance.get_run_records(dg.RunsFilter(job_name=job, statuses=finished), limit=MOST_FAILURES)
     ]
     records.sort(key=lambda record: record.create_timestamp, reverse=True)
-    failed = [
-        record
-        for record in takewhile(lambda record: record.dagster_run.status is _FAILURE, records)
-        if GONE_TAG not in record.dagster_run.tags
-    ]
+    failed = []
+    for record in takewhile(lambda record: record.dagster_run.status is _FAILURE, records):
+        if GONE_TAG not in record.dagster_run.tags:
+            failed.append(record)
+        if PROGRESS_TAG in record.dagster_run.tags:
+            break
     if not failed:
         return Failures()
     ended = [record.end_time or record.create_timestamp.timestamp() for record in failed]

@@ -20,7 +20,7 @@ from music_platform.lake.delta_log import DeltaTable
 from music_platform.lake.paths import events_path
 from music_platform.lake.snapshot import Snapshot
 from music_platform.resources import sentences, spark_session, warehouse_session
-from music_platform.runs import name_process
+from music_platform.runs import PROGRESS_TAG, name_process
 from music_platform.settings import Settings
 from music_platform.warehouse.loader import Loaded, loaded_version
 from music_platform.warehouse.rebuild import rebuild
@@ -126,6 +126,8 @@ def _drain(
             version = table.latest_version()
             lake.add(context, _lake_metadata(step, version), version, rows=step.records, seconds=step.seconds)
         else:
+            if not raw.totals:
+                context.instance.add_run_tags(context.run_id, {PROGRESS_TAG: "true"})
             raw.add(context, _raw_metadata(step), step.version, rows=step.rows, files=step.files)
     if to_lake:
         lake.version = table.latest_version()

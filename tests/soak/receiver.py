@@ -1,0 +1,43 @@
+"""A real HTTP server on this machine that takes alerts, as a person's messenger would."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+
+@dataclass
+class Received:
+    """The receiver's URL as apprise takes it, and what has come: (epoch seconds, type, title)."""
+
+    url: str
+    posts: list[tuple[float, str, str]] = field(default_factory=list)
+    bodies: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def receiving() -> Iterator[Received]:
+    """A receiver, for as long as the block lasts."""
+    received = Received("")
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            post = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            received.bodies.append(post["message"])
+            received.posts.append((time.time(), post["type"], post["title"].removeprefix("music-platform: ")))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None: ...
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    received.url = f"json://127.0.0.1:{server.server_port}/"
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield received
+    finally:
+        server.shutdown()
+        server.server_close()
