@@ -5,7 +5,6 @@ policy says so. A window has three marks: from its half on a mart with nothing b
 three quarters on its state is WARN, at its end FAIL.
 """
 
-import time
 from collections.abc import Iterable
 from datetime import timedelta
 
@@ -43,9 +42,8 @@ def freshness_policy(settings: Settings, tier: str) -> dg.FreshnessPolicy:
     )
 
 
-def ages(instance: dg.DagsterInstance, keys: Iterable[dg.AssetKey], now: float | None = None) -> dict[str, float]:
-    """Seconds since the last materialization of each asset, by its name; infinite for one that was never made."""
-    now = time.time() if now is None else now
+def ages(instance: dg.DagsterInstance, keys: Iterable[dg.AssetKey], now: float) -> dict[str, float]:
+    """Seconds from the last materialization of each asset to `now`, by its name; infinite for one never made."""
     found = {key.path[-1]: float("inf") for key in keys}
     for record in instance.get_asset_records(list(keys)):
         if last := record.asset_entry.last_materialization_record:

@@ -6,7 +6,7 @@ keep it awake.
 """
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 import dagster as dg
@@ -38,19 +38,28 @@ def tier_tag(tier: str) -> str:
 
 def loaded_version(instance: dg.DagsterInstance) -> int:
     """Version of the lake table that the last materialization of RAW says it has loaded; -1 before the first."""
-    event = instance.get_latest_materialization_event(RAW_EVENTS)
-    found = event.asset_materialization.metadata.get("lake_version") if event and event.asset_materialization else None
-    return int(str(found.value)) if found is not None else -1
+    return _version(_latest(instance, [RAW_EVENTS]))
 
 
 def current_inputs(instance: dg.DagsterInstance) -> Inputs:
     """What a build of the live models would be made from now."""
-    versions = {}
-    for name, key in REFERENCE_KEYS.items():
-        event = instance.get_latest_materialization_event(key)
-        tags = event.asset_materialization.tags if event and event.asset_materialization else None
-        versions[name] = (tags or {}).get("dagster/data_version", "none")
-    return Inputs(loaded_version(instance), versions)
+    latest = _latest(instance, [RAW_EVENTS, *REFERENCE_KEYS.values()])
+    tags = {name: latest[key].tags if key in latest else None for name, key in REFERENCE_KEYS.items()}
+    return Inputs(
+        _version(latest), {name: (found or {}).get("dagster/data_version", "none") for name, found in tags.items()}
+    )
+
+
+def _latest(instance: dg.DagsterInstance, keys: Sequence[dg.AssetKey]) -> dict[dg.AssetKey, dg.AssetMaterialization]:
+    """The last materialization of each asset that has one."""
+    events = (record.asset_entry.last_materialization for record in instance.get_asset_records(keys))
+    found = (event.asset_materialization for event in events if event)
+    return {materialization.asset_key: materialization for materialization in found if materialization}
+
+
+def _version(latest: Mapping[dg.AssetKey, dg.AssetMaterialization]) -> int:
+    found = latest[RAW_EVENTS].metadata.get("lake_version") if RAW_EVENTS in latest else None
+    return int(str(found.value)) if found is not None else -1
 
 
 def note_inputs(instance: dg.DagsterInstance, run_id: str, tiers: Collection[str]) -> None:

@@ -5,11 +5,11 @@ Each says at every tick what it has seen and why it starts a run or not: as the 
 """
 
 import json
-import time
 from collections.abc import Collection
 from datetime import UTC, datetime
 
 import dagster as dg
+from dagster._time import get_current_timestamp
 
 from music_platform.assets.keys import GOLD, LAKE_EVENTS, RAW_EVENTS, REFERENCE_KEYS
 from music_platform.assets.marts import build_dbt_assets, tier_keys
@@ -47,7 +47,7 @@ def _runs(
     is in flight."""
     failures = failures_in_a_row(instance, *own)
     in_flight = any(targets(run, busy, keys) for run in runs_in_flight(instance))
-    return Runs(in_flight, failures.count, time.time() - failures.ended, settings.retry_pauses)
+    return Runs(in_flight, failures.count, get_current_timestamp() - failures.ended, settings.retry_pauses)
 
 
 def _result(decision: Decision, job: str, **reported: object) -> dg.SensorResult:
@@ -111,14 +111,14 @@ def live_sensor(context: dg.SensorEvaluationContext, settings: dg.ResourceParam[
 
 @dg.sensor(
     job=policy_job,
-    minimum_interval_seconds=_INTERVAL,
+    minimum_interval_seconds=get_settings().freshness_interval_seconds,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Rebuilds the policy marts when one nears the end of its freshness window and there is something new; "
     "reports marts as complete, without a run, when nothing is behind them.",
 )
 def freshness_sensor(context: dg.SensorEvaluationContext, settings: dg.ResourceParam[Settings]) -> dg.SensorResult:
     """Idle is fresh: freshness looks at the age of the last materialization, so completeness is reported as one."""
-    instance, moment = context.instance, time.time()
+    instance, moment = context.instance, get_current_timestamp()
     live, policy = (built_inputs(instance, tier) for tier in TIERS)
     marts = {tier: {key.path[-1]: key for key in tier_keys(tier, GOLD)} for tier in TIERS}
     aged = {tier: ages(instance, marts[tier].values(), moment) for tier in TIERS}
@@ -188,7 +188,7 @@ def reference_sensor(context: dg.SensorEvaluationContext, settings: dg.ResourceP
     if not changed:
         return dg.SensorResult(skip_reason=f"no new file in {settings.reference_root}", cursor=context.cursor)
     # Another half second of writing would change the file again: wait until it rests.
-    if any(time.time() - found[name][1] < REST_SECONDS for name in changed):
+    if any(get_current_timestamp() - found[name][1] < REST_SECONDS for name in changed):
         return dg.SensorResult(skip_reason=f"{', '.join(changed)}: still being written", cursor=context.cursor)
     return dg.SensorResult(
         run_requests=[dg.RunRequest(asset_selection=[REFERENCE_KEYS[name] for name in changed])],

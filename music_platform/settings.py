@@ -107,6 +107,9 @@ class Settings(BaseSettings):
         default=1, ge=1, description="Backlog in records from which the lag sensor starts a run."
     )
     sensor_interval_seconds: int = Field(default=5, ge=1, description="Shortest pause between two sensor ticks.")
+    freshness_interval_seconds: int = Field(
+        default=30, ge=1, description="Shortest pause between two looks at the marts' freshness."
+    )
     retry_pauses_seconds: str = Field(
         default="60,300,900,3600",
         pattern=r"^\d+(,\d+)*$",

@@ -177,10 +177,12 @@ class Watch:
 
     def _lag(self, now: float) -> Iterator[Problem]:
         """A backlog on the way to RAW whose oldest record waits for too long."""
+        if KAFKA in self._down:
+            return
         try:
             offsets, kafka = read_kafka_stage(self.settings)
         except BrokerUnreachableError:
-            return  # Told as a service that is down.
+            return  # The next look finds the service down.
         loaded = loaded_version(self.instance)
         lake = read_lake_stage(self.settings, loaded)
         seconds = max(

@@ -73,7 +73,8 @@ class DeltaTable:
 
         Raises DeltaLogError if one is missing (the log was cleaned before it was loaded) or is not a plain append.
         """
-        for wanted in range(number + 1, (self.latest_version() if upto is None else upto) + 1):
+        latest = self.latest_version()
+        for wanted in range(number + 1, (latest if upto is None else min(latest, upto)) + 1):
             try:
                 log = self._log.read(f"{wanted:020d}.json")
             except FileNotFoundError:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,10 @@ from tests.stack import settings_for
 VICTIMS = ("spark", "kafka", "warehouse", "daemon")
 #: Seconds after an outage within which everything has to be as if nothing had been.
 RECOVERY = 120.0
-DISTURBANCES = ("--duplicates", ".02", "--late", ".02", "--out-of-order", ".02", "--malformed", ".002", "--invalid", ".002",
-                "--unknown-fields", ".01", "--v2", ".3")  # fmt: skip
+DISTURBANCES = (
+    "--duplicates", ".02", "--late", ".02", "--out-of-order", ".02", "--malformed", ".002", "--invalid", ".002",
+    "--unknown-fields", ".01", "--v2", ".3",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -151,7 +154,7 @@ def doubled(instance: dg.DagsterInstance) -> list[str]:
         )
         found += [
             f"{first[2]} and {second[2]} at the same time"
-            for first, second in zip(spans, spans[1:], strict=False)
+            for first, second in pairwise(spans)
             # A run whose process was killed is ended in the books after the next look only.
             if second[0] < first[1] and not instance.get_run_by_id(first[2]).tags.get("music/process_gone")  # type: ignore[union-attr]
         ]
@@ -209,6 +212,7 @@ def conserved(settings: Settings) -> int:
 SHORT = {
     "live_window_seconds": 120,
     "policy_window_seconds": 120,
+    "freshness_interval_seconds": 5,
     "lag_limit_seconds": 90,
     "retry_pauses_seconds": "15,60,300",
     "alert_settle_seconds": 15,
