@@ -1,7 +1,8 @@
 """Fixtures of all tests. One stack serves the session: broker, Spark Connect and warehouse, started on first use."""
 
 import signal
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -17,6 +18,30 @@ def pytest_configure() -> None:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, interrupt)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What tests have shown, once more and in one piece: worker processes have no terminal of their own."""
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.getreports(outcome):
+            if lines := [str(value) for name, value in report.user_properties if name == SHOWN]:
+                terminalreporter.section(report.nodeid)
+                terminalreporter.write_line("\n".join(lines))
+
+
+SHOWN = "shown"
+
+
+@pytest.fixture
+def show(record_property: Callable[[str, object], None], capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
+    """Show a line to whoever watches, at once and in the summary."""
+
+    def say(line: str) -> None:
+        record_property(SHOWN, line)
+        with capsys.disabled():
+            print(f"\n  {line}", end="", file=sys.stderr, flush=True)
+
+    return say
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,7 @@
 """Whatever dies at whatever moment: every acknowledged record is one row of the lake and one of RAW."""
 
 import os
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -24,7 +23,7 @@ def chaos_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack
 TRIES = 4
 
 
-def suffer(stack: LocalStack, kills: list[Kill], capsys: pytest.CaptureFixture[str]) -> None:
+def suffer(stack: LocalStack, kills: list[Kill], show: Callable[[str], None]) -> None:
     with harness.stream(stack):
         harness.await_backlog(stack)
         harness.drain(stack)
@@ -34,30 +33,24 @@ def suffer(stack: LocalStack, kills: list[Kill], capsys: pytest.CaptureFixture[s
                 tries += 1
                 harness.await_backlog(stack)
                 hit = kill.strike(stack)
-            show(capsys, f"kill {number}/{len(kills)}: {kill.name}: {'hit' if hit else 'MISSED'} (try {tries})")
+            show(f"kill {number}/{len(kills)}: {kill.name}: {'hit' if hit else 'MISSED'} (try {tries})")
             if harness.rebuilding(stack):
                 assert harness.finish(harness.start(stack, "rebuild")) == 0, harness.tail(stack)
             assert hit, f"{kill.name} was not hit in {TRIES} tries\n{harness.tail(stack)}"
     while harness.drain(stack) and harness.backlog(stack):
         pass
     records = harness.check_conservation(stack)
-    show(capsys, f"{len(kills)} kills, {records:,} records: each is one row of the lake and one of RAW")
-
-
-def show(capsys: pytest.CaptureFixture[str], line: str) -> None:
-    """To whoever watches, at once; on stderr, since a worker process of the tests has no stdout."""
-    with capsys.disabled():
-        print(f"\n  {line}", file=sys.stderr, flush=True)
+    show(f"{len(kills)} kills, {records:,} records: each is one row of the lake and one of RAW")
 
 
 @pytest.mark.timeout(1200)  # five minutes on a machine of its own
 def test_kill_9_at_any_point_loses_nothing_and_doubles_nothing(
-    chaos_stack: LocalStack, capsys: pytest.CaptureFixture[str]
+    chaos_stack: LocalStack, show: Callable[[str], None]
 ) -> None:
-    suffer(chaos_stack, named(), capsys)
+    suffer(chaos_stack, named(), show)
 
 
 @pytest.mark.long  # `make chaos SEED= KILLS=` for as many as wished
 @pytest.mark.timeout(0)
-def test_kills_at_random_moments(chaos_stack: LocalStack, capsys: pytest.CaptureFixture[str]) -> None:
-    suffer(chaos_stack, at_random(int(os.environ.get("SEED", "1")), int(os.environ.get("KILLS", "40"))), capsys)
+def test_kills_at_random_moments(chaos_stack: LocalStack, show: Callable[[str], None]) -> None:
+    suffer(chaos_stack, at_random(int(os.environ.get("SEED", "1")), int(os.environ.get("KILLS", "40"))), show)

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -230,13 +230,12 @@ LONG = {
 
 
 @pytest.mark.timeout(900)
-def test_three_minutes_at_200_events_a_second(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with capsys.disabled():
-        soak(tmp_path / "home", Load(200, 3), print, **SHORT)
+def test_three_minutes_at_200_events_a_second(tmp_path: Path, show: Callable[[str], None]) -> None:
+    soak(tmp_path / "home", Load(200, 3), show, **SHORT)
 
 
-@pytest.mark.skipif("RATE" not in os.environ, reason="make soak RATE= MINUTES= asks for it")
+@pytest.mark.long  # `make soak RATE= MINUTES=` for as long as wished
 @pytest.mark.timeout(0)
-def test_soak(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with capsys.disabled():
-        soak(tmp_path / "home", Load(int(os.environ["RATE"]), float(os.environ["MINUTES"])), print, **LONG)
+def test_soak(tmp_path: Path, show: Callable[[str], None]) -> None:
+    load = Load(int(os.environ.get("RATE", "500")), float(os.environ.get("MINUTES", "15")))
+    soak(tmp_path / "home", load, show, **LONG)
