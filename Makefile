@@ -11,7 +11,7 @@ OLD_JAVA = Java 17 or newer is needed. Install it (apt-get install openjdk-17-jd
 and put it on the PATH or set JAVA_HOME
 
 .DEFAULT_GOAL := help
-.PHONY: help venv java up down demo test test-long chaos soak lint format bench clean
+.PHONY: help venv java up down demo test test-long chaos soak lint format contract bench clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,6 +71,9 @@ lint: $(INSTALLED) ## Style and types
 format: $(INSTALLED) ## Put the code into its form
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+contract: $(INSTALLED) ## Write JSON Schemas and dbt's sources from the contract; refuses an edit that breaks it
+	@$(BIN)/python -m music_platform.release
 
 bench: ready ## Measure
 	@$(BIN)/python -m benchmarks

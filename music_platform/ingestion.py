@@ -20,7 +20,7 @@ from music_platform.lake.lease import Lease, held_lease
 from music_platform.lake.paths import events_path, lease_path
 from music_platform.lake.progress import Progress, read_progress
 from music_platform.settings import Settings
-from music_platform.topics import TopicOffsets, topic_names, topic_offsets
+from music_platform.topics import TopicOffsets, topic_names, topic_offsets, topic_shapes
 from music_platform.warehouse.loader import Loaded, load
 from spark.job import Job, MicroBatch, run_micro_batches
 from spark.orphans import notice_restarts, session_id, stop_orphans
@@ -117,16 +117,15 @@ def _micro_batches(parts: Parts, table: DeltaTable, lease: Lease) -> Iterator[Mi
 
 def job(settings: Settings, progress: Progress, offsets: TopicOffsets) -> Job:
     """The streaming job for the topics as they are now."""
-    names = topic_names(settings)
+    shapes = topic_shapes(settings)
     source = KafkaSource(
         settings.bootstrap_servers,
-        tuple(names.values()),
+        tuple(shapes),
         settings.max_records_per_batch,
         settings.kafka_jvm_config(),
         progress.starting_offsets(offsets.end),
     )
-    kinds = {topic: kind for kind, topic in names.items()}
-    return Job(source, kinds, offsets.ids, events_path(settings.lake_root), progress.checkpoint)
+    return Job(source, shapes, offsets.ids, events_path(settings.lake_root), progress.checkpoint)
 
 
 def _load(parts: Parts, table: DeltaTable) -> Iterator[Loaded]:

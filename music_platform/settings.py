@@ -8,8 +8,11 @@ import os
 from functools import lru_cache
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from music_platform.contracts import shapes
+from music_platform.contracts.events import TOPICS
 
 DEFAULT_HOME = ".local"
 PORTS_FILE = "ports.env"
@@ -53,9 +56,26 @@ class Settings(BaseSettings):
     kafka_sasl_mechanism: str | None = Field(default=None, description="PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512.")
     kafka_sasl_username: str | None = Field(default=None, description="SASL user name.")
     kafka_sasl_password: str | None = Field(default=None, description="SASL password.", repr=False)
-    kafka_ssl_ca_location: Path | None = Field(default=None, description="PEM file of the CA that signed the brokers.")
+    kafka_ssl_ca_location: Path | None = Field(
+        default=None,
+        description="PEM file of the CA that signed the brokers. Unset: the system's; for the local broker its own.",
+    )
+    kafka_ssl_certificate_location: Path | None = Field(
+        default=None,
+        description="Mutual TLS: PEM file of the client's certificate. Unset with KAFKA_SECURITY_PROTOCOL=SSL and the "
+        "local broker: one that the broker trusts.",
+    )
+    kafka_ssl_key_location: Path | None = Field(
+        default=None, description="Mutual TLS: PEM file of the client's private key, in PKCS #8."
+    )
+    kafka_ssl_key_password: str | None = Field(default=None, description="Its passphrase.", repr=False)
     topic_prefix: str = Field(
         default="", description="Put before the name of each topic; lets several platforms share one cluster."
+    )
+    shape_topics: str = Field(
+        default="",
+        description="Further topics, of other producers' shapes: topic=shape[,topic=shape]; the shapes are those of "
+        "contracts/shapes. TOPIC_PREFIX goes before these names too.",
     )
     topic_partitions: int = Field(default=4, ge=1, description="Partitions of a topic that `up` creates.")
     topic_replication: int = Field(default=1, ge=1, description="Replicas of a topic that `up` creates.")
@@ -152,6 +172,18 @@ class Settings(BaseSettings):
     warehouse_port: int = Field(default=8084, description="Local warehouse.")
     dagster_port: int = Field(default=3000, description="Dagster's webserver.")
 
+    @field_validator("shape_topics")
+    @classmethod
+    def _known_shapes(cls, value: str) -> str:
+        for pair in filter(str.strip, value.split(",")):
+            topic, _, shape = (part.strip() for part in pair.partition("="))
+            if not topic or shape not in shapes.mapped() or topic in TOPICS.values():
+                raise ValueError(
+                    f"{pair.strip()!r}: write topic=shape, with a topic of its own and one of the shapes "
+                    + ", ".join(shapes.mapped())
+                )
+        return value
+
     @property
     def home(self) -> Path:
         """The home as an absolute path."""
@@ -176,6 +208,12 @@ class Settings(BaseSettings):
     def bootstrap_servers(self) -> str:
         """Address of the brokers."""
         return self.kafka_bootstrap_servers or f"{LOOPBACK}:{self.kafka_port}"
+
+    @property
+    def shape_of_topic(self) -> dict[str, str]:
+        """Topics of other producers' shapes, without the prefix → name of the shape."""
+        pairs = (pair.partition("=") for pair in self.shape_topics.split(",") if pair.strip())
+        return {topic.strip(): shape.strip() for topic, _, shape in pairs}
 
     @property
     def spark_url(self) -> str | None:
@@ -204,20 +242,50 @@ class Settings(BaseSettings):
         """Address of Dagster's UI."""
         return f"http://{LOOPBACK}:{self.dagster_port}"
 
+    @property
+    def kafka_is_encrypted(self) -> bool:
+        """Whether clients talk TLS with the brokers."""
+        return self.kafka_security_protocol in ("SSL", "SASL_SSL")
+
+    @property
+    def kafka_tls_dir(self) -> Path:
+        """Folder of the certificates that the local broker makes itself."""
+        return self.home / "kafka" / "tls"
+
+    def _kafka_pem_files(self) -> tuple[Path | None, Path | None, Path | None]:
+        """CA, client's certificate and client's key: as set, or those of the local broker."""
+        ca, certificate, key = (
+            self.kafka_ssl_ca_location,
+            self.kafka_ssl_certificate_location,
+            self.kafka_ssl_key_location,
+        )
+        if self.kafka_is_local and self.kafka_is_encrypted:
+            ca = ca or self.kafka_tls_dir / "ca.pem"
+            if self.kafka_security_protocol == "SSL" and certificate is None:
+                certificate, key = self.kafka_tls_dir / "client.pem", self.kafka_tls_dir / "client.key"
+        return ca, certificate, key
+
     def kafka_client_config(self) -> dict[str, str]:
         """Connection settings under librdkafka's names, for confluent-kafka's clients."""
+        ca, certificate, key = self._kafka_pem_files()
         given: dict[str, str | None] = {
             "bootstrap.servers": self.bootstrap_servers,
             "security.protocol": self.kafka_security_protocol,
             "sasl.mechanism": self.kafka_sasl_mechanism,
             "sasl.username": self.kafka_sasl_username,
             "sasl.password": self.kafka_sasl_password,
-            "ssl.ca.location": str(self.kafka_ssl_ca_location) if self.kafka_ssl_ca_location else None,
+            "ssl.ca.location": str(ca) if ca else None,
+            "ssl.certificate.location": str(certificate) if certificate else None,
+            "ssl.key.location": str(key) if key else None,
+            "ssl.key.password": self.kafka_ssl_key_password,
         }
         return {name: value for name, value in given.items() if value is not None}
 
     def kafka_jvm_config(self) -> dict[str, str]:
-        """The same under the Java client's names, without the brokers' addresses, for Spark."""
+        """The same under the Java client's names, without the brokers' addresses, for Spark.
+
+        Certificates go by content: Spark's executors need no file of this machine.
+        """
         if self.kafka_security_protocol == "PLAINTEXT":
             return {}
         given = {"security.protocol": self.kafka_security_protocol}
@@ -229,11 +297,24 @@ class Settings(BaseSettings):
             )
             given["sasl.mechanism"] = self.kafka_sasl_mechanism
             given["sasl.jaas.config"] = (
-                f'{module} required username="{self.kafka_sasl_username}" password="{self.kafka_sasl_password}";'
+                f"{module} required username={_quoted(self.kafka_sasl_username)} "
+                f"password={_quoted(self.kafka_sasl_password or '')};"
             )
-        if self.kafka_ssl_ca_location:
-            given |= {"ssl.truststore.type": "PEM", "ssl.truststore.location": str(self.kafka_ssl_ca_location)}
+        ca, certificate, key = self._kafka_pem_files()
+        if ca:
+            given |= {"ssl.truststore.type": "PEM", "ssl.truststore.certificates": ca.read_text()}
+        if certificate and key:
+            given["ssl.keystore.type"] = "PEM"
+            given["ssl.keystore.certificate.chain"] = certificate.read_text()
+            given["ssl.keystore.key"] = key.read_text()
+        if self.kafka_ssl_key_password:
+            given["ssl.key.password"] = self.kafka_ssl_key_password
         return given
+
+
+def _quoted(text: str) -> str:
+    """A value as a JAAS configuration writes it."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 @lru_cache(maxsize=1)

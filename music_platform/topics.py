@@ -2,18 +2,25 @@
 
 import time
 from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from music_platform.contracts import events as contract
+from music_platform.contracts import shapes
+from music_platform.contracts.shapes import Shape
 from music_platform.errors import PlatformError
 from music_platform.lake.checkpoint import Offsets
 from music_platform.settings import Settings
 
 #: Seconds within which the brokers have to answer.
 TIMEOUT = 10.0
+
+Answer = TypeVar("Answer")
 
 
 class BrokerUnreachableError(PlatformError):
@@ -43,61 +50,115 @@ class TopicOffsets:
 
 
 def topic_names(settings: Settings) -> dict[str, str]:
-    """Event kind → name of its topic on the cluster."""
-    return {kind: settings.topic_prefix + topic for kind, topic in contract.TOPICS.items()}
+    """Event kind → name of its topic on the cluster; topics of other producers' shapes stand under their own names."""
+    own = {kind: settings.topic_prefix + topic for kind, topic in contract.TOPICS.items()}
+    return own | {topic: settings.topic_prefix + topic for topic in settings.shape_of_topic}
 
 
-def _admin(client_config: Mapping[str, str]) -> AdminClient:
-    # librdkafka writes each failed attempt to stderr; the error raised below says it once.
-    return AdminClient({**client_config, "log_level": 0, "socket.timeout.ms": int(TIMEOUT * 1000)})
+def topic_shapes(settings: Settings) -> dict[str, Shape]:
+    """Name of each topic on the cluster → shape of its records."""
+    mapped = settings.shape_of_topic
+    return {
+        topic: shapes.mapped()[mapped[name]] if name in mapped else shapes.own(name)
+        for name, topic in topic_names(settings).items()
+    }
 
 
-def _unreachable(client_config: Mapping[str, str], error: KafkaException) -> BrokerUnreachableError:
+class BrokerRefusedError(BrokerUnreachableError):
+    """The brokers answer, and refuse this client."""
+
+
+class Brokers:
+    """An admin client that learns why it gets no answer: librdkafka would try a wrong password again until its time is
+    up, and then say that it is up."""
+
+    def __init__(self, client_config: Mapping[str, str]) -> None:
+        self.where = client_config["bootstrap.servers"]
+        self._refusal: KafkaError | None = None
+        #: The last error of a connection, in librdkafka's words.
+        self.last_error = ""
+        # librdkafka writes each failed attempt to stderr; the error raised below says it once.
+        config: dict[str, Any] = {**client_config, "log_level": 0, "socket.timeout.ms": int(TIMEOUT * 1000)}
+        config["error_cb"] = self._trouble
+        self.admin = AdminClient(config)
+
+    def result(self, future: "Future[Answer]") -> "Answer":
+        """The answer to a request. Raises BrokerRefusedError as soon as it is known, KafkaException for the rest."""
+        while True:
+            try:
+                return future.result(timeout=0.05)
+            except FutureTimeout:
+                self.admin.poll(0)
+                if self._refusal is not None:
+                    raise BrokerRefusedError(refusal(self.where, self._refusal.str())) from None
+
+    def _trouble(self, error: KafkaError) -> None:
+        self.last_error = error.str()
+        if error.code() in REFUSALS:
+            self._refusal = error
+
+
+#: Errors that trying again does not mend.
+REFUSALS = (KafkaError._AUTHENTICATION, KafkaError._SSL)
+
+
+def refusal(where: str, reason: str) -> str:
+    """The sentence for a client whom the brokers do not let in. The reason is librdkafka's; it holds no secret."""
+    return (
+        f"Kafka at {where} does not let this client in: {reason}. Check KAFKA_SECURITY_PROTOCOL, KAFKA_SASL_MECHANISM, "
+        "KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD and the KAFKA_SSL_* files (music-platform settings)."
+    )
+
+
+def _unreachable(
+    client_config: Mapping[str, str], error: KafkaException, last_error: str = ""
+) -> BrokerUnreachableError:
     if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
         return TopicMissingError(
             f"Kafka at {client_config['bootstrap.servers']} lacks a topic that is to be read: {error.args[0].str()}. "
             "Create it again (music-platform up does), then take it over: music-platform topic adopt <topic>"
         )
     return BrokerUnreachableError(
-        f"Kafka at {client_config['bootstrap.servers']} does not answer as it should: {error}. "
+        f"Kafka at {client_config['bootstrap.servers']} does not answer as it should: {error.args[0].str()}"
+        f"{f' (the last error of a connection: {last_error})' if last_error else ''}. "
         "Is it up (music-platform status), and is KAFKA_BOOTSTRAP_SERVERS right?"
     )
 
 
 def topic_ids(client_config: Mapping[str, str], topics: Iterable[str]) -> dict[str, str]:
     """Kafka's own id of each topic. Raises BrokerUnreachableError, also for a topic that does not exist."""
+    # The client has to outlive the futures that it hands out.
+    brokers = Brokers(client_config)
     try:
-        # The client has to outlive the futures that it hands out.
-        admin = _admin(client_config)
-        futures = admin.describe_topics(TopicCollection(list(topics)), request_timeout=TIMEOUT)
-        return {topic: str(future.result().topic_id) for topic, future in futures.items()}
+        futures = brokers.admin.describe_topics(TopicCollection(list(topics)), request_timeout=TIMEOUT)
+        return {topic: str(brokers.result(future).topic_id) for topic, future in futures.items()}
     except KafkaException as error:
-        raise _unreachable(client_config, error) from error
+        raise _unreachable(client_config, error, brokers.last_error) from error
 
 
 def topic_offsets(client_config: Mapping[str, str], topics: Iterable[str]) -> TopicOffsets:
     """First and end offsets of every partition. Raises BrokerUnreachableError, also for a topic that does not exist."""
-    admin, wanted = _admin(client_config), list(topics)
+    brokers, wanted = Brokers(client_config), list(topics)
     try:
-        described = admin.describe_topics(TopicCollection(wanted), request_timeout=TIMEOUT)
-        found = {topic: future.result() for topic, future in described.items()}
+        described = brokers.admin.describe_topics(TopicCollection(wanted), request_timeout=TIMEOUT)
+        found = {topic: brokers.result(future) for topic, future in described.items()}
         partitions = [TopicPartition(topic, info.id) for topic, what in found.items() for info in what.partitions]
         return TopicOffsets(
-            first=_offsets(admin, partitions, OffsetSpec.earliest()),
-            end=_offsets(admin, partitions, OffsetSpec.latest()),
+            first=_offsets(brokers, partitions, OffsetSpec.earliest()),
+            end=_offsets(brokers, partitions, OffsetSpec.latest()),
             ids={topic: str(what.topic_id) for topic, what in found.items()},
         )
     except KafkaException as error:
-        raise _unreachable(client_config, error) from error
+        raise _unreachable(client_config, error, brokers.last_error) from error
 
 
-def _offsets(admin: AdminClient, partitions: list[TopicPartition], which: OffsetSpec) -> Offsets:
+def _offsets(brokers: Brokers, partitions: list[TopicPartition], which: OffsetSpec) -> Offsets:
     found: Offsets = {}
-    futures = admin.list_offsets(
+    futures = brokers.admin.list_offsets(
         dict.fromkeys(partitions, which), isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=TIMEOUT
     )
     for partition, future in futures.items():
-        found.setdefault(partition.topic, {})[partition.partition] = future.result().offset
+        found.setdefault(partition.topic, {})[partition.partition] = brokers.result(future).offset
     return found
 
 

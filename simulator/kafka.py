@@ -14,6 +14,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from music_platform.contracts.events import TOPICS
 from music_platform.settings import Settings
+from music_platform.topics import REFUSALS, refusal
 from simulator.disturbances import KINDS
 from simulator.sinks import SinkError
 
@@ -35,6 +36,7 @@ class Kafka:
         self._topics = [settings.topic_prefix + TOPICS[kind] for kind in KINDS]
         self._next, self._lost = 0, set[int]()
         self._last_error, self._error_at = "", 0.0
+        self._refused = False
         self._errors, self._waited, self._retries = 0, 0, dict[str, int]()
         self._producer = Producer(
             {
@@ -109,6 +111,8 @@ class Kafka:
         try:
             known = self._topics_of_cluster()
         except KafkaException:
+            if self._refused:
+                raise SinkError(refusal(self._where, self._last_error)) from None
             raise SinkError(
                 f"no Kafka broker answers at {self._where}: start one with `music-platform up`, or name yours in "
                 "KAFKA_BOOTSTRAP_SERVERS, or write files with --out DIR"
@@ -123,7 +127,7 @@ class Kafka:
             return set(self._producer.list_topics(timeout=REFUSED_SECONDS).topics)
         except KafkaException:
             self._producer.poll(0)  # brings the errors in
-            if "refused" in self._last_error:
+            if "refused" in self._last_error or self._refused:
                 raise
             return set(self._producer.list_topics(timeout=SILENT_SECONDS).topics)
 
@@ -134,6 +138,7 @@ class Kafka:
     def _trouble(self, error: KafkaError) -> None:
         self._errors += 1
         self._last_error, self._error_at = error.str(), time.monotonic()
+        self._refused = self._refused or error.code() in REFUSALS
 
     def _statistics(self, text: str) -> None:
         brokers: dict[str, Any] = json.loads(text).get("brokers", {})

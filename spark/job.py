@@ -19,6 +19,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from music_platform.contracts import events as contract
+from music_platform.contracts.shapes import Shape, own
 from spark.read import KafkaSource, read_records
 from spark.shape import lake_batches
 from spark.write import create_table, start_micro_batches
@@ -29,10 +30,10 @@ POLL_SECONDS = 0.1
 
 @dataclass(frozen=True)
 class Job:
-    """One run of the job. `kinds` maps topic → event kind, `topic_ids` topic → Kafka's id of it."""
+    """One run of the job. `shapes` maps topic → shape of its records, `topic_ids` topic → Kafka's id of it."""
 
     source: KafkaSource
-    kinds: Mapping[str, str]
+    shapes: Mapping[str, Shape]
     topic_ids: Mapping[str, str]
     table: str
     checkpoint: str
@@ -52,7 +53,7 @@ class MicroBatch:
 def lake_stream(records: DataFrame, job: Job) -> DataFrame:
     """The lake's rows of a stream of records."""
     columns = ", ".join(f"`{c.column}` {c.sql_type.value}" for c in contract.lake_columns())
-    step = partial(lake_batches, kinds=dict(job.kinds), topic_ids=dict(job.topic_ids))
+    step = partial(lake_batches, shapes=dict(job.shapes), topic_ids=dict(job.topic_ids))
     return records.select(
         "topic", "partition", "offset", "timestamp", "value", "headers", F.current_timestamp().alias("ingested_at")
     ).mapInArrow(step, columns)
@@ -115,17 +116,20 @@ def _arguments() -> argparse.Namespace:
 def main() -> None:
     """Entry point of spark-submit: works off the topics and prints a line per micro-batch."""
     from music_platform.lake.paths import checkpoint_path, events_path
+    from music_platform.settings import load_settings
     from music_platform.topics import topic_ids
 
     given = _arguments()
+    # The variables KAFKA_SASL_* and KAFKA_SSL_* hold here too.
+    settings = load_settings().model_copy(update={"kafka_bootstrap_servers": given.bootstrap_servers})
     topics = tuple(given.topics.split(","))
-    kinds = {topic: kind for kind, topic in contract.TOPICS.items()}
-    if strange := [topic for topic in topics if topic not in kinds]:
-        raise SystemExit(f"no event kind is known for {', '.join(strange)}; known topics: {', '.join(kinds)}")
+    shapes = {topic: own(kind) for kind, topic in contract.TOPICS.items()}
+    if strange := [topic for topic in topics if topic not in shapes]:
+        raise SystemExit(f"no event kind is known for {', '.join(strange)}; known topics: {', '.join(shapes)}")
     job = Job(
-        source=KafkaSource(given.bootstrap_servers, topics, given.max_records_per_batch),
-        kinds=kinds,
-        topic_ids=given.topic_ids or topic_ids({"bootstrap.servers": given.bootstrap_servers}, topics),
+        source=KafkaSource(given.bootstrap_servers, topics, given.max_records_per_batch, settings.kafka_jvm_config()),
+        shapes=shapes,
+        topic_ids=given.topic_ids or topic_ids(settings.kafka_client_config(), topics),
         table=events_path(given.lake),
         checkpoint=checkpoint_path(given.lake),
     )

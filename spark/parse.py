@@ -7,18 +7,17 @@ number beyond a double, and more than 1,024 levels of nesting.
 """
 
 import json
-from typing import Any, TypeAlias
+from typing import Any
 
 import orjson
+
+from music_platform.contracts.events import Name
 
 NO_VALUE = "payload: none (tombstone)"
 NOT_UTF8 = "payload: not UTF-8"
 NOT_AN_OBJECT = "payload: not exactly one JSON object"
 #: A record with unknown fields is read by Python's own parser too, which takes somewhat fewer levels than orjson.
 TOO_DEEP = "payload: nested too deeply"
-
-#: Name of a field: its key, or (key of the object that holds it, key) for a member of a nested object.
-Name: TypeAlias = str | tuple[str, str]
 
 
 def parse(value: bytes | None) -> dict[str, Any] | None:

@@ -4,20 +4,24 @@ A reason never shows a value: it goes to metadata and alerts, and values can be 
 """
 
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from music_platform.contracts import events as contract
-from music_platform.contracts.events import Field, JsonType
-from spark.parse import Name
+from music_platform.contracts.events import Field, JsonType, Name
+from music_platform.contracts.shapes import Shape
 
-NO_SONG = "songId: missing, and artist and song do not name one either"
-TS_AHEAD = "ts: more than 24 h after the record's Kafka timestamp"
+NO_SONG = "{by_id}: missing, and {by_name} do not name one either"
+TS_AHEAD = "{ts}: more than 24 h after {written}"
+#: What an event time is held against.
+KAFKA_TIMESTAMP, FILE_TIMESTAMP = "the record's Kafka timestamp", "the file's modification time"
 
 PYTHON_TYPES: dict[JsonType, tuple[type, ...]] = {
     JsonType.STRING: (str,),
     JsonType.INTEGER: (int,),
     JsonType.NUMBER: (int, float),
     JsonType.BOOLEAN: (bool,),
+    JsonType.TIME: (str,),
 }
 _FOUND = {
     str: "string",
@@ -29,18 +33,7 @@ _FOUND = {
     type(None): "null",
 }
 _MIN_INT64, _MAX_INT64 = -(2**63), 2**63 - 1
-
-
-def name_of(field: Field) -> Name:
-    """The field's name in a flattened record."""
-    holder, _, member = field.path.partition(".")
-    return (holder, member) if member else holder
-
-
-#: Name → contract field.
-KNOWN: dict[Name, Field] = {name_of(field): field for field in contract.FIELDS}
-#: Keys whose values are objects that hold contract fields.
-HOLDERS: frozenset[str] = frozenset(name[0] for name in KNOWN if isinstance(name, tuple))
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def bounds(field: Field) -> tuple[float | None, float | None]:
@@ -52,11 +45,25 @@ def bounds(field: Field) -> tuple[float | None, float | None]:
     return field.minimum, field.maximum
 
 
+def epoch_ms(text: str) -> int:
+    """A time of ISO 8601 in epoch milliseconds; UTC where it names no zone. Raises ValueError."""
+    time = datetime.fromisoformat(text)
+    try:
+        return ((time if time.tzinfo else time.replace(tzinfo=UTC)) - _EPOCH) // timedelta(milliseconds=1)
+    except OverflowError as error:
+        raise ValueError(text) from error
+
+
 def _of_field(field: Field, value: Any, kind: str) -> str | None:
     if value is None:
         return f"{field.path}: missing" if kind in field.required_in else None
     if type(value) not in PYTHON_TYPES[field.json_type]:
         return f"{field.path}: expected {field.json_type.value}, found {_FOUND[type(value)]}"
+    if field.json_type is JsonType.TIME:
+        try:
+            value = epoch_ms(value)
+        except ValueError:
+            return f"{field.path}: no time of ISO 8601"
     low, high = bounds(field)
     if low is not None and value < low:
         return f"{field.path}: below {low:.15g}"
@@ -65,34 +72,49 @@ def _of_field(field: Field, value: Any, kind: str) -> str | None:
     return f"{field.path}: empty" if field.not_empty and value == "" else None
 
 
-def names_a_song(present: Mapping[Name, Any]) -> bool:
-    """Whether a listen says which song it was: by id, or else by artist and title."""
-    by_name = all(present.get(name) is not None for name in contract.SONG_BY_NAME)
-    return by_name or present.get(contract.SONG_BY_ID) is not None
+def names_a_song(present: Mapping[Name, Any], shape: Shape) -> bool:
+    """Whether a listen says which song it was: by id, or else by both artist and title."""
+    by_name = all(_given(present, shape, column) for column in contract.SONG_NAME_COLUMNS)
+    return by_name or _given(present, shape, contract.SONG_ID_COLUMN)
 
 
-def violation(record: Mapping[Name, Any], kind: str, kafka_ms: int) -> str | None:
-    """The first rule that a flattened record breaks, in the contract's order; None for a valid one.
+def _given(present: Mapping[Name, Any], shape: Shape, column: str) -> bool:
+    name = shape.name_of.get(column)
+    return name is not None and present.get(name) is not None
 
-    `kafka_ms` is the record's own Kafka timestamp in epoch milliseconds: event times are held against it, never
-    against the wall clock, so that replays agree.
+
+def violation(record: Mapping[Name, Any], shape: Shape, written_ms: int, written: str = KAFKA_TIMESTAMP) -> str | None:
+    """The first rule that a flattened record breaks, in its shape's order; None for a valid one.
+
+    `written_ms` is when the record was written (its own Kafka timestamp), in epoch milliseconds: event times are held
+    against it, never against the wall clock, so that replays agree.
     """
-    for name, field in KNOWN.items():
+    case = shape.case(record)
+    kind = case.kind if case else ""
+    if case is None and isinstance(record.get(shape.kind_field or ""), str):
+        return f"{shape.kind_field}: none of {', '.join(sorted(shape.cases))}"
+    if case is None and record.get(shape.kind_field or "") is None:
+        return f"{shape.kind_field}: missing"
+    for name, field in shape.known.items():
         if reason := _of_field(field, record.get(name), kind):
             return reason
-    for holder in HOLDERS:
+    for holder in shape.holders:
         if (found := record.get(holder)) is not None:
             return f"{holder}: expected object, found {_FOUND[type(found)]}"
-    if kind == contract.LISTEN and not names_a_song(record):
-        return NO_SONG
-    return TS_AHEAD if record["ts"] > kafka_ms + contract.MAX_AHEAD_MS else None
+    if kind == contract.LISTEN and not names_a_song(record, shape):
+        named = [str(shape.name_of[column]) for column in contract.SONG_NAME_COLUMNS if column in shape.name_of]
+        by_id = shape.name_of[contract.SONG_ID_COLUMN]
+        return NO_SONG.format(by_id=by_id, by_name=" and ".join(named)) if named else f"{by_id}: missing"
+    name = shape.name_of["ts"]
+    ts = record[name] if shape.known[name].json_type is not JsonType.TIME else epoch_ms(record[name])
+    return TS_AHEAD.format(ts=name, written=written) if ts > written_ms + contract.MAX_AHEAD_MS else None
 
 
-def unknown(record: Mapping[Name, Any]) -> dict[str, Any]:
-    """The parts of a flattened record that the contract does not know, nested again."""
+def unknown(record: Mapping[Name, Any], shape: Shape) -> dict[str, Any]:
+    """The parts of a flattened record that its shape does not know, nested again."""
     rest: dict[str, Any] = {}
     for name, value in record.items():
-        if name in KNOWN or (name in HOLDERS and value is None):
+        if name in shape.known or (name in shape.holders and value is None):
             continue
         if isinstance(name, tuple):
             rest.setdefault(name[0], {})[name[1]] = value

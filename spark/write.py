@@ -1,5 +1,7 @@
 """Write: the rows into the Delta table, exactly once by the checkpoint and Delta's own transaction ids."""
 
+from collections.abc import Iterable
+
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming import StreamingQuery
 
@@ -20,13 +22,25 @@ FILES_PER_BATCH = 2
 
 
 def create_table(session: SparkSession, path: str) -> None:
-    """Create the lake's table of events at `path` unless it is there."""
-    columns = ", ".join(
-        f"`{c.column}` {c.sql_type.value} COMMENT '{c.description.replace(chr(39), chr(92) + chr(39))}'"
-        for c in contract.lake_columns()
-    )
+    """Create the lake's table of events at `path` unless it is there; add the columns that it lacks.
+
+    The stream goes on at its checkpoint: a sink may get columns, and rows from before have NULL in them.
+    """
     properties = ", ".join(f"'{name}' = '{value}'" for name, value in TABLE_PROPERTIES.items())
-    session.sql(f"CREATE TABLE IF NOT EXISTS delta.`{path}` ({columns}) USING delta TBLPROPERTIES ({properties})")
+    session.sql(
+        f"CREATE TABLE IF NOT EXISTS delta.`{path}` ({_definitions(contract.lake_columns())}) "
+        f"USING delta TBLPROPERTIES ({properties})"
+    )
+    existing = set(session.read.format("delta").load(path).columns)
+    if missing := [column for column in contract.lake_columns() if column.column not in existing]:
+        session.sql(f"ALTER TABLE delta.`{path}` ADD COLUMNS ({_definitions(missing)})")
+
+
+def _definitions(columns: Iterable[contract.Column]) -> str:
+    return ", ".join(
+        f"`{c.column}` {c.sql_type.value} COMMENT '{c.description.replace(chr(39), chr(92) + chr(39))}'"
+        for c in columns
+    )
 
 
 def start_micro_batches(rows: DataFrame, path: str, checkpoint: str, query_name: str) -> StreamingQuery:

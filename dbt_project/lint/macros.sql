@@ -27,3 +27,4 @@
 {% macro song_key() %}names.song_key{% endmacro %}
 {% macro on_names() %}events.song_id = names.song_id{% endmacro %}
 {% macro inferred_key(names) %}sha2({{ names[0] }}){% endmacro %}
+{% macro later_fields() %}{% endmacro %}

@@ -12,7 +12,7 @@ from dagster_pyspark import LazyPySparkResource
 from dagster_snowflake import SnowflakeResource
 
 from music_platform.assets.columns import table_schema
-from music_platform.assets.keys import LAKE, LAKE_EVENTS, OWNERS, RAW, RAW_EVENTS, TOPIC_KEYS
+from music_platform.assets.keys import LAKE, LAKE_EVENTS, OWNERS, RAW, RAW_EVENTS, topic_key
 from music_platform.contracts import events
 from music_platform.ingestion import Parts
 from music_platform.ingestion import drain as ingest
@@ -21,7 +21,8 @@ from music_platform.lake.paths import events_path
 from music_platform.lake.snapshot import Snapshot
 from music_platform.resources import sentences, spark_session, warehouse_session
 from music_platform.runs import PROGRESS_TAG, name_process
-from music_platform.settings import Settings
+from music_platform.settings import Settings, get_settings
+from music_platform.topics import topic_names
 from music_platform.warehouse.loader import Loaded, loaded_version
 from music_platform.warehouse.rebuild import rebuild
 from spark.job import MicroBatch
@@ -35,7 +36,7 @@ SAMPLE_ROWS = 5
 
 lake_spec = dg.AssetSpec(
     LAKE_EVENTS,
-    deps=list(TOPIC_KEYS.values()),
+    deps=[topic_key(name) for name in topic_names(get_settings())],
     group_name=LAKE,
     kinds={"spark", "deltalake"},
     owners=OWNERS,

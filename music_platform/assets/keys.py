@@ -9,6 +9,13 @@ OWNERS = ["team:music-platform"]
 KAFKA, LAKE, RAW, STAGING, SILVER, GOLD, OPS = "kafka", "lake", "raw", "staging", "silver", "gold", "ops"
 
 TOPIC_KEYS: dict[str, dg.AssetKey] = {kind: dg.AssetKey([KAFKA, topic]) for kind, topic in events.TOPICS.items()}
+
+
+def topic_key(name: str) -> dg.AssetKey:
+    """Key of a topic: by its event kind, or by its own name if it is of another producer's shape."""
+    return TOPIC_KEYS.get(name, dg.AssetKey([KAFKA, name]))
+
+
 LAKE_EVENTS = dg.AssetKey([LAKE, "events"])
 RAW_EVENTS = dg.AssetKey([RAW, "events"])
 REFERENCE_KEYS: dict[str, dg.AssetKey] = {t.name: dg.AssetKey([RAW, t.name]) for t in reference.TABLES}

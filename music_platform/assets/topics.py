@@ -6,9 +6,10 @@ from collections.abc import Mapping
 
 import dagster as dg
 
-from music_platform.assets.keys import KAFKA, OWNERS, TOPIC_KEYS
-from music_platform.contracts import events
+from music_platform.assets.keys import KAFKA, OWNERS, topic_key
+from music_platform.contracts import events, shapes
 from music_platform.settings import Settings
+from music_platform.topics import topic_names
 
 _DESCRIPTIONS = {
     events.LISTEN: "A song is played.",
@@ -22,22 +23,27 @@ def topic_specs(settings: Settings) -> list[dg.AssetSpec]:
     """One external asset for each topic."""
     return [
         dg.AssetSpec(
-            key,
+            topic_key(name),
             group_name=KAFKA,
             kinds={"kafka"},
             owners=OWNERS,
-            description=f"{_DESCRIPTIONS[kind]} Records as the producers wrote them; kept for the broker's retention.",
-            metadata={"topic": settings.topic_prefix + events.TOPICS[kind], "brokers": settings.bootstrap_servers},
+            description=f"{_description(settings, name)} As the producers wrote them; kept for the broker's retention.",
+            metadata={"topic": topic, "brokers": settings.bootstrap_servers},
         )
-        for kind, key in TOPIC_KEYS.items()
+        for name, topic in topic_names(settings).items()
     ]
 
 
-def topic_observation(kind: str, first: Mapping[int, int], end: Mapping[int, int], lag: int) -> dg.AssetObservation:
+def _description(settings: Settings, name: str) -> str:
+    shape = settings.shape_of_topic.get(name)
+    return shapes.mapped()[shape].description if shape else _DESCRIPTIONS[name]
+
+
+def topic_observation(name: str, first: Mapping[int, int], end: Mapping[int, int], lag: int) -> dg.AssetObservation:
     """What is in a topic now. Its data version is the hash of its end offsets."""
     version = hashlib.sha256(json.dumps(sorted(end.items())).encode()).hexdigest()[:16]
     return dg.AssetObservation(
-        TOPIC_KEYS[kind],
+        topic_key(name),
         metadata={
             "records": sum(end.values()) - sum(first.values()),
             "lag": lag,

@@ -7,15 +7,21 @@ descriptions in dbt's sources. A field is named here and nowhere else.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeAlias
+
+#: Name of a field in a record: its key, or (key of the object that holds it, key) for a member of a nested object.
+Name: TypeAlias = str | tuple[str, str]
 
 
 class JsonType(StrEnum):
-    """The JSON types that a contract field can have. A NUMBER takes any number, an INTEGER only integers."""
+    """The JSON types that a field can have. A NUMBER takes any number, an INTEGER only integers; a TIME is a string of
+    ISO 8601, UTC where it names no zone, and is kept in epoch milliseconds."""
 
     STRING = "string"
     INTEGER = "integer"
     NUMBER = "number"
     BOOLEAN = "boolean"
+    TIME = "time"
 
 
 class ColumnType(StrEnum):
@@ -62,6 +68,7 @@ _DEFAULT_COLUMN_TYPES = {
     JsonType.INTEGER: ColumnType.BIGINT,
     JsonType.NUMBER: ColumnType.DOUBLE,
     JsonType.BOOLEAN: ColumnType.BOOLEAN,
+    JsonType.TIME: ColumnType.BIGINT,
 }
 
 
@@ -87,6 +94,12 @@ class Field:
     not_empty: bool = False
 
     @property
+    def name(self) -> Name:
+        """Its name in a record whose nested objects are flattened."""
+        holder, _, member = self.path.partition(".")
+        return (holder, member) if member else holder
+
+    @property
     def sql_type(self) -> ColumnType:
         """Type of the column."""
         return self.column_type or _DEFAULT_COLUMN_TYPES[self.json_type]
@@ -101,6 +114,10 @@ class Column:
     description: str
     personal: bool = False
 
+
+#: Version of the wire format whose fields RAW has had as columns from its first row on. A field of a later version was
+#: carried in `extra` before it was named.
+FIRST_RAW_VERSION = 2
 
 _ALL = frozenset(TOPICS)
 
@@ -151,8 +168,9 @@ FIELDS: tuple[Field, ...] = (
            "ends it.", since=2, minimum=0, maximum=1e7),
 )  # fmt: skip
 
-#: A listen names its song by the first field, or else by both of the others.
+#: A listen names its song by the first field, or else by both of the others; and the columns that they fill.
 SONG_BY_ID, SONG_BY_NAME = "songId", ("artist", "song")
+SONG_ID_COLUMN, SONG_NAME_COLUMNS = "song_id", ("artist", "song")
 
 T = ColumnType
 

@@ -46,6 +46,14 @@ class Transaction:
 
 
 @dataclass(frozen=True)
+class Footer:
+    """Rows and columns of a data file. A file from before the contract named a field lacks its column."""
+
+    rows: int
+    columns: frozenset[str]
+
+
+@dataclass(frozen=True)
 class DeltaTable:
     """A Delta table, seen by its log."""
 
@@ -93,9 +101,10 @@ class DeltaTable:
                     return Transaction(txn["appId"], int(txn["version"]))
         return None
 
-    def row_count(self, file: str) -> int:
-        """Rows of a data file, from its Parquet footer."""
-        return int(pq.read_metadata(self.folder.file(file), filesystem=self.folder.system).num_rows)
+    def footer(self, file: str) -> Footer:
+        """What the Parquet footer of a data file says."""
+        found = pq.read_metadata(self.folder.file(file), filesystem=self.folder.system)
+        return Footer(int(found.num_rows), frozenset(found.schema.names))
 
 
 def _version(number: int, log: bytes, root: str) -> Version:

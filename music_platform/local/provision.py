@@ -1,6 +1,5 @@
 """What the platform needs before its first run: its topics, its database and the empty reference tables."""
 
-from music_platform.contracts.events import TOPICS
 from music_platform.local.errors import LocalStackError
 from music_platform.local.services import KAFKA, WAREHOUSE
 from music_platform.settings import Settings
@@ -26,17 +25,20 @@ def provision_for(settings: Settings, services: set[str] | None) -> list[str]:
 def create_topics(settings: Settings) -> list[str]:
     """Create the contract's topics that do not exist yet; returns their names."""
     from confluent_kafka import KafkaError, KafkaException
-    from confluent_kafka.admin import AdminClient
     from confluent_kafka.cimpl import NewTopic
 
-    admin = AdminClient({**settings.kafka_client_config()})
+    from music_platform.topics import Brokers, topic_names
+
+    brokers = Brokers(settings.kafka_client_config())
+    admin = brokers.admin
     try:
+        brokers.result(admin.describe_cluster(request_timeout=_TIMEOUT_SECONDS))
         existing = admin.list_topics(timeout=_TIMEOUT_SECONDS).topics
     except KafkaException as error:
         raise LocalStackError(f"Kafka at {settings.bootstrap_servers} does not answer: {error}") from error
     wanted = [
         NewTopic(name, num_partitions=settings.topic_partitions, replication_factor=settings.topic_replication)
-        for name in (settings.topic_prefix + topic for topic in TOPICS.values())
+        for name in topic_names(settings).values()
         if name not in existing
     ]
     if not wanted:

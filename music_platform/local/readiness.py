@@ -34,15 +34,15 @@ def _kafka(settings: Settings, _started: int) -> str | None:
     first = settings.bootstrap_servers.split(",")[0]
     _require_listener(first)
     from confluent_kafka import KafkaException
-    from confluent_kafka.admin import AdminClient
 
-    # librdkafka would write its connection errors to the terminal.
-    admin = AdminClient(
-        {**settings.kafka_client_config(), "log_level": 0, "socket.timeout.ms": _TIMEOUT_SECONDS * 1000}
-    )
+    from music_platform.topics import BrokerRefusedError, Brokers
+
+    brokers = Brokers(settings.kafka_client_config())
     try:
-        cluster = admin.describe_cluster(request_timeout=_TIMEOUT_SECONDS).result(timeout=_TIMEOUT_SECONDS + 1)
-    except (KafkaException, TimeoutError) as error:
+        cluster = brokers.result(brokers.admin.describe_cluster(request_timeout=_TIMEOUT_SECONDS))
+    except BrokerRefusedError as error:
+        return str(error)
+    except KafkaException as error:
         return f"no answer: {error}"
     if not cluster.nodes or cluster.controller is None:
         return "no controller yet"

@@ -9,7 +9,7 @@ A rebuild of RAW in progress (`rebuild`) keeps every loader out by the same comp
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from music_platform import failpoints
 from music_platform.contracts import events
 from music_platform.errors import PlatformError
-from music_platform.lake.delta_log import DeltaTable, Version
+from music_platform.lake.delta_log import DeltaTable, Footer, Version
 from music_platform.warehouse.copy import MAX_FILES, copy_statement, loaded_rows
 from music_platform.warehouse.schema import LOAD_STATE, LOADS, RAW_EVENTS
 from music_platform.warehouse.staging import stage_files, unstage, version_folder
@@ -99,7 +99,8 @@ def _start(session: "SnowflakeConnection", table: DeltaTable) -> int:
 
 def _load_version(session: "SnowflakeConnection", table: DeltaTable, version: Version) -> Loaded:
     started = time.monotonic()
-    rows = sum(table.row_count(file) for file in version.files)
+    footers = {file: table.footer(file) for file in version.files}
+    rows = sum(footer.rows for footer in footers.values())
     stage = version_folder(version.number)
     stage_files(session, table.folder, version.files, stage)
     staged = time.monotonic()
@@ -116,7 +117,7 @@ def _load_version(session: "SnowflakeConnection", table: DeltaTable, version: Ve
                 f"version {version.number} of {table.root} was not loaded: another loader has moved the watermark. "
                 "Nothing is lost; the next load goes on behind it."
             )
-        copied = copy_files(session, RAW_EVENTS, stage, version.files, version.number) if rows else 0
+        copied = copy_files(session, RAW_EVENTS, stage, footers, version.number) if rows else 0
         if copied != rows:
             raise LoadError(
                 f"version {version.number}: COPY loaded {copied} rows, its {len(version.files)} files hold {rows}; "
@@ -141,13 +142,22 @@ def _load_version(session: "SnowflakeConnection", table: DeltaTable, version: Ve
     return Loaded(version.number, len(version.files), rows, staged - started, ended - staged)
 
 
-def copy_files(session: "SnowflakeConnection", target: str, stage: str, files: Sequence[str], batch_id: int) -> int:
-    """COPY staged files into a table of RAW's columns; returns the rows. Belongs into a transaction."""
+def copy_files(
+    session: "SnowflakeConnection", target: str, stage: str, footers: Mapping[str, Footer], batch_id: int
+) -> int:
+    """COPY staged files into a table of RAW's columns; returns the rows. Belongs into a transaction.
+
+    Files are taken together with those of the same columns: a column that a file lacks stays NULL.
+    """
     constants = {"batch_id": str(batch_id), "loaded_at": "SYSDATE()"}
-    names, copied = [Path(file).name for file in files], 0
-    for start in range(0, len(names), MAX_FILES):
-        statement = copy_statement(target, events.raw_columns(), stage, names[start : start + MAX_FILES], constants)
-        cursor = session.cursor()
-        cursor.execute(statement)
-        copied += loaded_rows(cursor.fetchall())
+    alike: dict[frozenset[str], list[str]] = {}
+    for file, footer in footers.items():
+        alike.setdefault(footer.columns, []).append(Path(file).name)
+    copied = 0
+    for found, names in alike.items():
+        columns = [c for c in events.raw_columns() if c.column in found or c.column in constants]
+        for start in range(0, len(names), MAX_FILES):
+            cursor = session.cursor()
+            cursor.execute(copy_statement(target, columns, stage, names[start : start + MAX_FILES], constants))
+            copied += loaded_rows(cursor.fetchall())
     return copied

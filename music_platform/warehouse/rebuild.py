@@ -80,9 +80,10 @@ def _fill(session: "SnowflakeConnection", table: DeltaTable, state: Snapshot) ->
     session.cursor().execute(f"DROP TABLE IF EXISTS {NEW_EVENTS}")
     session.cursor().execute(create_table(NEW_EVENTS, description, events.raw_columns()))
     stage_files(session, table.folder, state.files, stage)
+    footers = {file: table.footer(file) for file in state.files}
     session.cursor().execute("BEGIN")
     try:
-        copied = copy_files(session, NEW_EVENTS, stage, state.files, state.version) if state.files else 0
+        copied = copy_files(session, NEW_EVENTS, stage, footers, state.version)
         if copied != state.rows:
             raise RebuildError(
                 f"COPY brought {copied:,} rows, version {state.version} of {table.root} has {state.rows:,} by Delta's "

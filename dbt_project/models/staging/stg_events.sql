@@ -34,6 +34,9 @@ select
     device_os,
     connection,  -- noqa: PRS
     listened_seconds,
+    {% for field in later_fields() %}
+    coalesce({{ field.column }}, try_cast(extra:{{ field.path }}::varchar as {{ field.type }})) as {{ field.column }},
+    {% endfor %}
     extra,
     payload,
     payload_base64,

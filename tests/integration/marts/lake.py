@@ -11,9 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from music_platform.contracts.events import TOPICS
+from music_platform.contracts.shapes import own
 from spark.shape import LAKE_SCHEMA, lake_batches
 
 KIND_OF_TOPIC = {topic: kind for kind, topic in TOPICS.items()}
+SHAPES = {topic: own(kind) for topic, kind in KIND_OF_TOPIC.items()}
 TOPIC_IDS = {topic: f"id-of-{topic}" for topic in KIND_OF_TOPIC}
 RECORD_SCHEMA = pa.schema([
     ("topic", pa.string()), ("partition", pa.int32()), ("offset", pa.int64()), ("timestamp", pa.timestamp("us", "UTC")),
@@ -56,7 +58,7 @@ def rows_of(records: Iterable[Record], ingested_at: datetime | None = None) -> p
         for r in records
     ]  # fmt: skip
     batches = pa.Table.from_pylist(rows, RECORD_SCHEMA).to_batches(max_chunksize=50_000)
-    return pa.Table.from_batches(lake_batches(batches, KIND_OF_TOPIC, TOPIC_IDS), LAKE_SCHEMA)
+    return pa.Table.from_batches(lake_batches(batches, SHAPES, TOPIC_IDS), LAKE_SCHEMA)
 
 
 class Lake:

@@ -10,10 +10,11 @@ import pyarrow as pa
 import pytest
 
 from music_platform.contracts import events as contract
+from music_platform.contracts import shapes
 from spark.shape import lake_batches
 
 KAFKA_TIMESTAMP = datetime(2026, 11, 2, tzinfo=UTC)
-KINDS = {topic: kind for kind, topic in contract.TOPICS.items()}
+SHAPES = {topic: shapes.own(kind) for kind, topic in contract.TOPICS.items()}
 
 
 def encoded(payload: Any) -> bytes | None:
@@ -38,7 +39,7 @@ def lake_rows(payloads: list[Any], topic: str = "listen_events", headers: Any = 
             "ingested_at": timestamps,
         }
     )
-    batches = lake_batches([records], KINDS, {topic: "topic-id"})
+    batches = lake_batches([records], SHAPES | shapes.mapped(), {topic: "topic-id"})
     rows = [SimpleNamespace(**row) for batch in batches for row in batch.to_pylist()]
     return sorted(rows, key=lambda row: row.kafka_offset)
 

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from music_platform.contracts import events as contract
+from music_platform.contracts import shapes
 from spark.parse import flatten
 from spark.shape import _single
-from spark.validate import HOLDERS, violation
+from spark.validate import violation
 from tests.unit.spark.conftest import KAFKA_TIMESTAMP, lake_rows
 from tests.unit.spark.payloads import ACCEPTED, REFUSED, TS
 
@@ -53,13 +54,13 @@ def depth(value: bytes) -> int:
 def check(payloads: list[bytes], topic: str = "listen_events") -> None:
     rows = lake_rows(payloads, topic)
     assert len(rows) == len(payloads)
-    kind = {t: k for k, t in contract.TOPICS.items()}[topic]
+    shape = shapes.own({t: k for k, t in contract.TOPICS.items()}[topic])
     for value, row in zip(payloads, rows, strict=True):
         parsed = strictly(value)
         if depth(value) < DEPTH:
-            wrong = parsed is None or violation(flatten(dict(parsed), HOLDERS), kind, KAFKA_MS) is not None
+            wrong = parsed is None or violation(flatten(dict(parsed), shape.holders), shape, KAFKA_MS) is not None
             assert (row.quarantine_reason is not None) == wrong, (value[:200], row.quarantine_reason)
-        slowly = _single(value, kind, KAFKA_MS)
+        slowly = _single(value, shape, KAFKA_MS)
         assert row.quarantine_reason == slowly.get("quarantine_reason")
         for field in contract.FIELDS:
             if field.column not in ("event_id", "schema_version"):
