@@ -48,7 +48,7 @@ demo: ready ## The whole way, from simulated events to the marts' answers
 # Two files of tests at a time: kills and soaks mostly wait. Each worker has a stack of its own.
 WORKERS ?= 2
 test: ready ## Fast and integration tests
-	@$(BIN)/pytest -m "not long" -n $(WORKERS) --dist loadfile
+	@$(BIN)/pytest -m "not long" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-long: ready ## Tests that take minutes
 	@$(BIN)/pytest -m long
