@@ -131,7 +131,7 @@ def up(
             if finding.verdict is Verdict.BAD:
                 _print_finding(finding)
     if not started:
-        console.print(f"Everything of {stack.settings.home} is already running.")
+        console.print(f"Everything of {stack.settings.home} is already running.", soft_wrap=True)
     if detach or not started:
         console.print(_table(stack))
         return
@@ -145,7 +145,7 @@ def down() -> None:
         stack = _stack()
         stopped = stack.down()
     if not stopped:
-        console.print(f"Nothing of {stack.settings.home} is running.")
+        console.print(f"Nothing of {stack.settings.home} is running.", soft_wrap=True)
     for name in stopped:
         console.print(f"[bold]{_plain(name)}[/] stopped")
 
