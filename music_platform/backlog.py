@@ -5,11 +5,13 @@ loaded one. RAW → marts: versions above the one that the last build covers.
 """
 
 import time
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from music_platform.gaps import recreated
+from music_platform.intake import waiting
 from music_platform.lake.checkpoint import Offsets
 from music_platform.lake.delta_log import DeltaTable
 from music_platform.lake.paths import events_path
@@ -40,6 +42,13 @@ def kafka_stage(offsets: TopicOffsets, committed: Offsets) -> Stage:
         first = offsets.first[topic]
         behind[topic] = sum(max(0, end - done.get(number, first[number])) for number, end in ends.items())
     return Stage(sum(behind.values()), behind)
+
+
+def read_files_stage(settings: Settings) -> Stage:
+    """Files that wait in the intake, by folder; the age is that of the oldest, by its modification."""
+    found = waiting(settings)
+    behind = dict(Counter(folder for folder, _ in found))
+    return Stage(len(found), behind, _age([file.modified_ms for _, file in found]))
 
 
 def unread_from(progress: Progress, offsets: TopicOffsets) -> Offsets:

@@ -14,7 +14,8 @@ SHOWN = 10
 
 @dg.asset_check(
     asset=RAW_EVENTS,
-    description="Every partition of every topic: rows in RAW = committed offsets − first offset, and no offset twice.",
+    description="Every partition of every topic: rows in RAW = committed offsets − first offset, and no offset twice. "
+    "Every file that was taken in: rows = lines.",
 )
 def conservation(
     context: dg.AssetCheckExecutionContext, snowflake: SnowflakeResource, settings: dg.ResourceParam[Settings]
@@ -22,12 +23,15 @@ def conservation(
     """Compare RAW with the offsets that the stream has committed."""
     with sentences(), warehouse_session(snowflake, settings, context.run) as session:
         found = audit(session, settings)
+    said = [f"{p.topic}/{p.number}: {what}" for p, what in found.wrong]
+    said += [f"{file}: {what}" for file, what in found.wrong_files]
     return dg.AssetCheckResult(
-        passed=not found.wrong,
+        passed=not said,
         metadata={
             "partitions": len(found.rows),
-            "rows": sum(rows.count for rows in found.rows.values()),
-            "imbalances": dg.MetadataValue.json([f"{p.topic}/{p.number}: {said}" for p, said in found.wrong[:SHOWN]]),
+            "files": len(found.file_rows),
+            "rows": sum(rows.count for rows in (*found.rows.values(), *found.file_rows.values())),
+            "imbalances": dg.MetadataValue.json(said[:SHOWN]),
         },
     )
 

@@ -1,4 +1,5 @@
-"""Conservation: every committed record is exactly one row of RAW, by Kafka's topic id.
+"""Conservation: every committed record is exactly one row of RAW, by Kafka's topic id, and so is every line of every
+file that was taken in.
 
 Aside are losses that a person has accepted, and offsets at which there never was a record: the markers of transactional
 producers and what these took back. The broker is asked about the latter, and only where rows seem to be missing.
@@ -8,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from music_platform.intake import ended_files
 from music_platform.lake.progress import read_progress
 from music_platform.settings import Settings
 from music_platform.topics import offsets_with_record, topic_offsets
@@ -59,6 +61,11 @@ def committed_partitions(settings: Settings) -> dict[Partition, int]:
     return found
 
 
+def taken_in(settings: Settings) -> dict[str, int]:
+    """Lines of each file that was taken in."""
+    return {file.coordinate: file.lines for file in ended_files(settings)}
+
+
 def raw_partitions(session: "SnowflakeConnection") -> dict[Partition, Rows]:
     """What RAW holds of each partition."""
     rows = _rows(
@@ -78,10 +85,12 @@ def accepted_gaps(session: "SnowflakeConnection") -> list[Gap]:
 
 @dataclass(frozen=True)
 class Audit:
-    """What was compared: the rows of each partition, and what is wrong with some."""
+    """What was compared: the rows of each partition and file, and what is wrong with some."""
 
     rows: dict[Partition, Rows]
     wrong: list[tuple[Partition, str]]
+    file_rows: dict[str, Rows]
+    wrong_files: list[tuple[str, str]]
 
 
 #: Who has "accepted" a range of OPS.GAPS at which the broker holds no record.
@@ -89,7 +98,7 @@ NO_RECORD = "no record: a marker of a transactional producer, or taken back by i
 
 
 def audit(session: "SnowflakeConnection", settings: Settings) -> Audit:
-    """Compare RAW with the offsets that the stream has committed; notes markers of transactions in OPS.GAPS.
+    """Compare RAW with what was committed and taken in; notes markers of transactions in OPS.GAPS.
 
     Raises BrokerUnreachableError where the broker is needed to tell markers from losses.
     """
@@ -100,7 +109,8 @@ def audit(session: "SnowflakeConnection", settings: Settings) -> Audit:
     if bare := list(_without_record(settings, missing)):
         _note(session, bare)
         wrong = imbalances(committed, found, [*gaps, *bare])
-    return Audit(found, wrong)
+    files = raw_files(session)
+    return Audit(found, wrong, files, file_imbalances(taken_in(settings), files))
 
 
 def _missing(session: "SnowflakeConnection", ends: Mapping[Partition, int]) -> list[Gap]:
@@ -155,6 +165,30 @@ def _note(session: "SnowflakeConnection", gaps: list[Gap]) -> None:
         f"INSERT INTO {GAPS} (kafka_topic, kafka_topic_id, kafka_partition, first_offset, last_offset, accepted_at, "
         f"accepted_by) SELECT * FROM (VALUES {values})",
     )
+
+
+def raw_files(session: "SnowflakeConnection") -> dict[str, Rows]:
+    """What RAW holds of each intake file; lines stand in the place of offsets."""
+    rows = _rows(
+        session,
+        "SELECT source_file, COUNT(*), COUNT(DISTINCT source_line), MIN(source_line), MAX(source_line) "
+        "FROM RAW.EVENTS WHERE source = 'file' GROUP BY source_file",
+    )
+    return {file: Rows(int(n), int(d), int(low), int(high)) for file, n, d, low, high in rows}
+
+
+def file_imbalances(lines: Mapping[str, int], found: Mapping[str, Rows]) -> list[tuple[str, str]]:
+    """Each file whose rows are not its lines, with what is wrong. `lines` are those of the files that were taken in."""
+    wrong: list[tuple[str, str]] = []
+    for file in sorted(lines.keys() | found.keys()):
+        rows, expected = found.get(file, Rows(0, 0, 0, 0)), lines.get(file)
+        if expected is None:
+            wrong.append((file, "rows of a file that was never taken in"))
+        elif rows.count != rows.offsets:
+            wrong.append((file, f"{rows.count - rows.offsets} rows are there twice"))
+        elif rows.count != expected:
+            wrong.append((file, f"{expected} lines, {rows.count} rows"))
+    return wrong
 
 
 def imbalances(

@@ -16,6 +16,8 @@ from music_platform.settings import get_settings
 
 AFTER_LAKE_COMMIT = "after-lake-commit"
 INSIDE_MICRO_BATCH = "inside-micro-batch"
+INSIDE_FILE_BATCH = "inside-file-batch"
+AFTER_FILE_BATCH = "after-file-batch"
 INSIDE_PUT = "inside-put"
 AFTER_COPY = "after-copy"
 BEFORE_COMMIT = "before-commit"

@@ -1,4 +1,4 @@
-"""Kafka → lake → RAW, as one generator: micro-batch after micro-batch, each loaded as soon as it is committed.
+"""Kafka and files → lake → RAW, as one generator: batch after batch, each loaded as soon as it is committed.
 
 Who runs it (a Dagster op, a test) gives it sessions and a log, and gets what was committed, in order. It may be
 killed at any moment: the next call goes on where the checkpoint, the lake and the watermark say.
@@ -8,12 +8,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from music_platform import failpoints
 from music_platform.backlog import kafka_stage
 from music_platform.errors import PlatformError
 from music_platform.gaps import require_same_topics, require_sound_checkpoint
+from music_platform.intake import Intake
 from music_platform.lake.checkpoint import covers
 from music_platform.lake.delta_log import DeltaTable
 from music_platform.lake.lease import Lease, held_lease
@@ -22,6 +24,7 @@ from music_platform.lake.progress import Progress, read_progress
 from music_platform.settings import Settings
 from music_platform.topics import TopicOffsets, topic_names, topic_offsets, topic_shapes
 from music_platform.warehouse.loader import Loaded, load
+from spark.enrich import read_reference
 from spark.job import Job, MicroBatch, run_micro_batches
 from spark.orphans import notice_restarts, session_id, stop_orphans
 from spark.read import KafkaSource
@@ -56,7 +59,7 @@ def drain(parts: Parts, *, to_lake: bool = True, to_raw: bool = True) -> Iterato
     if not to_lake:
         return
     with writing(parts) as lease:
-        for batch in _micro_batches(parts, table, lease):
+        for batch in chain(_files(parts, lease), _micro_batches(parts, table, lease)):
             yield batch
             failpoints.reach(failpoints.AFTER_LAKE_COMMIT)
             if to_raw:
@@ -77,6 +80,16 @@ def writing(parts: Parts) -> Iterator[Lease]:
                 stop_orphans(settings.spark_url, claim.spark_session, parts.log)
         lease.bury()
         yield lease
+
+
+def _files(parts: Parts, lease: Lease) -> Iterator[MicroBatch]:
+    def session() -> "SparkSession":
+        opened = parts.spark()
+        notice_restarts(opened)
+        lease.note_spark_session(session_id(opened))
+        return opened
+
+    yield from Intake(parts.settings, parts.log).take_in(session)
 
 
 def _micro_batches(parts: Parts, table: DeltaTable, lease: Lease) -> Iterator[MicroBatch]:
@@ -100,7 +113,9 @@ def _micro_batches(parts: Parts, table: DeltaTable, lease: Lease) -> Iterator[Mi
         lease.note_spark_session(session_id(session))
         done = 0
         with failpoints.during(failpoints.INSIDE_MICRO_BATCH, delay=1.5):
-            for batch in run_micro_batches(session, job(settings, progress.with_new_topics(offsets.ids), offsets)):
+            for batch in run_micro_batches(
+                session, job(settings, progress.with_new_topics(offsets.ids), offsets, parts.log)
+            ):
                 done += batch.records
                 parts.log(
                     f"micro-batch {batch.number}: {batch.records:,} records in {batch.seconds:.1f} s, "
@@ -115,7 +130,7 @@ def _micro_batches(parts: Parts, table: DeltaTable, lease: Lease) -> Iterator[Mi
             )
 
 
-def job(settings: Settings, progress: Progress, offsets: TopicOffsets) -> Job:
+def job(settings: Settings, progress: Progress, offsets: TopicOffsets, log: Callable[[str], None]) -> Job:
     """The streaming job for the topics as they are now."""
     shapes = topic_shapes(settings)
     source = KafkaSource(
@@ -125,7 +140,14 @@ def job(settings: Settings, progress: Progress, offsets: TopicOffsets) -> Job:
         settings.kafka_jvm_config(),
         progress.starting_offsets(offsets.end),
     )
-    return Job(source, shapes, offsets.ids, events_path(settings.lake_root), progress.checkpoint)
+    return Job(
+        source,
+        shapes,
+        offsets.ids,
+        events_path(settings.lake_root),
+        progress.checkpoint,
+        read_reference(settings.reference_root, log),
+    )
 
 
 def _load(parts: Parts, table: DeltaTable) -> Iterator[Loaded]:

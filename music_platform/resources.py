@@ -17,7 +17,7 @@ from music_platform.errors import PlatformError
 from music_platform.local.environment import settings_environment
 from music_platform.settings import Settings
 from music_platform.warehouse.connection import connection_arguments, unreachable
-from spark.session import spark_conf
+from spark.session import spark_conf, store_conf
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -49,7 +49,7 @@ def build_resources(settings: Settings) -> dict[str, Any]:
 def spark_resource(settings: Settings) -> LazyPySparkResource:
     """A Spark Connect session, or a classic one in the run's own process."""
     if settings.spark_url is None:
-        return LazyPySparkResource(spark_config=spark_conf())
+        return LazyPySparkResource(spark_config=spark_conf() | store_conf(os.environ))
     return LazyPySparkResource(spark_config={"spark.remote": settings.spark_url})
 
 

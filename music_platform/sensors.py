@@ -22,7 +22,15 @@ from music_platform.automation import (
     decide_policy,
     verified_complete,
 )
-from music_platform.backlog import Stage, kafka_age, lake_age, read_kafka_stage, read_lake_stage, read_marts_stage
+from music_platform.backlog import (
+    Stage,
+    kafka_age,
+    lake_age,
+    read_files_stage,
+    read_kafka_stage,
+    read_lake_stage,
+    read_marts_stage,
+)
 from music_platform.freshness import LIVE, POLICY, TIERS, ages, verify_after, warn_after
 from music_platform.inputs import built_inputs, current_inputs, loaded_version
 from music_platform.jobs import BUILDING, INGESTING, build_job, ingest_job, live_job, policy_job, reference_job
@@ -73,8 +81,10 @@ def lag_sensor(context: dg.SensorEvaluationContext, settings: dg.ResourceParam[S
         return dg.SensorResult(skip_reason=str(error), cursor=context.cursor)
     loaded = loaded_version(context.instance)
     lake = read_lake_stage(settings, loaded)
+    files = read_files_stage(settings)
     decision = decide_ingest(
-        (kafka.records, kafka_age(settings, offsets) if kafka.records else 0.0),
+        # A file counts as a record: it is not read before it is taken in.
+        (kafka.records + files.records, max(kafka_age(settings, offsets) if kafka.records else 0.0, files.seconds)),
         (lake.records, lake_age(settings, loaded) if lake.records else 0.0),
         settings.lag_threshold_records,
         _runs(context.instance, settings, [ingest_job.name], INGESTING, [LAKE_EVENTS, RAW_EVENTS]),
@@ -149,7 +159,7 @@ def _complete(settings: Settings, instance: dg.DagsterInstance) -> set[str]:
     except BrokerUnreachableError:
         return set()
     now = current_inputs(instance)
-    if kafka.records or read_lake_stage(settings, now.raw).records:
+    if kafka.records or read_files_stage(settings).records or read_lake_stage(settings, now.raw).records:
         return set()
     return {tier for tier in TIERS if built_inputs(instance, tier) == now}
 

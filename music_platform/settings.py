@@ -40,6 +40,14 @@ class Settings(BaseSettings):
         default=None,
         description="Folder of the Delta lake: a path or s3a://bucket/path, gs://bucket/path. Unset: <home>/lake.",
     )
+    intake_url: str | None = Field(
+        default=None,
+        description="Folder into which producers drop files: a path or s3a://…, gs://…, with a folder for each topic "
+        "and shape. Unset: <home>/intake.",
+    )
+    intake_max_file_bytes: int = Field(
+        default=64 << 20, ge=1, description="Bytes of text that an intake file may have; bounds Spark's memory."
+    )
     reference_dir: Path | None = Field(
         default=None,
         description="Folder of songs.csv, artists.csv and users.csv. Unset: <home>/reference, which `simulate` fills.",
@@ -226,6 +234,11 @@ class Settings(BaseSettings):
     def lake_root(self) -> str:
         """Folder of the lake as Spark takes it: an absolute path or a URL, without a slash at its end."""
         return (self.lake_url or str(self.home / "lake")).rstrip("/")
+
+    @property
+    def intake_root(self) -> str:
+        """Folder of the intake: an absolute path or a URL, without a slash at its end."""
+        return (self.intake_url or str(self.home / "intake")).rstrip("/")
 
     @property
     def reference_root(self) -> Path:

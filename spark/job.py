@@ -1,4 +1,4 @@
-"""The streaming job from top to bottom: read → parse → validate → shape → write.
+"""The streaming job from top to bottom: read → parse → validate → shape → enrich → write.
 
 The platform calls `run_micro_batches` with a session of its own. The same job runs under spark-submit:
 
@@ -10,7 +10,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -20,9 +20,10 @@ from pyspark.sql import functions as F
 
 from music_platform.contracts import events as contract
 from music_platform.contracts.shapes import Shape, own
+from spark.enrich import Reference, enrich, read_reference
 from spark.read import KafkaSource, read_records
 from spark.shape import lake_batches
-from spark.write import create_table, start_micro_batches
+from spark.write import create_table, mapped_columns, start_micro_batches
 
 #: Seconds between two looks at a running query.
 POLL_SECONDS = 0.1
@@ -37,6 +38,7 @@ class Job:
     topic_ids: Mapping[str, str]
     table: str
     checkpoint: str
+    reference: Reference = field(default_factory=Reference)
     name: str = "lake-events"
 
 
@@ -51,12 +53,11 @@ class MicroBatch:
 
 
 def lake_stream(records: DataFrame, job: Job) -> DataFrame:
-    """The lake's rows of a stream of records."""
-    columns = ", ".join(f"`{c.column}` {c.sql_type.value}" for c in contract.lake_columns())
+    """A row for each of a stream of records."""
     step = partial(lake_batches, shapes=dict(job.shapes), topic_ids=dict(job.topic_ids))
     return records.select(
         "topic", "partition", "offset", "timestamp", "value", "headers", F.current_timestamp().alias("ingested_at")
-    ).mapInArrow(step, columns)
+    ).mapInArrow(step, mapped_columns())
 
 
 def run_micro_batches(session: SparkSession, job: Job) -> Iterator[MicroBatch]:
@@ -65,9 +66,8 @@ def run_micro_batches(session: SparkSession, job: Job) -> Iterator[MicroBatch]:
     Raises the query's own error if one fails. What was committed before stays; the next run goes on behind it.
     """
     create_table(session, job.table)
-    query = start_micro_batches(
-        lake_stream(read_records(session, job.source), job), job.table, job.checkpoint, job.name
-    )
+    rows = enrich(session, lake_stream(read_records(session, job.source), job), job.reference)
+    query = start_micro_batches(rows, job.table, job.checkpoint, job.name)
     seen = -1
     try:
         while True:
@@ -132,6 +132,7 @@ def main() -> None:
         topic_ids=given.topic_ids or topic_ids(settings.kafka_client_config(), topics),
         table=events_path(given.lake),
         checkpoint=checkpoint_path(given.lake),
+        reference=read_reference(settings.reference_root),
     )
     session = SparkSession.builder.appName(job.name).getOrCreate()
     for batch in run_micro_batches(session, job):

@@ -39,6 +39,8 @@ def stop_orphans(remote: str, session: str, log: Callable[[str], None]) -> None:
             for query in entered.streams.active:
                 log(f"stopping the query {query.name} that it left running")
                 query.stop()
+            # A batch of files is no query.
+            entered.interruptAll()
         finally:
             entered.stop()
     except PySparkException as error:

@@ -4,6 +4,8 @@ The local Connect server, a classic session and `spark-submit` on a cluster all 
 to one place only (master, memory, jars, ports) is added where that place is set up.
 """
 
+from collections.abc import Mapping
+
 
 def spark_conf() -> dict[str, str]:
     """Spark's settings by name."""
@@ -38,3 +40,25 @@ def spark_conf() -> dict[str, str]:
         "spark.sql.connect.ui.retainedSessions": "20",
         "spark.sql.connect.ui.retainedStatements": "20",
     }
+
+
+def store_conf(environment: Mapping[str, str]) -> dict[str, str]:
+    """Settings of the object stores' clients in Spark, from the usual variables of each cloud.
+
+    Credentials are not among them: the clients read those variables themselves. AWS_ENDPOINT_URL names another S3
+    server than Amazon's, STORAGE_EMULATOR_HOST another than Google's, which then asks for no credentials.
+    """
+    s3, gcs = "spark.hadoop.fs.s3a", "spark.hadoop.fs.gs"
+    conf = {f"{gcs}.impl": "com.google.cloud.hadoop.fs.gcs.GoogleHadoopFileSystem"}
+    conf["spark.hadoop.fs.AbstractFileSystem.gs.impl"] = "com.google.cloud.hadoop.fs.gcs.GoogleHadoopFS"
+    if region := environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION"):
+        conf[f"{s3}.endpoint.region"] = region
+    if server := environment.get("AWS_ENDPOINT_URL"):
+        conf |= {
+            f"{s3}.endpoint": server,
+            f"{s3}.path.style.access": "true",
+            f"{s3}.connection.ssl.enabled": str(server.startswith("https")).lower(),
+        }
+    if server := environment.get("STORAGE_EMULATOR_HOST"):
+        conf |= {f"{gcs}.storage.root.url": f"{server.rstrip('/')}/", f"{gcs}.auth.type": "UNAUTHENTICATED"}
+    return conf

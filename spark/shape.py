@@ -43,7 +43,7 @@ ARROW_TYPES: dict[ColumnType, pa.DataType] = {
     ColumnType.BOOLEAN: pa.bool_(),
     ColumnType.TIMESTAMP: pa.timestamp("us", tz="UTC"),
 }
-LAKE_SCHEMA = pa.schema([(c.column, ARROW_TYPES[c.sql_type]) for c in contract.lake_columns()])
+RECORD_SCHEMA = pa.schema([(c.column, ARROW_TYPES[c.sql_type]) for c in contract.record_columns()])
 
 _JSON_ARROW = {JsonType.STRING: pa.string(), JsonType.INTEGER: pa.int64(), JsonType.NUMBER: pa.float64(),
                JsonType.BOOLEAN: pa.bool_(), JsonType.TIME: pa.int64()}  # fmt: skip
@@ -117,14 +117,20 @@ def lake_rows(values: list[bytes | None], shapes: list[Shape], origin: "Origin")
     settled_before: dict[Likeness, tuple[Field | None, ...] | None] = {}
     groups: dict[Likeness, Alike] = {}
     others: list[int] = []
+    before: Shape | None = None
     for number, (shape, value) in enumerate(zip(shapes, values, strict=True)):
+        if shape is not before:
+            before, holders, kind_field, only = shape, shape.holders, shape.kind_field, shape.cases.get("")
         parsed = parse(value)
-        flat = None if parsed is None else flatten(parsed, shape.holders)
-        case = None if flat is None else shape.case(flat)
-        if flat is None or case is None:
+        if parsed is None:
             others.append(number)
             continue
-        said = case.kind if shape.kind_field is None else flat[shape.kind_field]
+        flat = flatten(parsed, holders)
+        case = only or shape.case(flat)
+        if case is None:
+            others.append(number)
+            continue
+        said = "" if kind_field is None else flat[kind_field]
         likeness: Likeness = (shape.name, said, tuple(flat), tuple(map(type, flat.values())))
         alike = groups.get(likeness)
         if alike is None:
@@ -298,5 +304,5 @@ def _lake_batch(origin: dict[str, pa.Array], found: Mapping[str, pa.Array]) -> p
     version = columns.get("schema_version", pa.nulls(rows, pa.int64()))
     columns["schema_version"] = pc.if_else(valid, pc.fill_null(version, 1), None)
     columns["event_time"] = pc.multiply(columns["ts"], 1000).cast(ARROW_TYPES[ColumnType.TIMESTAMP])
-    arrays = [columns.get(field.name, pa.nulls(rows, field.type)) for field in LAKE_SCHEMA]
-    return pa.RecordBatch.from_arrays(arrays, schema=LAKE_SCHEMA)
+    arrays = [columns.get(field.name, pa.nulls(rows, field.type)) for field in RECORD_SCHEMA]
+    return pa.RecordBatch.from_arrays(arrays, schema=RECORD_SCHEMA)

@@ -36,6 +36,11 @@ def create_table(session: SparkSession, path: str) -> None:
         session.sql(f"ALTER TABLE delta.`{path}` ADD COLUMNS ({_definitions(missing)})")
 
 
+def mapped_columns() -> str:
+    """Names and types of the columns that `spark.shape` fills, as mapInArrow takes them."""
+    return ", ".join(f"`{c.column}` {c.sql_type.value}" for c in contract.record_columns())
+
+
 def _definitions(columns: Iterable[contract.Column]) -> str:
     return ", ".join(
         f"`{c.column}` {c.sql_type.value} COMMENT '{c.description.replace(chr(39), chr(92) + chr(39))}'"

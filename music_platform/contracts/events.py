@@ -198,6 +198,15 @@ OUTCOME_COLUMNS: tuple[Column, ...] = (
     Column("ingested_at", T.TIMESTAMP, "When the micro-batch read the record, UTC."),
 )
 
+#: What the reference data said when the record was read, for those who read the lake.
+ENRICHMENT_COLUMNS: tuple[Column, ...] = (
+    Column("song_known", T.BOOLEAN, "Whether the catalogue knew the song; NULL where the record names none."),
+    Column("song_title", T.STRING, "Title of the song in the catalogue."),
+    Column("song_genre", T.STRING, "Genre of the song in the catalogue."),
+    Column("user_country", T.STRING, "Country of the user by the reference data."),
+    Column("place_country", T.STRING, "Country of `state`: that of the registered users who live there."),
+)
+
 #: Columns that the loader adds in RAW.
 LOAD_COLUMNS: tuple[Column, ...] = (
     Column("batch_id", T.BIGINT, "Version of the lake table that brought the row."),
@@ -207,6 +216,11 @@ LOAD_COLUMNS: tuple[Column, ...] = (
 
 def lake_columns() -> tuple[Column, ...]:
     """All columns of `lake.events`, in order."""
+    return (*record_columns(), *ENRICHMENT_COLUMNS)
+
+
+def record_columns() -> tuple[Column, ...]:
+    """The columns of `lake.events` that follow from the record alone."""
     return (
         *ORIGIN_COLUMNS,
         *(Column(f.column, f.sql_type, f.description, f.personal) for f in FIELDS),

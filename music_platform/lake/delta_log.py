@@ -17,6 +17,9 @@ import pyarrow.parquet as pq
 from music_platform.errors import PlatformError
 from music_platform.lake.files import Folder
 
+#: Marks of applications so called are those of batches of intake files (`music_platform.intake`).
+INTAKE_APPLICATION = "intake-"
+
 _COMMIT = re.compile(r"^(\d{20})\.json$")
 
 
@@ -93,13 +96,23 @@ class DeltaTable:
             yield _version(wanted, log, self.root)
 
     def last_transaction(self) -> Transaction | None:
-        """The newest mark of a stream in the log; None if the log that is kept has none."""
+        """The newest mark of a stream in the log; None if the log that is kept has none. Batches of intake files leave
+        marks too, and are no stream."""
         versions = sorted((int(m[1]) for name in self._log.names() if (m := _COMMIT.match(name))), reverse=True)
         for version in versions:
             for line in self._log.read(f"{version:020d}.json").splitlines():
-                if txn := json.loads(line).get("txn"):
+                if (txn := json.loads(line).get("txn")) and not txn["appId"].startswith(INTAKE_APPLICATION):
                     return Transaction(txn["appId"], int(txn["version"]))
         return None
+
+    def has_transaction(self, app_id: str, version: int, after: int) -> bool:
+        """Whether a version above `after` carries this mark."""
+        for number in range(after + 1, self.latest_version() + 1):
+            for line in self._log.read(f"{number:020d}.json").splitlines():
+                txn = json.loads(line).get("txn")
+                if txn and (txn["appId"], int(txn["version"])) == (app_id, version):
+                    return True
+        return False
 
     def footer(self, file: str) -> Footer:
         """What the Parquet footer of a data file says."""

@@ -1,12 +1,47 @@
 """The lake's folder as a file system: a local path, s3a:// or gs://, read by pyarrow."""
 
 import os
-import re
 import uuid
 from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from pyarrow import fs
+
+#: Variable under which Amazon's clients take another server than Amazon's.
+S3_SERVER = "AWS_ENDPOINT_URL"
+#: Variable under which Google's clients take another server than Google's: http://host:port, without credentials.
+GCS_SERVER = "STORAGE_EMULATOR_HOST"
+#: Seconds for which a request to Google's store is repeated; pyarrow itself would take 15 minutes.
+GCS_PATIENCE = timedelta(seconds=60)
+
+
+@cache
+def _s3(bucket: str, _server: str | None) -> fs.FileSystem:
+    """The bucket's client; making one asks the store for the bucket's region."""
+    system, _ = fs.FileSystem.from_uri(f"s3://{bucket}")
+    return system
+
+
+@cache
+def _gcs(server: str | None) -> fs.FileSystem:
+    if server is None:
+        return fs.GcsFileSystem(retry_time_limit=GCS_PATIENCE)
+    scheme, _, address = server.rstrip("/").rpartition("://")
+    return fs.GcsFileSystem(
+        anonymous=True, scheme=scheme or "http", endpoint_override=address, retry_time_limit=GCS_PATIENCE
+    )
+
+
+@dataclass(frozen=True)
+class FileInfo:
+    """A file in a folder: its name, bytes, and when it was last modified, in epoch milliseconds."""
+
+    name: str
+    bytes: int
+    modified_ms: int
 
 
 @dataclass(frozen=True)
@@ -22,8 +57,11 @@ class Folder:
         cloud."""
         if "://" not in url:
             return cls(fs.LocalFileSystem(), url)
-        system, path = fs.FileSystem.from_uri(re.sub(r"^s3[an]://", "s3://", url))
-        return cls(system, path)
+        scheme, _, path = url.partition("://")
+        if scheme == "gs":
+            return cls(_gcs(os.environ.get(GCS_SERVER)), path)
+        bucket = path.partition("/")[0]
+        return cls(_s3(bucket, os.environ.get(S3_SERVER)), path)
 
     def file(self, name: str) -> str:
         """Path of a file in the folder, as the file system takes it."""
@@ -31,8 +69,37 @@ class Folder:
 
     def names(self) -> list[str]:
         """Names of the files right in the folder, sorted; none where the folder does not exist."""
-        found = self.system.get_file_info(fs.FileSelector(self.path, allow_not_found=True))
-        return sorted(info.base_name for info in found if info.is_file)
+        return sorted(info.base_name for info in self._listed() if info.is_file)
+
+    def files(self) -> list[FileInfo]:
+        """The files right in the folder."""
+        return [
+            FileInfo(info.base_name, info.size, int((info.mtime_ns or 0) // 1_000_000))
+            for info in self._listed()
+            if info.is_file
+        ]
+
+    def folders(self) -> list[str]:
+        """Names of the folders right in the folder, sorted."""
+        return sorted(info.base_name for info in self._listed() if info.type is fs.FileType.Directory)
+
+    def _listed(self) -> list[Any]:
+        found: list[Any] = self.system.get_file_info(fs.FileSelector(self.path, allow_not_found=True))
+        return found
+
+    def exists(self, name: str) -> bool:
+        """Whether the file is there."""
+        return bool(self.system.get_file_info(self.file(name)).type is not fs.FileType.NotFound)
+
+    def open(self, name: str) -> Any:
+        """The file as a binary stream. Raises FileNotFoundError."""
+        return self.system.open_input_file(self.file(name))
+
+    def move(self, name: str, target: "Folder", new_name: str | None = None) -> None:
+        """Move the file into another folder of the same store."""
+        if isinstance(self.system, fs.LocalFileSystem):
+            Path(target.path).mkdir(parents=True, exist_ok=True)
+        self.system.move(self.file(name), target.file(new_name or name))
 
     def read(self, name: str) -> bytes:
         """The file's content. Raises FileNotFoundError."""
@@ -53,5 +120,5 @@ class Folder:
 
     def remove(self, name: str) -> None:
         """Delete the file; none there is as good."""
-        if self.system.get_file_info(self.file(name)).type is not fs.FileType.NotFound:
+        if self.exists(name):
             self.system.delete_file(self.file(name))

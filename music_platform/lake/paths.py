@@ -17,6 +17,11 @@ def progress_path(root: str) -> str:
     return f"{root.rstrip('/')}/_checkpoints/progress"
 
 
+def intake_path(root: str) -> str:
+    """Folder of the batches of intake files, each written down before it is read."""
+    return f"{root.rstrip('/')}/_checkpoints/intake"
+
+
 def lease_path(root: str, name: str = "events") -> str:
     """Folder of the lease that admits one writer."""
     return f"{root.rstrip('/')}/_checkpoints/lease-{name}"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from music_platform.local import processes, services
 from music_platform.local.errors import LocalStackError
-from music_platform.local.jars import damaged_jars, locked_jars, missing_jars, repository
+from music_platform.local.jars import BROKER, damaged_jars, locked_jars, missing_jars, repository, spark_sets
 from music_platform.local.java import find_java
 from music_platform.local.ports import holder_of, is_free
 from music_platform.local.readiness import code_location_errors
@@ -70,7 +70,7 @@ def _java(settings: Settings) -> Finding:
 
 
 def _jars(settings: Settings) -> Finding:
-    folder, jars = repository(settings), locked_jars()
+    folder, jars = repository(settings), locked_jars(BROKER, *spark_sets(settings))
     damaged = damaged_jars(jars, folder)
     if damaged:
         names = ", ".join(str(jar.path_in(folder)) for jar in damaged[:3])

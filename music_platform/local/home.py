@@ -56,6 +56,11 @@ class Home:
         return self.root / "supervisord.pid"
 
     @property
+    def format(self) -> Path:
+        """File that says which version of the platform's layout the home has."""
+        return self.root / "format.json"
+
+    @property
     def lock(self) -> Path:
         """Held while `up` or `down` changes the home."""
         return self.root / "stack.lock"

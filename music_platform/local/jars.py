@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 LOCK_FILE = Path(__file__).with_name("jars.lock")
-BROKER, SPARK = "broker", "spark"
+BROKER, SPARK, S3, GCS = "broker", "spark", "s3", "gcs"
 
 #: What each set is resolved from. The broker's tarball adds the binding of slf4j to log4j, without which nothing is
 #: logged. An exclamation mark keeps a root's own dependencyManagement from bearing on the others: log4j's names an
@@ -35,7 +35,23 @@ ROOTS: dict[str, tuple[str, ...]] = {
         "org.apache.spark:spark-token-provider-kafka-0-10_2.13:4.0.0",
         "io.delta:delta-spark_4.2_2.13:4.4.0",
     ),
+    S3: (
+        "org.apache.hadoop:hadoop-aws:3.5.0",
+        "software.amazon.awssdk:s3:2.35.4",
+        "software.amazon.awssdk:s3-transfer-manager:2.35.4!",
+        "software.amazon.awssdk:sts:2.35.4",
+    ),
+    # Hadoop's own client, hadoop-gcp, takes no other server than Google's, so that it could not be tried here.
+    GCS: ("com.google.cloud.bigdataoss:gcs-connector:4.0.0:shaded",),
 }
+#: What a root asks for and is not taken: the bundle is all of AWS in one jar of more than 500 MB, the modules that are
+#: needed of it are named above. The rest are tools for tests that a root's author has let slip into what it needs.
+LEFT_OUT = frozenset(
+    {
+        "bundle", "byte-buddy", "byte-buddy-agent", "mockito-core", "mockito-junit-jupiter", "junit-jupiter-api",
+        "junit-platform-commons", "opentest4j", "apiguardian-api",
+    }
+)  # fmt: skip
 
 _DOWNLOADS_AT_ONCE = 6
 _TIMEOUT_SECONDS = 60
@@ -51,16 +67,18 @@ class Jar:
     version: str
     size: int
     sha256: str
+    #: Which of an artifact's jars it is; empty for the main one.
+    classifier: str = ""
 
     @property
     def coordinate(self) -> str:
-        """group:artifact:version."""
-        return f"{self.group}:{self.artifact}:{self.version}"
+        """group:artifact:version[:classifier]."""
+        return ":".join(filter(None, (self.group, self.artifact, self.version, self.classifier)))
 
     def path_in(self, repository: Path) -> Path:
         """Where the jar lies in a Maven-layout folder."""
         folder = repository.joinpath(*self.group.split("."), self.artifact, self.version)
-        return folder / f"{self.artifact}-{self.version}.jar"
+        return folder / f"{'-'.join(filter(None, (self.artifact, self.version, self.classifier)))}.jar"
 
     def line(self) -> str:
         """The jar as the lock writes it."""
@@ -68,15 +86,15 @@ class Jar:
 
 
 def parse_lock(text: str) -> tuple[Jar, ...]:
-    """The jars of a lock's text: `sha256 bytes set group:artifact:version` a line; lines with # are comments."""
+    """The jars of a lock's text: `sha256 bytes set group:artifact:version[:classifier]` a line; # begins a comment."""
     jars = []
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip() or line.startswith("#"):
             continue
         try:
             sha256, size, jar_set, coordinate = line.split()
-            group, artifact, version = coordinate.split(":")
-            jars.append(Jar(jar_set, group, artifact, version, int(size), sha256))
+            group, artifact, version, *classifier = coordinate.split(":")
+            jars.append(Jar(jar_set, group, artifact, version, int(size), sha256, *classifier))
         except ValueError as error:
             raise LocalStackError(
                 f"{LOCK_FILE.name}, line {number}: expected 'sha256 bytes set group:artifact:version', got {line!r}. "
@@ -96,9 +114,16 @@ def repository(settings: Settings) -> Path:
     return (settings.jars_dir or Path("~/.m2/repository")).expanduser().resolve()
 
 
-def jar_paths(settings: Settings, jar_set: str) -> list[Path]:
-    """The files of a set, whether they are there or not."""
-    return [jar.path_in(repository(settings)) for jar in locked_jars(jar_set)]
+def spark_sets(settings: Settings) -> tuple[str, ...]:
+    """The sets that Spark needs: its own, and those of the object stores that the settings name."""
+    urls = (settings.lake_root, settings.intake_root)
+    stores = {S3: "s3a://", GCS: "gs://"}
+    return (SPARK, *(name for name, scheme in stores.items() if any(url.startswith(scheme) for url in urls)))
+
+
+def jar_paths(settings: Settings, *jar_sets: str) -> list[Path]:
+    """The files of sets, whether they are there or not."""
+    return [jar.path_in(repository(settings)) for jar in locked_jars(*jar_sets)]
 
 
 def missing_jars(jars: Iterable[Jar], folder: Path) -> list[Jar]:
@@ -161,7 +186,7 @@ def _fetch_one(jar: Jar, staging: Path, folder: Path, progress: "Progress") -> N
         context = MavenContext(
             PythonResolver(progress_callback=count), repo_cache=staging, local_repos=[], timeout=_TIMEOUT_SECONDS
         )
-        return Path(context.project(jar.group, jar.artifact).at_version(jar.version).artifact().resolve())
+        return Path(context.project(jar.group, jar.artifact).at_version(jar.version).artifact(jar.classifier).resolve())
 
     try:
         path = download()
@@ -200,7 +225,7 @@ def resolve_roots() -> list[Jar]:
             jar
             for jar_set, roots in ROOTS.items()
             for jar in _resolve_set(jar_set, roots, Path(folder))
-            if jar_set != SPARK or jar.artifact not in shipped
+            if jar_set == BROKER or jar.artifact not in shipped
         )
 
 
@@ -210,6 +235,8 @@ def _resolve_set(jar_set: str, roots: tuple[str, ...], folder: Path) -> Iterator
     context = MavenContext(repo_cache=folder, local_repos=[], timeout=_TIMEOUT_SECONDS)
     inputs, needed = context.resolver.resolve([context.create_dependency(root) for root in roots])
     for dependency in [*inputs, *needed]:
+        if dependency.artifactId in LEFT_OUT:
+            continue
         path = Path(dependency.artifact.resolve())
         yield Jar(
             jar_set,
@@ -218,6 +245,7 @@ def _resolve_set(jar_set: str, roots: tuple[str, ...], folder: Path) -> Iterator
             dependency.version,
             path.stat().st_size,
             _sha256(path),
+            dependency.artifact.classifier or "",
         )
 
 

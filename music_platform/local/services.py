@@ -12,7 +12,7 @@ from music_platform.local import kafka, spark_connect
 from music_platform.local.environment import dagster_environment, project_root, venv_bin
 from music_platform.local.errors import LocalStackError
 from music_platform.local.home import Home
-from music_platform.local.jars import BROKER, SPARK
+from music_platform.local.jars import BROKER, spark_sets
 from music_platform.local.java import Java
 from music_platform.settings import LOOPBACK, Settings
 
@@ -31,8 +31,8 @@ PORT_SETTINGS: dict[str, tuple[str, ...]] = {
     DAEMON: (),
     WATCH: (),
 }
-#: Sets of jars that a service needs; a service that is named here needs Java.
-JAR_SETS: dict[str, str] = {KAFKA: BROKER, SPARK_CONNECT: SPARK}
+#: Services that need Java.
+ON_JAVA = (KAFKA, SPARK_CONNECT)
 
 #: Seconds after which the local warehouse rolls back the transaction of a client that died: its locks hold up the next
 #: load for so long. The statements of a transaction follow each other within milliseconds.
@@ -66,6 +66,12 @@ def local_services(settings: Settings) -> tuple[str, ...]:
     return tuple(name for name in SERVICES if not external.get(name, False))
 
 
+def jar_sets(settings: Settings, services: tuple[str, ...]) -> set[str]:
+    """Sets of jars that these services need."""
+    broker = {BROKER} if KAFKA in services else set()
+    return broker | (set(spark_sets(settings)) if SPARK_CONNECT in services else set())
+
+
 def select_services(settings: Settings, only: set[str] | None) -> tuple[str, ...]:
     """The local services among `only`; all local ones if it is None."""
     unknown = (only or set()) - set(SERVICES)
@@ -92,7 +98,7 @@ def programs(settings: Settings, java: Java | None, services: tuple[str, ...]) -
 
 def _program(name: str, settings: Settings, java: Java | None) -> Program:
     home = Home(settings.home)
-    if name in JAR_SETS and java is None:
+    if name in ON_JAVA and java is None:
         raise LocalStackError(f"{name} needs Java.")
     match name:
         case "kafka":

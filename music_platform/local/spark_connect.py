@@ -1,13 +1,14 @@
 """The local Spark Connect server: Spark's own, started through pyspark's spark-submit and bound to loopback."""
 
+import os
 import shutil
 import sys
 
 from music_platform.local.home import Home
-from music_platform.local.jars import SPARK, jar_paths, pyspark_home
+from music_platform.local.jars import jar_paths, pyspark_home, spark_sets
 from music_platform.local.java import LOG4J_CONFIG, Java
 from music_platform.settings import LOOPBACK, Settings
-from spark.session import spark_conf
+from spark.session import spark_conf, store_conf
 
 SERVER_CLASS = "org.apache.spark.sql.connect.service.SparkConnectServer"
 
@@ -17,6 +18,7 @@ def server_conf(settings: Settings) -> dict[str, str]:
     home = Home(settings.home)
     return {
         **spark_conf(),
+        **store_conf(os.environ),
         "spark.master": "local[2]",
         "spark.app.name": "music-platform",
         "spark.driver.memory": settings.spark_driver_memory,
@@ -25,7 +27,7 @@ def server_conf(settings: Settings) -> dict[str, str]:
         "spark.driver.extraJavaOptions": f'"-Dlog4j2.configurationFile={LOG4J_CONFIG}" -XX:+ExitOnOutOfMemoryError',
         "spark.connect.grpc.binding.address": LOOPBACK,
         "spark.connect.grpc.binding.port": str(settings.spark_port),
-        "spark.jars": ",".join(str(path) for path in jar_paths(settings, SPARK)),
+        "spark.jars": ",".join(str(path) for path in jar_paths(settings, *spark_sets(settings))),
         "spark.local.dir": str(home.spark / "scratch"),
         "spark.sql.warehouse.dir": str(home.spark / "tables"),
         # No Hive metastore: tables of the platform are paths.

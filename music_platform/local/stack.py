@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from music_platform.local import processes, services
+from music_platform.local import format, processes, services
 from music_platform.local.environment import inherited_environment
 from music_platform.local.errors import LocalStackError
 from music_platform.local.home import Home
@@ -86,6 +86,7 @@ class LocalStack:
         end of the log when one does not come up; what this call started is then stopped again.
         """
         with self._locked():
+            format.require_known(self.home)
             self.settings = with_ports(self.settings, choose=True)
             wanted = services.select_services(self.settings, only)
             configured = tuple(
@@ -94,13 +95,14 @@ class LocalStack:
                 if name in wanted or name in self._supervisor.states()
             )
             java = self._find_java(configured)
-            ensure_jars(self.settings, {services.JAR_SETS[n] for n in wanted if n in services.JAR_SETS}, self._console)
+            ensure_jars(self.settings, services.jar_sets(self.settings, wanted), self._console)
             self._end_leftovers()
             running = {name for name, process in self._supervisor.states().items() if process.state in _UP_STATES}
             starting = tuple(name for name in wanted if name not in running)
             for name in starting:
                 require_free(name, services.PORT_SETTINGS[name], self.settings)
             services.prepare(self.settings, java, starting)
+            format.note(self.home)
             starting = self._configure(java, configured, starting)
             try:
                 self._start(tuple(name for name in wanted if name not in services.AFTER_DATA), starting)
@@ -154,7 +156,7 @@ class LocalStack:
         return lacks(service, self.settings, process.started if process else 0)
 
     def _find_java(self, wanted: tuple[str, ...]) -> Java | None:
-        return find_java(self.settings) if any(name in services.JAR_SETS for name in wanted) else None
+        return find_java(self.settings) if any(name in services.ON_JAVA for name in wanted) else None
 
     def _configure(self, java: Java | None, configured: tuple[str, ...], starting: tuple[str, ...]) -> tuple[str, ...]:
         """Give supervisord its configuration; returns what is to be started, with what a changed setting stopped."""

@@ -14,6 +14,7 @@ from music_platform.backlog import (
     kafka_age,
     lake_age,
     marts_stage,
+    read_files_stage,
     read_kafka_stage,
     read_lake_stage,
 )
@@ -21,11 +22,16 @@ from music_platform.settings import get_settings
 from music_platform.warehouse.connection import connect
 from music_platform.warehouse.loader import loaded_version
 
-STAGES = {"kafka_to_lake": "Kafka → lake", "lake_to_raw": "lake → RAW", "raw_to_marts": "RAW → marts"}
+STAGES = {
+    "kafka_to_lake": "Kafka → lake",
+    "files_to_lake": "files → lake",
+    "lake_to_raw": "lake → RAW",
+    "raw_to_marts": "RAW → marts",
+}
 
 
 def lag(as_json: Annotated[bool, typer.Option("--json", help="One JSON object by stage.")] = False) -> None:
-    """Show the backlog of the three stages: records that are not there yet, and the age of the oldest of them."""
+    """Show the backlog of each stage: records (of the intake, files) that are not there yet, and their greatest age."""
     settings = get_settings()
     offsets, kafka = read_kafka_stage(settings)
     with connect(settings) as session:
@@ -33,6 +39,7 @@ def lag(as_json: Annotated[bool, typer.Option("--json", help="One JSON object by
         lake, marts = read_lake_stage(settings, loaded), marts_stage(session)
     aged = (
         replace(kafka, seconds=kafka_age(settings, offsets) if kafka.records else 0.0),
+        read_files_stage(settings),
         replace(lake, seconds=lake_age(settings, loaded) if lake.records else 0.0),
         replace(marts, seconds=lake_age(settings, built, loaded) if marts.records else 0.0),
     )

@@ -14,7 +14,7 @@ from music_platform.contracts import events, json_schema, reference
 from music_platform.contracts.events import Field, JsonType
 from music_platform.warehouse.copy import copy_statement
 from music_platform.warehouse.schema import OPS_TABLES, tables
-from spark.shape import LAKE_SCHEMA
+from spark.shape import RECORD_SCHEMA
 from tests.unit.spark.conftest import lake_rows
 from tests.unit.spark.payloads import ACCEPTED
 from tests.unit.spark.test_validity import INVALID
@@ -33,7 +33,8 @@ def test_the_committed_files_are_those_of_the_definition() -> None:
 
 def test_lake_raw_copy_and_dbt_have_the_contracts_columns() -> None:
     lake = [column.column for column in events.lake_columns()]
-    assert lake == LAKE_SCHEMA.names
+    enrichment = [column.column for column in events.ENRICHMENT_COLUMNS]
+    assert lake == [*RECORD_SCHEMA.names, *enrichment]
     raw = [column.column for column in tables()["RAW.EVENTS"][1]]
     assert raw == [*lake, *(column.column for column in events.LOAD_COLUMNS)]
     statement = copy_statement("T", events.raw_columns(), "S", ["f"], {"batch_id": "1", "loaded_at": "SYSDATE()"})

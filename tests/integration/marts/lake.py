@@ -12,12 +12,12 @@ import pyarrow.parquet as pq
 
 from music_platform.contracts.events import TOPICS
 from music_platform.contracts.shapes import own
-from spark.shape import LAKE_SCHEMA, lake_batches
+from spark.shape import RECORD_SCHEMA, lake_batches
 
 KIND_OF_TOPIC = {topic: kind for kind, topic in TOPICS.items()}
 SHAPES = {topic: own(kind) for topic, kind in KIND_OF_TOPIC.items()}
 TOPIC_IDS = {topic: f"id-of-{topic}" for topic in KIND_OF_TOPIC}
-RECORD_SCHEMA = pa.schema([
+INPUT_SCHEMA = pa.schema([
     ("topic", pa.string()), ("partition", pa.int32()), ("offset", pa.int64()), ("timestamp", pa.timestamp("us", "UTC")),
     ("value", pa.binary()), ("headers", pa.list_(pa.struct([("key", pa.string()), ("value", pa.binary())]))),
     ("ingested_at", pa.timestamp("us", "UTC")),
@@ -57,8 +57,8 @@ def rows_of(records: Iterable[Record], ingested_at: datetime | None = None) -> p
         }
         for r in records
     ]  # fmt: skip
-    batches = pa.Table.from_pylist(rows, RECORD_SCHEMA).to_batches(max_chunksize=50_000)
-    return pa.Table.from_batches(lake_batches(batches, SHAPES, TOPIC_IDS), LAKE_SCHEMA)
+    batches = pa.Table.from_pylist(rows, INPUT_SCHEMA).to_batches(max_chunksize=50_000)
+    return pa.Table.from_batches(lake_batches(batches, SHAPES, TOPIC_IDS), RECORD_SCHEMA)
 
 
 class Lake:

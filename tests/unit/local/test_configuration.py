@@ -14,7 +14,7 @@ from music_platform.local.java import Java
 from music_platform.local.stack import last_lines
 from music_platform.local.supervision import render_conf
 from music_platform.settings import Settings
-from spark.session import spark_conf
+from spark.session import spark_conf, store_conf
 
 JAVA = Java(Path("/opt/java"), "17.0.1", 17)
 
@@ -153,3 +153,47 @@ def test_the_end_of_a_log_is_that_of_this_start() -> None:
     assert last_lines(log, since=20) == ["new", "newer"]
     assert last_lines(log, since=20, count=1) == ["newer"]
     assert last_lines(b"after rotation\n", since=10_000) == ["after rotation"]
+
+
+def test_object_stores_are_reached_by_each_cloud_s_own_variables() -> None:
+    assert not [name for name in store_conf({}) if "endpoint" in name or "auth" in name]
+    s3 = store_conf({"AWS_ENDPOINT_URL": "http://127.0.0.1:7", "AWS_REGION": "r", "AWS_SECRET_ACCESS_KEY": "hush"})
+    assert s3["spark.hadoop.fs.s3a.endpoint"] == "http://127.0.0.1:7"
+    assert s3["spark.hadoop.fs.s3a.path.style.access"] == "true"
+    assert s3["spark.hadoop.fs.s3a.endpoint.region"] == "r"
+    assert "hush" not in str(s3), "credentials go by the environment alone"
+    gcs = store_conf({"STORAGE_EMULATOR_HOST": "http://127.0.0.1:8"})
+    assert gcs["spark.hadoop.fs.gs.storage.root.url"] == "http://127.0.0.1:8/"
+
+
+SASL = {
+    "kafka_security_protocol": "SASL_SSL",
+    "kafka_sasl_mechanism": "PLAIN",
+    "kafka_sasl_username": "music",
+    "kafka_sasl_password": 'hush"\\',
+}
+
+
+def test_one_set_of_settings_secures_every_client(tmp_path: Path) -> None:
+    ca, key = tmp_path / "ca.pem", tmp_path / "key.pem"
+    ca.write_text("CA")
+    key.write_text("KEY")
+    files = {"kafka_ssl_ca_location": ca, "kafka_ssl_certificate_location": ca, "kafka_ssl_key_location": key}
+    given = Settings(_env_file=None, kafka_bootstrap_servers="b:1", **SASL, **files)
+    python, java = given.kafka_client_config(), given.kafka_jvm_config()
+    assert (python["sasl.password"], python["ssl.ca.location"]) == ('hush"\\', str(ca))
+    assert 'password="hush\\"\\\\";' in java["sasl.jaas.config"], "quoted as JAAS wants it"
+    assert (java["ssl.truststore.certificates"], java["ssl.keystore.key"]) == ("CA", "KEY"), "no file for executors"
+    assert 'hush"' not in repr(given)
+
+
+def test_the_local_broker_is_secured_by_the_same_settings_and_keeps_no_password(settings: Settings) -> None:
+    secured = settings.model_copy(update={**SASL, "kafka_sasl_password": "hush"})
+    given = properties(secured)
+    assert given["listeners"].startswith("SASL_SSL://127.0.0.1:1111,")
+    assert given["listener.security.protocol.map"] == "SASL_SSL:SASL_SSL,CONTROLLER:PLAINTEXT"
+    assert "hush" not in str(given)
+    assert secured.kafka_client_config()["ssl.ca.location"] == str(settings.home / "kafka/tls/ca.pem")
+    mutual = settings.model_copy(update={"kafka_security_protocol": "SSL"})
+    assert properties(mutual)["ssl.client.auth"] == "required"
+    assert mutual.kafka_client_config()["ssl.certificate.location"] == str(settings.home / "kafka/tls/client.pem")

@@ -87,3 +87,19 @@ def test_the_spark_set_leaves_out_what_pyspark_ships() -> None:
 )
 def test_the_artifact_of_a_file_name(file: str, artifact: str) -> None:
     assert jars._artifact_of(Path(file)) == artifact
+
+
+def test_a_classifier_is_part_of_the_file_s_name(tmp_path: Path) -> None:
+    (jar,) = parse_lock("abc 1 gcs org.example:thing:1.0:shaded\n")
+    assert jar.line() == "abc 1 gcs org.example:thing:1.0:shaded"
+    assert jar.path_in(tmp_path) == tmp_path / "org/example/thing/1.0/thing-1.0-shaded.jar"
+
+
+def test_an_object_store_s_jars_are_wanted_only_where_a_setting_names_it(tmp_path: Path) -> None:
+    given = Settings(_env_file=None, music_home=tmp_path)
+    assert jars.spark_sets(given) == (SPARK,)
+    assert jars.spark_sets(given.model_copy(update={"lake_url": "s3a://bucket/lake"})) == (SPARK, jars.S3)
+    both = given.model_copy(update={"lake_url": "gs://bucket/lake", "intake_url": "s3a://bucket/intake"})
+    assert set(jars.spark_sets(both)) == {SPARK, jars.S3, jars.GCS}
+    assert jars.S3 in {jar.set for jar in locked_jars()}
+    assert not {jar.artifact for jar in locked_jars(jars.S3)} & jars.LEFT_OUT

@@ -1,0 +1,52 @@
+"""What the reference data says: read as it is written, and never in the way of the stream."""
+
+from pathlib import Path
+
+from spark.enrich import read_reference
+
+
+def write(folder: Path, **files: str) -> Path:
+    for name, text in files.items():
+        (folder / f"{name}.csv").write_text(text)
+    return folder
+
+
+def test_a_song_is_known_by_id_and_by_a_pair_that_means_one_song(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        songs='song_id,title,artist_id,genre\n007,null,a1,Pop\ns2,Two,a1,\ns3,Two,a2,Rock\ns4,"a\nb",a3,Pop\n',
+        artists="artist_id,name\na1,A\na2,A\n",
+    )
+    found = {
+        row["song_key"]: (row["song_title"], row["song_genre"]) for row in read_reference(tmp_path).songs.to_pylist()
+    }
+    assert found == {
+        "i007": ("null", "Pop"),
+        "is2": ("Two", None),
+        "is3": ("Two", "Rock"),
+        "is4": ("a\nb", "Pop"),
+        "nA\x1fnull": ("null", "Pop"),
+    }, "two artists called A have a song called Two each; an artist without a name names none"
+
+
+def test_users_and_the_places_where_they_live(tmp_path: Path) -> None:
+    write(tmp_path, users="user_id,state,country\n1,OS,NO\n2,OS,DK\n3,,SE\n4,XX,\n")
+    found = read_reference(tmp_path)
+    assert found.users.to_pydict() == {
+        "known_user_id": ["1", "2", "3", "4"],
+        "user_country": ["NO", "DK", "SE", None],
+    }
+    assert found.places.to_pydict() == {"known_state": ["OS"], "place_country": ["DK"]}
+
+
+def test_a_damaged_file_is_said_and_stops_nothing(tmp_path: Path) -> None:
+    write(tmp_path, songs="song_id,title\ns1,T,more,than,the,header\n", users="user_id,country\n1,NO\n")
+    said: list[str] = []
+    found = read_reference(tmp_path, said.append)
+    assert (found.songs.num_rows, found.users.num_rows) == (0, 1)
+    assert "songs.csv cannot be read" in said[0]
+
+
+def test_no_reference_data_is_none(tmp_path: Path) -> None:
+    found = read_reference(tmp_path / "nowhere")
+    assert (found.songs.num_rows, found.users.num_rows, found.places.num_rows) == (0, 0, 0)
