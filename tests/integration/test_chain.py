@@ -149,7 +149,7 @@ def check_column_lineage(platform: Platform) -> None:
         assert deps, key
         assert {(*dep.asset_key.path, dep.column_name) for dep in deps} <= columns, key
     songs = lineage[dg.AssetKey(["gold", "top_songs_daily"])].deps_by_column
-    assert dg.TableColumnDep(dg.AssetKey(["silver", "listens"]), "listened_seconds") in songs["seconds"]
+    assert dg.TableColumnDep(dg.AssetKey(["silver", "listens"]), "duration") in songs["seconds"]
 
 
 BAD = [b'{"ts": 1', b"\xff\xfe{}", None, b'{"ts": 9223372036854775807, "userId": 1, "songId": "s"}', b'{"ts": "soon"}']
