@@ -98,6 +98,17 @@ def decide_policy(
     return Decision(True, said)
 
 
+def decide_upkeep(now: str, seen: str | None, idle_seconds: float = 0.0, interval: float = 0.0) -> Decision:
+    """Start checks or upkeep when there is something that the last such run, begun `idle_seconds` ago, has not seen,
+    and at most once in `interval`."""
+    if now == seen:
+        return Decision(False, f"nothing to do: the last run has seen {now}")
+    said = f"the last run has seen {seen or 'nothing yet'}, there is {now}"
+    if idle_seconds < interval:
+        return Decision(False, f"{said}; the next starts in {interval - idle_seconds:.0f} s")
+    return Decision(True, said)
+
+
 def verified_complete(ages: Mapping[str, float], half_window: float, complete: bool) -> list[str]:
     """Marts whose completeness is to be reported without a run: nothing is behind, and the last word on them is older
     than half their window. One that was never built has nothing to be complete."""

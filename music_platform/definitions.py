@@ -5,8 +5,8 @@ from typing import Any
 
 import dagster as dg
 
-from music_platform import checks, jobs, sensors
-from music_platform.assets import ingestion, ledgers, marts, reference, topics
+from music_platform import checks, jobs, schedules, sensors
+from music_platform.assets import ingestion, ledgers, marts, reference, report, topics
 from music_platform.assets.keys import GOLD
 from music_platform.freshness import freshness_policy
 from music_platform.resources import build_resources
@@ -22,11 +22,13 @@ def build_defs(settings: Settings | None = None, resource_overrides: Mapping[str
             ingestion.drain,
             *reference.reference_assets,
             *ledgers.ledger_specs(),
+            report.quality_report,
             with_freshness(marts.build_dbt_assets(), settings),
         ],
         asset_checks=checks.asset_checks,
         jobs=jobs.jobs,
         sensors=sensors.sensors,
+        schedules=schedules.schedules,
         resources={**build_resources(settings), **(resource_overrides or {})},
         # A step in a process of its own costs seconds and gains nothing: Spark, Kafka and the warehouse do the work.
         executor=dg.in_process_executor,

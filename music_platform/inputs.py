@@ -1,7 +1,7 @@
 """What a build of the models is made from: the loaded version of the lake and the reference data.
 
-A build notes its inputs on its run, for each tier of models that it builds wholly; the sensors compare those of the
-last successful build with what there is now. They ask Dagster's store only: a sensor that asked the warehouse would
+A build notes its inputs on its run when it has built a tier of models wholly; the sensors compare those of the last
+build with what there is now. They ask Dagster's store only: a sensor that asked the warehouse would
 keep it awake.
 """
 
@@ -32,7 +32,7 @@ def inputs_tag(tier: str) -> str:
 
 
 def tier_tag(tier: str) -> str:
-    """The run tag that says that a run builds the whole tier."""
+    """The run tag that says that a run has built the whole tier."""
     return f"music/builds_{tier}"
 
 
@@ -62,17 +62,20 @@ def _version(latest: Mapping[dg.AssetKey, dg.AssetMaterialization]) -> int:
     return int(str(found.value)) if found is not None else -1
 
 
-def note_inputs(instance: dg.DagsterInstance, run_id: str, tiers: Collection[str]) -> None:
-    """Note on a run what the tiers that it builds wholly are made from; the policy tier alone: what the live one is."""
-    inputs = current_inputs(instance) if LIVE in tiers else built_inputs(instance, LIVE)
+def inputs_of(instance: dg.DagsterInstance, tiers: Collection[str]) -> Inputs | None:
+    """What a build of these tiers would be made from now: the policy tier alone is made from what the live one is."""
+    return current_inputs(instance) if LIVE in tiers else built_inputs(instance, LIVE)
+
+
+def note_inputs(instance: dg.DagsterInstance, run_id: str, tiers: Collection[str], inputs: Inputs | None) -> None:
+    """Note on a run that it has built these tiers wholly, and from what: what there was before it began."""
     if inputs is not None:
         for tier in tiers:
             instance.add_run_tags(run_id, {tier_tag(tier): "true", inputs_tag(tier): json.dumps(asdict(inputs))})
 
 
 def built_inputs(instance: dg.DagsterInstance, tier: str) -> Inputs | None:
-    """Inputs of the last successful build of the tier's models; None before the first."""
-    builds = dg.RunsFilter(statuses=[dg.DagsterRunStatus.SUCCESS], tags={tier_tag(tier): "true"})
-    for run in instance.get_runs(builds, limit=1):
+    """Inputs of the last finished build of the tier's models; None before the first."""
+    for run in instance.get_runs(dg.RunsFilter(tags={tier_tag(tier): "true"}), limit=1):
         return Inputs(**json.loads(run.tags[inputs_tag(tier)]))
     return None

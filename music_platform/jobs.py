@@ -5,8 +5,11 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 
 from music_platform.assets.ingestion import DrainConfig
 from music_platform.assets.keys import GOLD, KAFKA, LAKE_EVENTS, OPS, RAW_EVENTS, REFERENCE_KEYS, SILVER, STAGING
-from music_platform.assets.marts import BuildConfig, key_tests, tier_keys
+from music_platform.assets.marts import BuildConfig, build_dbt_assets, key_tests, tier_keys
+from music_platform.assets.report import REPORT
+from music_platform.checks import CONSERVATION, check_keys
 from music_platform.freshness import LIVE, POLICY
+from music_platform.upkeep import maintenance_job
 
 #: The topics are external: nothing here makes them.
 _EXTERNAL = dg.AssetSelection.groups(KAFKA)
@@ -51,8 +54,37 @@ rebuild_job = dg.define_asset_job(
     description="RAW anew from the lake, reference data from its CSVs, and every model from RAW: for a warehouse that "
     "was dropped or is not to be trusted.",
 )
-jobs = [ingest_job, reference_job, live_job, policy_job, build_job, everything_job, rebuild_job]
+quality_job = dg.define_asset_job(
+    "quality",
+    selection=dg.AssetSelection.checks(*(key for key in check_keys() if key != CONSERVATION)),
+    description="The data checks: quarantine, required columns, drift, ids, totals, anomalies. Started by the quality "
+    "sensor.",
+)
+reconciliation_job = dg.define_asset_job(
+    "reconciliation",
+    selection=dg.AssetSelection.checks(CONSERVATION),
+    description="Counts every partition of every topic from Kafka to RAW. Started by its schedule.",
+)
+nightly_job = dg.define_asset_job(
+    "nightly",
+    selection=dg.AssetSelection.checks(*(spec.key for spec in build_dbt_assets().check_specs))
+    | dg.AssetSelection.assets(REPORT).without_checks(),
+    config=dg.RunConfig(ops={"models": BuildConfig(whole_tables=True)}),
+    description="Every test of every model over whole tables, and the quality report. Started by its schedule.",
+)
+jobs: list[dg.JobDefinition | UnresolvedAssetJobDefinition] = [
+    ingest_job,
+    reference_job,
+    live_job,
+    policy_job,
+    build_job,
+    everything_job,
+    rebuild_job,
+    quality_job,
+    reconciliation_job,
+    nightly_job,
+    maintenance_job,
+]
 
-#: Jobs that write the lake or RAW, and jobs that build models.
+#: Jobs that write the lake or RAW.
 INGESTING = {ingest_job.name, everything_job.name, rebuild_job.name}
-BUILDING = {live_job.name, policy_job.name, build_job.name, everything_job.name, rebuild_job.name}

@@ -16,6 +16,12 @@ import psutil
 
 HOST_TAG, PID_TAG, STARTED_TAG = "music/host", "music/pid", "music/process_started"
 
+#: Jobs that build models. One of them runs at a time.
+BUILDING = {"live", "policy", "build", "everything", "rebuild", "quality", "nightly"}
+
+#: On a run of checks or upkeep: what there was when it was asked for.
+SEEN_TAG = "music/seen"
+
 #: On a run that was failed because its process is gone: no reason to wait before the next.
 GONE_TAG = "music/process_gone"
 
@@ -70,6 +76,20 @@ def runs_in_flight(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
 def targets(run: dg.DagsterRun, jobs: Collection[str], keys: Collection[dg.AssetKey]) -> bool:
     """Whether a run is of one of `jobs`, or materializes one of `keys`."""
     return run.job_name in jobs or any(key in keys for key in run.asset_selection or ())
+
+
+def seen(instance: dg.DagsterInstance, job: str) -> str | None:
+    """What there was when the job's last run was asked for; None before the first. One that failed has seen nothing."""
+    found = instance.get_run_records(dg.RunsFilter(job_name=job), limit=1)
+    if not found or found[0].dagster_run.status is _FAILURE:
+        return None
+    return found[0].dagster_run.tags.get(SEEN_TAG)
+
+
+def begun(instance: dg.DagsterInstance, job: str) -> float:
+    """When the job's last run was asked for, in epoch seconds; 0 before the first."""
+    found = instance.get_run_records(dg.RunsFilter(job_name=job), limit=1)
+    return found[0].create_timestamp.timestamp() if found else 0.0
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ Each says at every tick what it has seen and why it starts a run or not: as the 
 """
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -20,6 +20,7 @@ from music_platform.automation import (
     decide_ingest,
     decide_live,
     decide_policy,
+    decide_upkeep,
     verified_complete,
 )
 from music_platform.backlog import (
@@ -31,10 +32,20 @@ from music_platform.backlog import (
     read_lake_stage,
     read_marts_stage,
 )
+from music_platform.checks import BLOCKING
 from music_platform.freshness import LIVE, POLICY, TIERS, ages, verify_after, warn_after
 from music_platform.inputs import built_inputs, current_inputs, loaded_version
-from music_platform.jobs import BUILDING, INGESTING, build_job, ingest_job, live_job, policy_job, reference_job
-from music_platform.runs import failures_in_a_row, runs_in_flight, targets
+from music_platform.jobs import (
+    INGESTING,
+    build_job,
+    ingest_job,
+    live_job,
+    policy_job,
+    quality_job,
+    reference_job,
+)
+from music_platform.quality import failed_checks
+from music_platform.runs import BUILDING, SEEN_TAG, begun, failures_in_a_row, runs_in_flight, seen, targets
 from music_platform.settings import Settings, get_settings
 from music_platform.topics import BrokerUnreachableError, topic_names
 
@@ -58,8 +69,13 @@ def _runs(
     return Runs(in_flight, failures.count, get_current_timestamp() - failures.ended, settings.retry_pauses)
 
 
-def _result(decision: Decision, job: str, **reported: object) -> dg.SensorResult:
-    request = dg.RunRequest(job_name=job, tags={REASON_TAG: decision.reason})
+def _held_back(instance: dg.DagsterInstance) -> list[str]:
+    """Blocking checks that fail."""
+    return [check.key.name for check in failed_checks(instance, BLOCKING)]
+
+
+def _result(decision: Decision, job: str, tags: Mapping[str, str] | None = None, **reported: object) -> dg.SensorResult:
+    request = dg.RunRequest(job_name=job, tags={REASON_TAG: decision.reason, **(tags or {})})
     return dg.SensorResult(
         run_requests=[request] if decision.start else [],
         skip_reason=None if decision.start else decision.reason,
@@ -113,7 +129,7 @@ def live_sensor(context: dg.SensorEvaluationContext, settings: dg.ResourceParam[
         str(now),
         str(built) if built else None,
         f" ({_said(behind)})" if behind.records else "",
-        (),
+        _held_back(context.instance),
         _runs(context.instance, settings, [live_job.name, build_job.name], BUILDING, build_dbt_assets().keys),
     )
     return _result(decision, (live_job if built else build_job).name)
@@ -137,8 +153,9 @@ def freshness_sensor(context: dg.SensorEvaluationContext, settings: dg.ResourceP
         aged[POLICY],
         warn_after(settings, POLICY),
         None if live in (None, policy) else f"{_said(behind)} in the live models and not in the policy marts",
-        (),
-        _runs(instance, settings, [policy_job.name], BUILDING, build_dbt_assets().keys),
+        _held_back(instance),
+        # A live build that follows the stream ends when another build waits for its turn.
+        _runs(instance, settings, [policy_job.name], BUILDING - {live_job.name}, tier_keys(POLICY)),
     )
     silent = any(verified_complete(aged[tier], verify_after(settings, tier), True) for tier in TIERS)
     complete = _complete(settings, instance) if silent else set()
@@ -206,7 +223,25 @@ def reference_sensor(context: dg.SensorEvaluationContext, settings: dg.ResourceP
     )
 
 
+@dg.sensor(
+    job=quality_job,
+    minimum_interval_seconds=get_settings().freshness_interval_seconds,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Runs the data checks when something was loaded since they last ran, at most once in "
+    "QUALITY_INTERVAL_SECONDS.",
+)
+def quality_sensor(context: dg.SensorEvaluationContext, settings: dg.ResourceParam[Settings]) -> dg.SensorResult:
+    """Checks never run while nothing is new: they would wake the warehouse. The models have to be built once."""
+    instance = context.instance
+    if built_inputs(instance, LIVE) is None:
+        return dg.SensorResult(skip_reason="nothing to do: no model is built yet")
+    now = str(current_inputs(instance))
+    since = get_current_timestamp() - begun(instance, quality_job.name)
+    decision = decide_upkeep(now, seen(instance, quality_job.name), since, settings.quality_interval_seconds)
+    return _result(decision, quality_job.name, {SEEN_TAG: now})
+
+
 #: Seconds for which a file must not have changed before it is loaded.
 REST_SECONDS = 2.0
 
-sensors = [lag_sensor, reference_sensor, live_sensor, freshness_sensor]
+sensors = [lag_sensor, reference_sensor, live_sensor, freshness_sensor, quality_sensor]

@@ -152,6 +152,40 @@ class Settings(BaseSettings):
         ge=80,
         description="Freshness of the other marts: they are rebuilt at three quarters of it, FAIL at its end.",
     )
+    live_linger_seconds: float = Field(
+        default=10, ge=0, description="Seconds for which a live build waits for more to build from before it ends."
+    )
+    quality_interval_seconds: int = Field(
+        default=900, ge=1, description="Shortest pause between two runs of the data checks; none while nothing is new."
+    )
+    nightly_schedule: str = Field(
+        default="0 3 * * *", description="When whole tables are tested and the report is written: cron, UTC."
+    )
+    reconciliation_schedule: str = Field(
+        default="30 2 * * *", description="When every partition is counted from Kafka to RAW: cron, UTC."
+    )
+    maintenance_schedule: str = Field(
+        default="17 * * * *", description="When the lake is compacted and its log cleaned: cron, UTC."
+    )
+    quarantine_limit: float = Field(
+        default=0.02, ge=0, le=1, description="Share of quarantined records in the last hour that is no warning yet."
+    )
+    drift_limit: float = Field(
+        default=0.05, ge=0, le=1, description="Share of records with unknown fields that is no warning yet."
+    )
+    inferred_limit: float = Field(
+        default=0.05, ge=0, le=1, description="Share of songs that no catalogue has that is no warning yet."
+    )
+
+    run_retention_days: int = Field(
+        default=14, ge=1, description="Days for which Dagster keeps finished runs; the last ones of each job stay."
+    )
+    dagster_postgres_url: str | None = Field(
+        default=None,
+        description="postgresql://user:password@host/database for Dagster's runs, events and schedules. Unset: SQLite "
+        "under the home. Needs the extra `production`: pip install 'music-platform[production]'.",
+        repr=False,
+    )
 
     # --- Alerts -----------------------------------------------------------------------------------------------------
     alert_urls: str | None = Field(
@@ -191,6 +225,13 @@ class Settings(BaseSettings):
                     + ", ".join(shapes.mapped())
                 )
         return value
+
+    @field_validator("dagster_postgres_url")
+    @classmethod
+    def _name_the_driver(cls, url: str | None) -> str | None:
+        """SQLAlchemy 2.1 would look for psycopg 3; dagster-postgres brings psycopg2."""
+        scheme, found, rest = (url or "").partition("://")
+        return f"postgresql+psycopg2://{rest}" if found and scheme in ("postgres", "postgresql") else url
 
     @property
     def home(self) -> Path:

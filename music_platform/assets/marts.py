@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 from collections.abc import Collection, Iterator, Mapping
 from datetime import date
 from functools import cache
@@ -16,11 +17,17 @@ from dagster_snowflake import SnowflakeResource
 from music_platform.assets.keys import OWNERS
 from music_platform.assets.lineage import ColumnLineage
 from music_platform.dbt import dbt_project
-from music_platform.freshness import TIERS
-from music_platform.inputs import note_inputs
+from music_platform.freshness import LIVE, TIERS
+from music_platform.inputs import Inputs, current_inputs, inputs_of, note_inputs
 from music_platform.resources import sentences, warehouse_session
-from music_platform.runs import name_process
+from music_platform.runs import BUILDING, PROGRESS_TAG, name_process
 from music_platform.settings import Settings
+from music_platform.warm_dbt import WarmDbt
+
+#: Pause between two looks for something new to build from.
+LOOK_SECONDS = 0.5
+#: Runs that wait for their turn.
+WAITING = dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED])
 
 #: Folders with what dbt compiled and logged that are kept, newest first.
 KEPT_TARGETS = 20
@@ -59,6 +66,10 @@ class BuildConfig(dg.Config):
         default=None, description="Last such date; the first one where it is unset."
     )
 
+    whole_tables: bool = pydantic.Field(
+        default=False, description="Let tests look at whole tables, not only at the dates of the last build."
+    )
+
     @pydantic.model_validator(mode="after")
     def _is_a_range(self) -> "BuildConfig":
         for name in ("rebuild_from", "rebuild_to"):
@@ -78,7 +89,7 @@ class BuildConfig(dg.Config):
     def dbt_arguments(self) -> list[str]:
         """Arguments of `dbt build`."""
         dates = {"rebuild_from": self.rebuild_from, "rebuild_to": self.rebuild_to}
-        given = {name: value for name, value in dates.items() if value}
+        given = {name: value for name, value in {**dates, "whole_tables": self.whole_tables}.items() if value}
         return [*(["--full-refresh"] if self.full_refresh else []), *(["--vars", json.dumps(given)] if given else [])]
 
 
@@ -104,16 +115,60 @@ def build_dbt_assets() -> dg.AssetsDefinition:
         settings: dg.ResourceParam[Settings],
     ) -> Iterator[Any]:
         name_process(context.instance, context.run_id)
-        whole = [tier for tier in TIERS if tier_keys(tier) <= context.selected_asset_keys]
-        note_inputs(context.instance, context.run_id, whole)
         prune_targets(Path(dbt.project_dir) / "target")
         with sentences(), warehouse_session(snowflake, settings, context.run) as session:
+            if context.run.job_name == LIVE:
+                yield from _follow(context, settings, session)
+                return
+            whole = [tier for tier in TIERS if tier_keys(tier) <= context.selected_asset_keys]
+            inputs = inputs_of(context.instance, whole)
             build = dbt.cli(["build", *config.dbt_arguments()], context=context)
             lineage = ColumnLineage(build.manifest, build.target_path)
             for event in build.stream():
                 yield _with_figures(event, session, lineage)
+            note_inputs(context.instance, context.run_id, whole, inputs)
 
     return models
+
+
+def _follow(context: dg.AssetExecutionContext, settings: Settings, session: Any) -> Iterator[Any]:
+    """Build the live models again and again, as long as there is something new and for a bounded time.
+
+    The first build's events are the step's own; those of later ones are logged as they come.
+    """
+    project, manifest = dbt_project(), json.loads(dbt_project().manifest_path.read_bytes())
+    target = project.project_dir / "target" / f"models-{context.run_id}"
+    dbt = WarmDbt(project, [_fqn(manifest, node) for node in _unique_ids(context)], target)
+    lineage, translator = ColumnLineage(manifest, target), MusicDbtTranslator()
+    deadline, first = time.monotonic() + settings.max_drain_seconds, True
+    while True:
+        begun, inputs = time.monotonic(), current_inputs(context.instance)
+        for message in dbt.build():
+            own = context if first else None
+            for event in message.to_default_asset_events(manifest, translator, own, target, project):
+                figured = _with_figures(event, session, lineage)
+                if first:
+                    yield figured
+                else:
+                    context.log_event(figured)
+        first = False
+        note_inputs(context.instance, context.run_id, [LIVE], inputs)
+        context.instance.add_run_tags(context.run_id, {PROGRESS_TAG: "true"})
+        context.log.info(f"built from {inputs} in {time.monotonic() - begun:.1f} s")
+        if not _more(context.instance, inputs, settings.live_linger_seconds, deadline):
+            return
+
+
+def _more(instance: dg.DagsterInstance, built: Inputs, patience: float, deadline: float) -> bool:
+    """Wait for something new to build from, but not when the time is up or another build wants its turn."""
+    end = min(time.monotonic() + patience, deadline)
+    while time.monotonic() < end:
+        if any(run.job_name in BUILDING for run in instance.get_runs(WAITING)):
+            return False
+        if current_inputs(instance) != built:
+            return True
+        time.sleep(LOOK_SECONDS)
+    return False
 
 
 def _with_figures(event: Any, session: Any, lineage: ColumnLineage) -> Any:
@@ -153,6 +208,17 @@ def key_tests(keys: Collection[dg.AssetKey]) -> list[dg.AssetCheckKey]:
         for spec in build_dbt_assets().check_specs
         if spec.asset_key in keys and "nightly" not in nodes[(spec.metadata or {})["dagster_dbt/unique_id"]]["tags"]
     ]
+
+
+def _fqn(manifest: Mapping[str, Any], node: str) -> str:
+    return ".".join(manifest["nodes"][node]["fqn"])
+
+
+def _unique_ids(context: dg.AssetExecutionContext) -> list[str]:
+    """dbt's names of what the run has selected."""
+    models = [spec for spec in context.assets_def.specs if spec.key in context.selected_asset_keys]
+    tests = [spec for spec in context.assets_def.check_specs if spec.key in context.selected_asset_check_keys]
+    return [str((spec.metadata or {})["dagster_dbt/unique_id"]) for spec in (*models, *tests)]
 
 
 def prune_targets(target: Path) -> None:

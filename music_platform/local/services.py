@@ -139,7 +139,22 @@ def prepare(settings: Settings, java: Java | None, services: tuple[str, ...]) ->
         kafka.prepare(settings, java)
     if SPARK_CONNECT in services:
         spark_connect.prepare(settings)
-    template = Path(__file__).with_name("dagster.yaml").read_text()
+    wanted = dagster_yaml(settings)
     rendered = home.dagster / "dagster.yaml"
-    if not rendered.is_file() or rendered.read_text() != template:
-        rendered.write_text(template)
+    if not rendered.is_file() or rendered.read_text() != wanted:
+        rendered.write_text(wanted)
+
+
+#: What production adds to dagster.yaml. The URL is a secret: it comes from the environment.
+_POSTGRES = """
+storage:
+  postgres:
+    postgres_url:
+      env: DAGSTER_POSTGRES_URL
+"""
+
+
+def dagster_yaml(settings: Settings) -> str:
+    """Dagster's configuration: the same everywhere but for the storage, SQLite or PostgreSQL."""
+    template = Path(__file__).with_name("dagster.yaml").read_text()
+    return template + (_POSTGRES if settings.dagster_postgres_url else "")

@@ -110,7 +110,7 @@ def test_events_arrive_in_the_marts_without_a_hand(tmp_path: Path) -> None:
             return {sensor["name"]: sensor["sensorState"]["status"] for sensor in results}
 
         assert sensors() == dict.fromkeys(
-            ["lag_sensor", "reference_sensor", "live_sensor", "freshness_sensor"], "RUNNING"
+            ["lag_sensor", "reference_sensor", "live_sensor", "freshness_sensor", "quality_sensor"], "RUNNING"
         )
 
         music(stack, "simulate", "--seed", "3", "--users", "200", "--days", "3")

@@ -81,8 +81,8 @@ def soak(home: Path, load: Load, echo: Any, **settings: object) -> None:
                 live_through(stack, instance, load, timeline, home / "truth.json")
                 await_all_clears(received)
                 report(timeline, received, instance)
-                check(stack, instance, timeline, received)
                 compare(stack, home / "truth.json", timeline)
+                check(stack, instance, timeline, received)
         finally:
             stack.down()
 
@@ -90,6 +90,8 @@ def soak(home: Path, load: Load, echo: Any, **settings: object) -> None:
 def live_through(stack: LocalStack, instance: dg.DagsterInstance, load: Load, timeline: Timeline, truth: Path) -> None:
     """Stream and kill; then wait until the platform says that everything is in every mart."""
     with sampling(stack, instance, timeline, 5.0):
+        await_rest(stack, instance, 300)
+        timeline.say("every model is built, of nothing yet; the stream begins")
         begin = time.time()
         with stream(stack, load, truth):
             for number, service in enumerate(VICTIMS, 1):
@@ -103,11 +105,16 @@ def live_through(stack: LocalStack, instance: dg.DagsterInstance, load: Load, ti
                 timeline.say(f"{service} answers again after {time.time() - died:.0f} s")
             time.sleep(max(0.0, begin + load.minutes * 60 - time.time()))
         timeline.say("the stream has ended")
-        deadline = time.monotonic() + stack.settings.policy_window_seconds + 600
-        while not complete(stack.settings, instance):
-            assert time.monotonic() < deadline, "the platform does not come to rest"
-            time.sleep(1)
+        await_rest(stack, instance, stack.settings.policy_window_seconds + 600)
         timeline.say("everything is in every mart")
+
+
+def await_rest(stack: LocalStack, instance: dg.DagsterInstance, seconds: float) -> None:
+    """Wait until nothing is behind and no run is at work."""
+    deadline = time.monotonic() + seconds
+    while not complete(stack.settings, instance):
+        assert time.monotonic() < deadline, "the platform does not come to rest"
+        time.sleep(1)
 
 
 def await_all_clears(received: Received) -> None:
@@ -210,10 +217,10 @@ def conserved(settings: Settings) -> int:
 
 #: Windows and limits that three minutes can show.
 SHORT = {
-    "live_window_seconds": 120,
-    "policy_window_seconds": 120,
+    "live_window_seconds": 180,
+    "policy_window_seconds": 160,
     "freshness_interval_seconds": 5,
-    "lag_limit_seconds": 90,
+    "lag_limit_seconds": 120,
     "retry_pauses_seconds": "15,60,300",
     "alert_settle_seconds": 15,
     "watch_interval_seconds": 3,

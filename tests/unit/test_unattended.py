@@ -17,7 +17,7 @@ from music_platform.assets.keys import GOLD, RAW_EVENTS
 from music_platform.assets.marts import tier_keys
 from music_platform.backlog import Stage
 from music_platform.freshness import LIVE, POLICY, TIERS, ages, warn_after, window
-from music_platform.inputs import note_inputs
+from music_platform.inputs import inputs_of, note_inputs
 from music_platform.lake.checkpoint import Offsets
 from music_platform.runs import process_tags
 from music_platform.settings import Settings
@@ -65,13 +65,13 @@ class Day:
 
     def end(self, run: dg.DagsterRun, seconds: float, succeeds: bool = True) -> None:
         """The run notes what it is made from, takes its time, and ends; its marts are materialized, or not."""
-        with freeze_time(self.now):
-            note_inputs(self.instance, run.run_id, WHOLE[run.job_name])
+        inputs = inputs_of(self.instance, WHOLE[run.job_name])
         self.now += seconds
         with freeze_time(self.now):
             if not succeeds:
                 self.instance.report_run_failed(run)
                 return
+            note_inputs(self.instance, run.run_id, WHOLE[run.job_name], inputs)
             for tier in WHOLE[run.job_name]:
                 for key in tier_keys(tier, GOLD):
                     self.instance.report_runless_asset_event(dg.AssetMaterialization(key))
@@ -130,9 +130,9 @@ def test_a_build_that_is_late_for_what_it_began_with_is_followed_by_another(day:
     built(day)
     day.load(1)
     (first,) = day.tick()
-    with freeze_time(day.now):
-        note_inputs(day.instance, first.run_id, (LIVE,))
+    inputs = inputs_of(day.instance, (LIVE,))
     day.load(2)
+    note_inputs(day.instance, first.run_id, (LIVE,), inputs)
     success = dg.DagsterEvent(dg.DagsterEventType.RUN_SUCCESS.value, first.job_name)
     day.instance.report_dagster_event(success, first.run_id)
     assert [run.job_name for run in day.tick()] == ["live"]

