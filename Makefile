@@ -11,7 +11,7 @@ OLD_JAVA = Java 17 or newer is needed. Install it (apt-get install openjdk-17-jd
 and put it on the PATH or set JAVA_HOME
 
 .DEFAULT_GOAL := help
-.PHONY: help venv java up down demo test test-long chaos soak lint format contract bench clean
+.PHONY: help venv java up down demo test test-long chaos soak dbt-build lint format contract bench clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,14 @@ SEED ?= 1
 KILLS ?= 100
 chaos: ready ## Kill at random moments: make chaos SEED=7 KILLS=200
 	@SEED=$(SEED) KILLS=$(KILLS) $(BIN)/pytest tests/chaos -m long -s
+
+# In a home of its own, which is deleted first and stopped at the end.
+dbt-build: export MUSIC_HOME = .local/dbt-build
+dbt-build: ready ## Every model and every dbt test on an empty local warehouse
+	@rm -rf $(MUSIC_HOME)
+	@$(BIN)/music-platform up --detach --only warehouse
+	@status=0; { eval "$$($(BIN)/music-platform env)" && cd dbt_project && dbt build; } || status=$$?; \
+	cd $(CURDIR) && $(BIN)/music-platform down; exit $$status
 
 RATE ?= 2000
 MINUTES ?= 60
