@@ -78,9 +78,18 @@ class ColumnLineage:
         self._target = target
         self._schema = table_schemas(manifest)
         self._keys = asset_keys(manifest)
+        self._found: dict[str, dg.TableColumnLineage | None] = {}
 
     def of(self, unique_id: str) -> dg.TableColumnLineage | None:
-        """Lineage of a model; None of a node without compiled SQL, as a seed, or whose SQL is not understood."""
+        """Lineage of a model; None of a node without compiled SQL, as a seed, or whose SQL is not understood.
+
+        Found once: builds one after another differ in the dates that they name, not in columns.
+        """
+        if unique_id not in self._found:
+            self._found[unique_id] = self._find(unique_id)
+        return self._found[unique_id]
+
+    def _find(self, unique_id: str) -> dg.TableColumnLineage | None:
         node = self._manifest["nodes"][unique_id]
         compiled = self._target / "compiled" / node["package_name"] / node["original_file_path"]
         if node["resource_type"] != "model" or not compiled.exists():
