@@ -8,6 +8,7 @@ import dagster as dg
 from music_platform import checks, jobs, schedules, sensors
 from music_platform.assets import ingestion, ledgers, marts, reference, report, topics
 from music_platform.assets.keys import GOLD
+from music_platform.assets.links import with_links
 from music_platform.freshness import freshness_policy
 from music_platform.resources import build_resources
 from music_platform.settings import Settings, get_settings
@@ -17,14 +18,16 @@ def build_defs(settings: Settings | None = None, resource_overrides: Mapping[str
     """The platform's definitions for `settings` (default: the process's own), with some resources replaced."""
     settings = settings or get_settings()
     return dg.Definitions(
-        assets=[
-            *topics.topic_specs(settings),
-            ingestion.drain,
-            *reference.reference_assets,
-            *ledgers.ledger_specs(),
-            report.quality_report,
-            with_freshness(marts.build_dbt_assets(), settings),
-        ],
+        assets=with_links(
+            [
+                *topics.topic_specs(settings),
+                ingestion.drain,
+                *reference.reference_assets,
+                *ledgers.ledger_specs(),
+                report.quality_report,
+                with_freshness(marts.build_dbt_assets(), settings),
+            ]
+        ),
         asset_checks=checks.asset_checks,
         jobs=jobs.jobs,
         sensors=sensors.sensors,
@@ -39,7 +42,8 @@ def with_freshness(models: dg.AssetsDefinition, settings: Settings) -> dg.Assets
     """The models, each mart with the freshness policy of its tier."""
 
     def policed(spec: dg.AssetSpec) -> dg.AssetSpec:
-        if spec.group_name != GOLD:
+        # A view shows what is there: it has no age.
+        if spec.group_name != GOLD or "view" in spec.kinds:
             return spec
         return spec.replace_attributes(freshness_policy=freshness_policy(settings, spec.tags["tier"]))
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import dagster as dg
 import pydantic
-from dagster_dbt import DagsterDbtTranslator, DbtCliResource, DbtProject, dbt_assets
+from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, DbtProject, dbt_assets
 from dagster_snowflake import SnowflakeResource
 
 from music_platform.assets.keys import OWNERS
@@ -101,7 +101,7 @@ def build_dbt_assets() -> dg.AssetsDefinition:
     @dbt_assets(
         manifest=project.manifest_path,
         project=project,
-        dagster_dbt_translator=MusicDbtTranslator(),
+        dagster_dbt_translator=MusicDbtTranslator(DagsterDbtTranslatorSettings(enable_code_references=True)),
         # dbt's unit tests need no data: they run with the tests of the project, not with every build.
         exclude="resource_type:unit_test",
         name="models",

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import dagster as dg
 
@@ -50,7 +51,7 @@ def test_the_graph_is_one_way_from_topic_to_mart() -> None:
         assert topics <= above, mart
 
 
-def test_every_asset_says_what_it_is_and_whose() -> None:
+def test_every_asset_says_what_it_is_whose_and_where_it_is_written() -> None:
     from music_platform.definitions import defs
 
     graph = defs.resolve_asset_graph()
@@ -59,3 +60,24 @@ def test_every_asset_says_what_it_is_and_whose() -> None:
         assert node.description, key
         assert node.owners, key
         assert node.kinds, key
+        assert node.parent_keys or node.child_keys, key
+        assert "dagster/column_schema" in node.metadata or node.group_name in ("kafka", "ops"), key
+        links = node.metadata["dagster/code_references"].code_references
+        assert all(Path(link.file_path).is_file() for link in links), key
+        assert node.group_name != "gold" or any(link.file_path.endswith(".sql") for link in links), key
+
+
+def test_every_mart_has_a_freshness_policy_and_every_tier_a_job() -> None:
+    from music_platform.assets.marts import tier_keys
+    from music_platform.definitions import defs
+    from music_platform.freshness import TIERS
+
+    graph = defs.resolve_asset_graph()
+    marts = {key for key in graph.get_all_asset_keys() if graph.get(key).group_name == "gold"}
+    marts -= {key for key in marts if "view" in graph.get(key).kinds}
+    assert marts == {key for tier in TIERS for key in tier_keys(tier, "gold")}
+    assert all(graph.get(key).freshness_policy for key in marts)
+    for tier in TIERS:
+        layer = defs.resolve_job_def(tier).asset_layer
+        assert layer is not None
+        assert layer.selected_asset_keys == tier_keys(tier)
