@@ -5,14 +5,14 @@ reference data as it is when they are built.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as csv
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from music_platform.contracts import events as contract
@@ -92,20 +92,21 @@ def _places(users: pa.Table) -> pa.Table:
 
 def enrich(session: SparkSession, rows: DataFrame, found: Reference) -> DataFrame:
     """The rows with the enrichment's columns, in the lake's order: broadcast joins, one row stays one row."""
-    song, user, place = (
-        F.broadcast(session.createDataFrame(table)) for table in (found.songs, found.users, found.places)
-    )
-    key = F.coalesce(
+    song_named = F.coalesce(
         F.concat(F.lit("i"), "song_id"),
         F.concat(F.lit("n"), "artist", F.lit(_BETWEEN), "song"),
     )
-    joined = (
-        rows.withColumn("_song", key)
-        .join(song, F.col("_song") == F.col("song_key"), "left")
-        .join(user, F.col("user_id") == F.col("known_user_id"), "left")
-        .join(place, F.col("state") == F.col("known_state"), "left")
-    )
+    joined = rows.withColumn("_song", song_named)
+    for table, key in ((found.songs, "_song"), (found.users, "user_id"), (found.places, "state")):
+        joined = _with(session, joined, table, key)
     # Nobody can say so where there is no catalogue.
-    known: Column = F.when(F.col("_song").isNotNull(), F.col("song_key").isNotNull())
-    columns: Mapping[str, Column] = {"song_known": known if found.songs.num_rows else F.lit(None).cast("boolean")}
-    return joined.select(*(columns.get(c.column, F.col(c.column)).alias(c.column) for c in contract.lake_columns()))
+    known = F.when(F.col("_song").isNotNull() & F.lit(found.songs.num_rows > 0), F.col("song_key").isNotNull())
+    return joined.withColumn("song_known", known).select(*(column.column for column in contract.lake_columns()))
+
+
+def _with(session: SparkSession, rows: DataFrame, table: pa.Table, key: str) -> DataFrame:
+    """The rows with the columns of a table whose first column is found by `key`; with NULL where it has no row."""
+    if not table.num_rows:
+        return rows.withColumns({name: F.lit(None).cast("string") for name in table.column_names})
+    other = F.broadcast(session.createDataFrame(table))
+    return rows.join(other, F.col(key) == F.col(table.column_names[0]), "left")

@@ -42,6 +42,16 @@ def spark_conf() -> dict[str, str]:
     }
 
 
+#: Sizes of Google's client in bytes, as Hadoop's defaults give them for its own.
+GCS_SIZES = {
+    "block.size": 64 << 20,
+    "rewrite.max.chunk.size": 512 << 20,
+    "outputstream.buffer.size": 8 << 20,
+    "inputstream.inplace.seek.limit": 8 << 20,
+    "inputstream.min.range.request.size": 2 << 20,
+}
+
+
 def store_conf(environment: Mapping[str, str]) -> dict[str, str]:
     """Settings of the object stores' clients in Spark, from the usual variables of each cloud.
 
@@ -51,6 +61,10 @@ def store_conf(environment: Mapping[str, str]) -> dict[str, str]:
     s3, gcs = "spark.hadoop.fs.s3a", "spark.hadoop.fs.gs"
     conf = {f"{gcs}.impl": "com.google.cloud.hadoop.fs.gcs.GoogleHadoopFileSystem"}
     conf["spark.hadoop.fs.AbstractFileSystem.gs.impl"] = "com.google.cloud.hadoop.fs.gcs.GoogleHadoopFS"
+    # Hadoop's defaults are for its own client: sizes such as 64m, which Google's does not read, and the credentials of
+    # the machine alone.
+    conf[f"{gcs}.auth.type"] = "APPLICATION_DEFAULT"
+    conf |= {f"{gcs}.{name}": str(size) for name, size in GCS_SIZES.items()}
     if region := environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION"):
         conf[f"{s3}.endpoint.region"] = region
     if server := environment.get("AWS_ENDPOINT_URL"):
