@@ -5,14 +5,12 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 from dagster_snowflake import SnowflakeResource
 
-from music_platform.assets.keys import RAW_EVENTS
+from music_platform.assets.keys import CONSERVATION, RAW_EVENTS
 from music_platform.conservation import audit
 from music_platform.data_checks import MART_CHECKS, RAW_CHECKS, DataCheck
 from music_platform.resources import sentences, warehouse_session
 from music_platform.runs import name_process
 from music_platform.settings import Settings
-
-CONSERVATION = dg.AssetCheckKey(RAW_EVENTS, "conservation")
 
 #: Partitions that a failed check names.
 SHOWN = 10

@@ -4,10 +4,20 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from music_platform.assets.ingestion import DrainConfig
-from music_platform.assets.keys import GOLD, KAFKA, LAKE_EVENTS, OPS, RAW_EVENTS, REFERENCE_KEYS, SILVER, STAGING
+from music_platform.assets.keys import (
+    CONSERVATION,
+    GOLD,
+    KAFKA,
+    LAKE_EVENTS,
+    OPS,
+    RAW_EVENTS,
+    REFERENCE_KEYS,
+    SILVER,
+    STAGING,
+)
 from music_platform.assets.marts import BuildConfig, build_dbt_assets, key_tests, tier_keys
 from music_platform.assets.report import REPORT
-from music_platform.checks import CONSERVATION, check_keys
+from music_platform.checks import check_keys
 from music_platform.freshness import LIVE, POLICY
 from music_platform.upkeep import maintenance_job
 

@@ -1,10 +1,33 @@
 """What the latest evaluations of the asset checks say, read from Dagster's store."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import dagster as dg
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+
+from music_platform.assets.keys import CONSERVATION
+from music_platform.data_checks import MART_CHECKS, RAW_CHECKS
+
+
+def known_checks(manifest: Path) -> list[dg.AssetCheckKey]:
+    """Every asset check, without loading the definitions, which weigh 270 MB: dbt's tests by the project's manifest, none
+    while that is not made yet, and the platform's own."""
+    nodes = json.loads(manifest.read_bytes())["nodes"] if manifest.exists() else {}
+    tests = [node for node in nodes.values() if node["resource_type"] == "test" and node.get("attached_node")]
+    tested = [(nodes[test["attached_node"]], test["name"]) for test in tests if test["attached_node"] in nodes]
+    return sorted(
+        [
+            CONSERVATION,
+            *(dg.AssetCheckKey(check.asset, check.name) for check in (*RAW_CHECKS, *MART_CHECKS)),
+            *(
+                dg.AssetCheckKey(dg.AssetKey([model["config"]["schema"], model["name"]]), name)
+                for model, name in tested
+            ),
+        ]
+    )
 
 
 @dataclass(frozen=True)

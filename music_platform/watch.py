@@ -6,7 +6,7 @@ the lake's log and Dagster's store, never the warehouse.
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -17,11 +17,12 @@ from music_platform.assets.keys import GOLD
 from music_platform.backlog import kafka_age, lake_age, read_kafka_stage, read_lake_stage
 from music_platform.errors import PlatformError
 from music_platform.inputs import loaded_version
+from music_platform.local.environment import project_root
 from music_platform.local.home import Home
 from music_platform.local.readiness import lacks
 from music_platform.local.services import DAEMON, KAFKA, SPARK_CONNECT, WAREHOUSE, WATCH, WEBSERVER
 from music_platform.local.stack import LocalStack
-from music_platform.quality import Failed, failed_checks
+from music_platform.quality import Failed, failed_checks, known_checks
 from music_platform.runs import failures_in_a_row
 from music_platform.settings import Settings
 from music_platform.topics import BrokerUnreachableError
@@ -56,7 +57,7 @@ class Watch:
     """Looks again and again. What is open is kept in a file, so that a watch that is restarted tells nothing twice."""
 
     def __init__(
-        self, settings: Settings, instance: dg.DagsterInstance, check_keys: Sequence[dg.AssetCheckKey]
+        self, settings: Settings, instance: dg.DagsterInstance, check_keys: Callable[[], Sequence[dg.AssetCheckKey]]
     ) -> None:
         self.settings, self.instance = settings, instance
         self._check_keys = check_keys
@@ -143,7 +144,7 @@ class Watch:
     def _checks(self) -> Iterator[Problem]:
         """Assets with failed checks, by their latest evaluation."""
         failed: dict[str, list[Failed]] = {}
-        for check in failed_checks(self.instance, self._check_keys):
+        for check in failed_checks(self.instance, self._check_keys()):
             failed.setdefault(check.key.asset_key.to_user_string(), []).append(check)
         for asset, checks in sorted(failed.items()):
             severe = any(check.severe for check in checks)
@@ -223,11 +224,9 @@ def send(settings: Settings, message: Message) -> bool:
 
 def run(settings: Settings) -> None:
     """Look until the process ends."""
-    from music_platform.definitions import defs
-
-    keys = sorted(defs.resolve_asset_graph().asset_check_keys)
+    manifest = project_root() / "dbt_project" / "target" / "manifest.json"
     with dg.DagsterInstance.get() as instance:
-        watch = Watch(settings, instance, keys)
+        watch = Watch(settings, instance, lambda: known_checks(manifest))
         while True:
             try:
                 watch.look(time.time())

@@ -19,3 +19,5 @@ def topic_key(name: str) -> dg.AssetKey:
 LAKE_EVENTS = dg.AssetKey([LAKE, "events"])
 RAW_EVENTS = dg.AssetKey([RAW, "events"])
 REFERENCE_KEYS: dict[str, dg.AssetKey] = {t.name: dg.AssetKey([RAW, t.name]) for t in reference.TABLES}
+#: The check that counts every partition from Kafka to RAW.
+CONSERVATION = dg.AssetCheckKey(RAW_EVENTS, "conservation")

@@ -137,7 +137,7 @@ def test_the_watch_sees_failed_runs_and_failed_checks(
     url, received = receiver
     settings = Settings(_env_file=None, music_home=tmp_path, alert_urls=url, kafka_bootstrap_servers="127.0.0.1:1")
     with dg.DagsterInstance.ephemeral() as instance:
-        watch = Watch(settings, instance, list(some_check.check_keys))
+        watch = Watch(settings, instance, lambda: list(some_check.check_keys))
         policy.execute_in_process(instance=instance, raise_on_error=False)
         dg.materialize(
             [some_check], instance=instance, raise_on_error=False, selection=dg.AssetSelection.all_asset_checks()

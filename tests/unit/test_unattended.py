@@ -141,7 +141,7 @@ def test_a_build_that_is_late_for_what_it_began_with_is_followed_by_another(day:
 def test_a_model_that_fails_for_ever_is_at_most_thirty_runs_and_one_alert_a_day(day: Day) -> None:
     built(day)
     day.load(1)
-    watch, state, told = Watch(day.settings, day.instance, []), alerts.State(), 0
+    watch, state, told = Watch(day.settings, day.instance, list), alerts.State(), 0
     begin = day.now
     while day.now < begin + 24 * HOUR:
         for run in day.tick(sensors.live_sensor):
