@@ -25,8 +25,9 @@ SHOWN = 5
 HOURS = 24
 #: A baseline says something from this many listens on.
 LEAST_PLAYS = 1000
-#: Deviations from the baseline that are surprising.
-SURPRISING = 6.0
+#: Deviations from the baseline that are surprising; a deviation is at least this part of the baseline, for many listens
+#: hardly scatter by chance, but late events are missing and weeks differ.
+SURPRISING, LEAST_DEVIATION = 4.0, 0.1
 #: Part of the listens that may have moved between the states.
 MOVED = 0.3
 
@@ -198,7 +199,7 @@ def volume_verdict(plays: Mapping[int, int]) -> Verdict:
     if max(plays, default=0) < 4 * 168 + HOURS or sum(before) / 4 < LEAST_PLAYS:
         return Verdict(True, "no baseline yet: four weeks of listens are needed", {"plays": now})
     mean = sum(before) / 4
-    deviation = max((sum((x - mean) ** 2 for x in before) / 4) ** 0.5, mean**0.5)
+    deviation = max((sum((x - mean) ** 2 for x in before) / 4) ** 0.5, mean**0.5, LEAST_DEVIATION * mean)
     score = (now - mean) / deviation
     said = f"{now:,} listens in the last {HOURS} complete hours, {mean:,.0f} in the same hours of four weeks"
     figures = {"plays": now, "mean": mean, "deviation": deviation, "score": score}
