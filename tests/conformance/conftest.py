@@ -1,12 +1,13 @@
 """The SQL that the platform uses, through Snowflake's own connector.
 
-The connection comes from a fixture: where CONFORMANCE_SNOWFLAKE names a connection of Snowflake's connections.toml, the
-suite runs against that account instead of a local warehouse, without the tests marked `local_only`.
+The connection comes from a fixture. Where SNOWFLAKE_ACCOUNT is set, with the platform's other SNOWFLAKE_* settings, or
+CONFORMANCE_SNOWFLAKE names a connection of Snowflake's connections.toml, the suite runs against that account instead of
+a local warehouse, without the tests marked `local_only`, and ends with a list of what differs.
 """
 
 import os
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -14,9 +15,14 @@ import snowflake.connector
 from snowflake.connector import SnowflakeConnection
 from snowflake.connector.cursor import SnowflakeCursor
 
+from music_platform.settings import Settings
+from music_platform.warehouse.connection import connection_arguments
 from tests.conformance.launcher import LocalWarehouse
+from tests.stack import ACCOUNT_ENVIRONMENT
 
-ACCOUNT = os.environ.get("CONFORMANCE_SNOWFLAKE")
+#: Connection of connections.toml, and account of the environment, either of which takes the local warehouse's place.
+NAMED = os.environ.get("CONFORMANCE_SNOWFLAKE")
+ACCOUNT = NAMED or ACCOUNT_ENVIRONMENT.get("SNOWFLAKE_ACCOUNT")
 
 # The connector looks for cloud machines by name at each login: seconds, where there is no network.
 os.environ.setdefault("SNOWFLAKE_DISABLE_PLATFORM_DETECTION", "true")
@@ -29,6 +35,34 @@ Query = Callable[..., Rows]
 def pytest_configure(config: pytest.Config) -> None:
     """Make the marker known."""
     config.addinivalue_line("markers", "local_only: looks at the local warehouse's process; not for a real account")
+
+
+def account_arguments(given: dict[str, Any]) -> dict[str, Any]:
+    """Arguments of a connection to the account, with the account's own session parameters unless some are given."""
+    if NAMED:
+        return {"connection_name": NAMED, **given}
+    settings = Settings(_env_file=None, **{k.lower(): v for k, v in ACCOUNT_ENVIRONMENT.items()})  # type: ignore
+    return {**connection_arguments(settings), "session_parameters": {}, "paramstyle": "pyformat", **given}
+
+
+def differences(failed: Iterable[Any]) -> list[str]:
+    """A line for each test that fails at the account and passes locally: its name, and how it failed."""
+    lines = []
+    for report in failed:
+        crash = getattr(report.longrepr, "reprcrash", None)
+        said = str(crash.message if crash else report.longrepr).strip().splitlines()
+        lines.append(f"{report.nodeid.partition('tests/conformance/')[2]}: {said[0] if said else 'no message'}")
+    return lines
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Against an account: what differs from the local warehouse, where all of these pass."""
+    if not ACCOUNT:
+        return
+    found = differences(r for kind in ("failed", "error") for r in terminalreporter.stats.get(kind, []))
+    terminalreporter.section(f"Snowflake account {ACCOUNT}: {len(found)} differences from the local warehouse")
+    for line in found:
+        terminalreporter.line(line)
 
 
 @pytest.fixture(autouse=True)
@@ -62,7 +96,7 @@ def connect(server: LocalWarehouse | None, database: str) -> Iterator[Connect]:
     def open_one(**settings: Any) -> SnowflakeConnection:
         settings = {"database": database, "schema": "RAW", **settings}
         if server is None:
-            connection = snowflake.connector.connect(connection_name=ACCOUNT, **settings)
+            connection = snowflake.connector.connect(**account_arguments(settings))
         else:
             connection = server.connect(**settings)
         opened.append(connection)

@@ -44,6 +44,11 @@ class LocalWarehouse:
         with urllib.request.urlopen(f"http://{LOOPBACK}:{self.port}/health", timeout=5) as answer:
             return dict(json.load(answer))
 
+    def statements(self) -> list[dict[str, str]]:
+        """What GET /statements shows: the latest statements, with their query tags."""
+        with urllib.request.urlopen(f"http://{LOOPBACK}:{self.port}/statements", timeout=5) as answer:
+            return list(json.load(answer))
+
     def stop(self) -> int:
         """SIGTERM; returns the exit code."""
         self.process.terminate()

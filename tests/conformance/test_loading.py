@@ -118,6 +118,20 @@ def test_copy_with_a_transformation(staged: Query) -> None:
     assert staged("select count(*) from EVENTS where LOADED_AT is not null") == [(3,)]
 
 
+def test_paths_into_extra(staged: Query) -> None:
+    """The unknown fields of an event, as models read them: by path, by case, missing, and as text."""
+    staged(TRANSFORMATION.format(files="'part-1.parquet'"))
+    paths = ("EXTRA:a", "EXTRA:a.b", "EXTRA:a['b']", "EXTRA['a']['b']", "EXTRA:A.b", "EXTRA:absent.b", "EXTRA:list[1]",
+             "EXTRA:list[9]")  # fmt: skip
+    texts = ", ".join(f"{path}::varchar" for path in paths)
+    assert staged(f"select {texts} from EVENTS where ID = 1") == [
+        ('{"b":1}', "1", "1", "1", None, None, "2", None)
+    ]  # fmt: skip
+    assert staged("select EXTRA:a.b::number + 1, EXTRA:list[0] = 1 from EVENTS where ID = 1") == [(2, True)]
+    assert staged('select parse_json(\'{"a b": {"C": "it\'\'s"}}\'):"a b".C::varchar') == [("it's",)]
+    assert staged("select EXTRA:a is null from EVENTS order by ID") == [(False,), (True,), (True,)]
+
+
 def test_a_file_is_loaded_once(staged: Query) -> None:
     copy = TRANSFORMATION.format(files="'part-1.parquet'")
     staged(copy)
@@ -145,6 +159,23 @@ def test_the_load_history_is_the_tables(staged: Query) -> None:
         "select FILE_NAME, ROW_COUNT, STATUS from INFORMATION_SCHEMA.LOAD_HISTORY where TABLE_NAME='EVENTS'"
     )
     assert [(name.rsplit("/", 1)[-1], *rest) for name, *rest in history] == [("part-1.parquet", 3, "LOADED")]
+
+
+def test_a_copy_that_was_rolled_back_may_load_its_files_again(staged: Query) -> None:
+    """What the loader rests on: the watermark's move and COPY end together, and a repeat loads every file."""
+    copy = TRANSFORMATION.format(files="'part-1.parquet'")
+    staged("create table STATE as select 0 as VERSION")
+    for _ in range(2):
+        staged("begin")
+        staged("update STATE set VERSION = 1 where VERSION = 0")
+        assert loaded(staged(copy)) == 3
+        staged("rollback")
+        assert staged("select (select count(*) from EVENTS), (select VERSION from STATE)") == [(0, 0)]
+    staged("begin")
+    staged("update STATE set VERSION = 1 where VERSION = 0")
+    assert loaded(staged(copy)) == 3
+    staged("commit")
+    assert staged("select (select count(*) from EVENTS), (select VERSION from STATE)") == [(3, 1)]
 
 
 def test_copy_rolls_back_with_its_transaction(staged: Query) -> None:

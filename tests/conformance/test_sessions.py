@@ -1,12 +1,15 @@
 """Sessions, their parameters, clients that go away, and errors."""
 
+import datetime as dt
 import threading
 import time
 
 import pytest
 from snowflake.connector.errors import Error, ProgrammingError
 
+from music_platform.warehouse.connection import SESSION_PARAMETERS
 from tests.conformance.conftest import Connect, Query
+from tests.conformance.launcher import LocalWarehouse
 
 
 @pytest.mark.local_only
@@ -21,6 +24,9 @@ from tests.conformance.conftest import Connect, Query
         "use secondary roles all",
         "create role if not exists ANALYST",
         "create warehouse if not exists SMALL warehouse_size = xsmall",
+        "create masking policy if not exists RAW.HIDDEN as (V varchar) returns varchar -> iff(true, V, '*')",
+        "create storage integration if not exists LAKE type = external_stage storage_provider = 'GCS' enabled = true "
+        "storage_allowed_locations = ('gcs://bucket/lake/')",
         "alter warehouse SMALL resume if suspended",
         "grant select on all tables in schema RAW to role ANALYST",
         "revoke select on all tables in schema RAW from role ANALYST",
@@ -43,6 +49,23 @@ def test_context_functions(query: Query, database: str) -> None:
     (row,) = query("select current_warehouse(), current_role(), current_user(), current_account(), current_session()")
     assert len(row) == 5
     assert query("select sysdate() <= dateadd(minute, 1, sysdate()), current_date() is not null") == [(True, True)]
+
+
+def test_the_platforms_sessions_are_in_utc_whatever_the_default_is(connect: Connect) -> None:
+    """An account's default zone is Los Angeles; here it is UTC. SYSDATE() is UTC in any."""
+    cursor = connect(session_parameters=SESSION_PARAMETERS).cursor()
+    shown = cursor.execute("show parameters like 'TIMEZONE' in session").fetchall()
+    assert shown[0][1].upper() in ("UTC", "ETC/UTC")
+    ((zoned, now),) = cursor.execute("select current_timestamp()::timestamp_ntz, sysdate()").fetchall()
+    assert abs((zoned - now).total_seconds()) < 60
+    for session in (cursor, connect().cursor()):
+        ((now,),) = session.execute("select sysdate()").fetchall()
+        assert abs((dt.datetime.now(dt.UTC).replace(tzinfo=None) - now).total_seconds()) < 60
+    # A Monday, and the Sunday before it.
+    ((monday, sunday),) = cursor.execute(
+        "select date_trunc('week', '2026-06-01'::date)::date, date_trunc('week', '2026-05-31'::date)::date"
+    ).fetchall()
+    assert (monday, sunday) == (dt.date(2026, 6, 1), dt.date(2026, 5, 25))
 
 
 def test_session_variables_are_not_sought_in_strings(query: Query) -> None:
@@ -126,3 +149,14 @@ def test_a_heavy_query_does_not_stall_others(query: Query, connect: Connect) -> 
         query("select 1")
         slowest = max(slowest, time.monotonic() - started)
     assert slowest < 2
+
+
+@pytest.mark.local_only
+def test_the_latest_statements_are_shown_with_their_tags(server: LocalWarehouse, connect: Connect) -> None:
+    """As Snowflake's QUERY_HISTORY would: the tag of the login, then of ALTER SESSION."""
+    connection = connect(session_parameters={"QUERY_TAG": "of the login"})
+    connection.cursor().execute("select 'statement of this test', 1")
+    connection.cursor().execute("alter session set QUERY_TAG = 'set later'")
+    connection.cursor().execute("select 'statement of this test', 2")
+    shown = [said for said in server.statements() if said["text"].startswith("select 'statement of this test'")]
+    assert [(said["text"][-1], said["query_tag"]) for said in shown] == [("1", "of the login"), ("2", "set later")]

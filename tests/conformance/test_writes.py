@@ -173,6 +173,21 @@ def test_inserts_do_not_wait_for_each_other(table: Query, connect: Connect) -> N
     assert table("select count(*) from T") == [(4,)]
 
 
+def test_lock_timeout_bounds_the_wait(table: Query, connect: Connect) -> None:
+    holder, waiting = connect().cursor(), connect().cursor()
+    holder.execute("begin")
+    holder.execute("update T set N = 1 where ID = 1")
+    waiting.execute("alter session set LOCK_TIMEOUT = 2")
+    started = time.monotonic()
+    with pytest.raises(Error) as raised:
+        waiting.execute("update T set N = 2 where ID = 1")
+    assert raised.value.errno == 625
+    assert 1.5 < time.monotonic() - started < 30
+    holder.execute("commit")
+    waiting.execute("update T set N = 3 where ID = 1")
+    assert table("select N from T where ID = 1") == [(3,)]
+
+
 def test_a_deadlock_ends_with_an_error_for_one(table: Query, connect: Connect) -> None:
     table("create table U as select 1 as N")
     first, second = connect().cursor(), connect().cursor()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import sqlglot
@@ -26,6 +27,10 @@ SHOWN_EMPTY: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 
+#: ALTER TABLE … MODIFY COLUMN … SET MASKING POLICY …: nothing is masked here.
+MASKS_A_COLUMN = re.compile(r"TABLE\s+\S+\s+(MODIFY|ALTER)\s+(COLUMN\s+)?\S+\s+(SET|UNSET)\s+MASKING\s+POLICY\b")
+
+
 def run(cursor: Cursor, statement: exp.Expr, params: Values | None) -> None:
     """Run one of them."""
     if isinstance(statement, (exp.Grant, exp.Revoke)):
@@ -37,17 +42,21 @@ def run(cursor: Cursor, statement: exp.Expr, params: Values | None) -> None:
 
 
 def alter_session(cursor: Cursor, statement: exp.Alter) -> None:
-    """Session parameters: AUTOCOMMIT counts, TIMEZONE may only be UTC, the others are kept for SHOW PARAMETERS."""
+    """Session parameters: AUTOCOMMIT and LOCK_TIMEOUT count, TIMEZONE may only be UTC, others are kept for SHOW."""
     session = cursor.session
     for item in statement.find_all(exp.SetItem):
         if not isinstance(item.this, exp.EQ):
             session.parameters.pop(item.name.upper(), None)  # UNSET
+            if item.name.upper() == "LOCK_TIMEOUT":
+                session.transaction.lock_timeout = None
             continue
         name, value = item.this.this.name.upper(), item.this.expression
         text = str(value.this).lower() if isinstance(value, exp.Boolean) else value.name
         if name == "AUTOCOMMIT":
             session.transaction.commit()
             session.transaction.autocommit = text.lower() in ("true", "1")
+        elif name == "LOCK_TIMEOUT":
+            session.transaction.lock_timeout = float(text)
         elif name == "TIMEZONE" and text.upper() not in ("UTC", "ETC/UTC"):
             raise unsupported(f"TIMEZONE {text}: the local warehouse knows UTC only")
         session.parameters[name] = text
@@ -105,7 +114,7 @@ def _text(cursor: Cursor, statement: exp.Expr, params: Values | None) -> None:
 
 def _has_no_effect(subject: str) -> bool:
     words = subject.removeprefix("OR REPLACE ").removeprefix("IF NOT EXISTS ").removeprefix("IF EXISTS ")
-    return words.startswith(ddl.WITHOUT_EFFECT)
+    return words.startswith(ddl.WITHOUT_EFFECT) or bool(MASKS_A_COLUMN.match(subject))
 
 
 def _explain(cursor: Cursor, query: str, params: Values | None) -> None:

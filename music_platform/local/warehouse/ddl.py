@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 #: Kinds of objects that a local warehouse does not have: their DDL is accepted and does nothing.
 WITHOUT_EFFECT = (
-    "ACCOUNT", "NETWORK POLICY", "RESOURCE MONITOR", "ROLE", "SESSION POLICY", "TAG", "USER", "WAREHOUSE",
+    "ACCOUNT", "MASKING POLICY", "NETWORK POLICY", "RESOURCE MONITOR", "ROLE", "SESSION POLICY", "STORAGE INTEGRATION",
+    "TAG", "USER", "WAREHOUSE",
 )  # fmt: skip
 
 Lengths = list[tuple[str, int]]

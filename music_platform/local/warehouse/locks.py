@@ -57,10 +57,20 @@ class TableLocks:
         self._waiting_for: dict[object, set[object]] = {}
         self._changed = threading.Condition()
 
-    def acquire(self, owner: object, wanted: Mapping[TableName, Mode], cancelled: Callable[[], bool]) -> None:
-        """Take all of `wanted`, one after the other in the order of their names; raise if one cannot be had."""
+    def acquire(
+        self,
+        owner: object,
+        wanted: Mapping[TableName, Mode],
+        cancelled: Callable[[], bool],
+        timeout: float | None = None,
+    ) -> None:
+        """Take all of `wanted`, one after the other in the order of their names; raise if one cannot be had.
+
+        `timeout` in seconds is the session's LOCK_TIMEOUT; None: the longest wait of all.
+        """
+        seconds = self._timeout if timeout is None else min(timeout, self._timeout)
         for table in sorted(wanted):
-            self._acquire_one(owner, table, wanted[table], cancelled)
+            self._acquire_one(owner, table, wanted[table], cancelled, seconds)
 
     def release_all(self, owner: object) -> None:
         """Give back all that `owner` holds."""
@@ -71,8 +81,10 @@ class TableLocks:
                     del self._held[table]
             self._changed.notify_all()
 
-    def _acquire_one(self, owner: object, table: TableName, mode: Mode, cancelled: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + self._timeout
+    def _acquire_one(
+        self, owner: object, table: TableName, mode: Mode, cancelled: Callable[[], bool], seconds: float
+    ) -> None:
+        deadline = time.monotonic() + seconds
         with self._changed:
             try:
                 while blockers := self._blockers(owner, table, mode):
@@ -82,9 +94,7 @@ class TableLocks:
                     if cancelled():
                         raise CancelledError
                     if time.monotonic() > deadline:
-                        raise LockTimeoutError(
-                            f"table {table} was locked for {self._timeout:g} s by another transaction"
-                        )
+                        raise LockTimeoutError(f"table {table} was locked for {seconds:g} s by another transaction")
                     self._changed.wait(0.1)
             finally:
                 self._waiting_for.pop(owner, None)

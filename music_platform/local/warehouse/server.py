@@ -11,6 +11,7 @@ import ipaddress
 import json
 import logging
 from base64 import b64encode
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -38,6 +39,10 @@ logger = logging.getLogger(__name__)
 
 #: Statements that may run or wait at the same time; those that wait for a lock must not keep its holder out.
 THREADS = 400
+#: Statements that GET /statements shows.
+KEPT_STATEMENTS = 5_000
+#: Characters of each.
+LONGEST_SHOWN = 20_000
 LOGIN_AGAIN = ("390111", "Session no longer exists. New login required to access the service.")
 
 
@@ -49,6 +54,7 @@ class Server:
         self._sessions = sessions
         self._requests = Requests()
         self._statements = 0
+        self._latest: deque[dict[str, str]] = deque(maxlen=KEPT_STATEMENTS)
 
     def app(self) -> ASGIApp:
         """The ASGI application."""
@@ -63,6 +69,7 @@ class Server:
                 lifespan=lifespan,
                 routes=[
                     Route("/health", self._health, methods=["GET"]),
+                    Route("/statements", self._statements_sent, methods=["GET"]),
                     Route("/session/v1/login-request", self._threaded(self._login), methods=["POST"]),
                     Route("/session", self._threaded(self._session), methods=["POST"]),
                     Route("/session/heartbeat", self._threaded(self._session), methods=["POST"]),
@@ -100,10 +107,16 @@ class Server:
             {"status": "ok", "statements": self._statements, "databases": databases, "version": SERVER_VERSION}
         )
 
+    async def _statements_sent(self, _: Request) -> Response:
+        """For tests, and for whoever wonders who keeps the warehouse awake: the latest statements, oldest first."""
+        return JSONResponse(list(self._latest))
+
     def _login(self, request: Request, body: dict[str, Any]) -> bytes:
         database, schema = request.query_params.get("databaseName"), request.query_params.get("schemaName")
-        autocommit = bool(body["data"].get("SESSION_PARAMETERS", {}).get("AUTOCOMMIT", True))
+        parameters = body["data"].get("SESSION_PARAMETERS", {})
+        autocommit = bool(parameters.get("AUTOCOMMIT", True))
         session = self._sessions.open(database, schema, autocommit)
+        session.parameters["QUERY_TAG"] = str(parameters.get("QUERY_TAG", ""))
         return _success(
             {
                 "token": session.token,
@@ -135,6 +148,9 @@ class Server:
         if (session := self._sessions.get(_token(request))) is None:
             return _refusal(*LOGIN_AGAIN)
         self._statements += 1
+        self._latest.append(
+            {"text": body.get("sqlText", "")[:LONGEST_SHOWN], "query_tag": session.parameters.get("QUERY_TAG", "")}
+        )
         base_url = f"{request.url.scheme}://{request.url.netloc}"
         return self._requests.once(
             request.query_params.get("requestId", ""), session, lambda: _run(session, body, base_url)

@@ -156,12 +156,12 @@ def order_by_all(node: Node) -> Node:
 KEYS = (exp.PrimaryKey, exp.ForeignKey, exp.Constraint, exp.UniqueColumnConstraint, exp.CheckColumnConstraint)
 COLUMN_KEYS = (
     exp.PrimaryKeyColumnConstraint, exp.UniqueColumnConstraint, exp.Reference, exp.CollateColumnConstraint,
-    exp.CheckColumnConstraint,
+    exp.CheckColumnConstraint, exp.MaskingPolicyColumnConstraint,
 )  # fmt: skip
 
 
 def declared_key(node: Node) -> Node:
-    """PRIMARY, UNIQUE and FOREIGN KEY are declared and not enforced, as in Snowflake.
+    """PRIMARY, UNIQUE and FOREIGN KEY are declared and not enforced, as in Snowflake; masking policies mask nothing.
 
     DuckDB enforces them: a foreign key blocks CREATE OR REPLACE of its parent, a primary key refuses duplicates.
     """

@@ -34,6 +34,8 @@ class Transaction:
     def __init__(self, duck: duckdb.DuckDBPyConnection, locks: TableLocks, cancelled: Callable[[], bool]) -> None:
         self._duck = duck
         self._locks = locks
+        #: Seconds for which a statement waits for a table, where the session has set LOCK_TIMEOUT.
+        self.lock_timeout: float | None = None
         self._cancelled = cancelled
         self._begun_in_duckdb = False
         self._lost = False
@@ -82,7 +84,7 @@ class Transaction:
             self.is_open = True
         if not self.is_open:
             return self._write_alone(tables, work)
-        self._locks.acquire(self, tables, self._cancelled)
+        self._locks.acquire(self, tables, self._cancelled, self.lock_timeout)
         if not self._begun_in_duckdb:
             self._duck.begin()
             self._begun_in_duckdb = True
@@ -96,7 +98,7 @@ class Transaction:
     def _write_alone(self, tables: Mapping[TableName, Mode], work: Callable[[], T]) -> T:
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                self._locks.acquire(self, tables, self._cancelled)
+                self._locks.acquire(self, tables, self._cancelled, self.lock_timeout)
                 self._duck.begin()
                 self._begun_in_duckdb = True
                 result = work()
