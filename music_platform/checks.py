@@ -29,7 +29,7 @@ def conservation(
 ) -> dg.AssetCheckResult:
     """Compare RAW with the offsets that the stream has committed."""
     name_process(context.instance, context.run.run_id)
-    with sentences(), warehouse_session(snowflake, settings, context.run) as session:
+    with sentences(), warehouse_session(snowflake, settings, context.run, RAW_EVENTS) as session:
         found = audit(session, settings)
     said = [f"{p.topic}/{p.number}: {what}" for p, what in found.wrong]
     said += [f"{file}: {what}" for file, what in found.wrong_files]
@@ -53,7 +53,8 @@ def _data_checks(name: str, checks: Sequence[DataCheck]) -> dg.AssetChecksDefini
     ) -> Iterator[dg.AssetCheckResult]:
         name_process(context.instance, context.run.run_id)
         selected = {key.name for key in context.selected_asset_check_keys}
-        with sentences(), warehouse_session(snowflake, settings, context.run) as session:
+        role = settings.snowflake_transform_role
+        with sentences(), warehouse_session(snowflake, settings, context.run, dg.AssetKey(name), role) as session:
             for check in checks:
                 if check.name in selected:
                     yield check.result(session, settings)

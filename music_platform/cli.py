@@ -23,7 +23,7 @@ from music_platform.local.errors import LocalStackError
 from music_platform.settings import Settings, get_settings
 
 if TYPE_CHECKING:
-    from music_platform.local.doctor import Finding
+    from music_platform.local.findings import Finding
     from music_platform.local.stack import LocalStack
 
 #: Verb → where its function is (module:function) and what it does, for the list of commands.
@@ -38,6 +38,10 @@ DEFERRED: dict[str, tuple[str, str]] = {
     "redrive": ("music_platform.verbs.stream:redrive", "Send quarantined records again, after a fix."),
     "maintain": ("music_platform.verbs.stream:maintain", "Compact the lake; clean its log and the stage."),
     "watch": ("music_platform.verbs.watch:watch", "Tell people what is wrong (a service of the stack)."),
+    "snowflake-setup": (
+        "music_platform.verbs.account:snowflake_setup",
+        "Print the SQL that prepares a Snowflake account: roles, grants, users, warehouse.",
+    ),
     "demo": ("music_platform.verbs.demo:demo", "The whole way once, from simulated events to the marts' answers."),
 }
 
@@ -110,7 +114,8 @@ def up(
     Stays in the foreground and stops everything on Ctrl-C, unless --detach is given. Services that the settings place
     elsewhere (KAFKA_BOOTSTRAP_SERVERS, SPARK_REMOTE, SNOWFLAKE_ACCOUNT) are not started.
     """
-    from music_platform.local.doctor import Verdict, definitions
+    from music_platform.local.doctor import definitions
+    from music_platform.local.findings import Verdict
     from music_platform.local.provision import provision_for
     from music_platform.local.stack import LocalStack
 
@@ -180,7 +185,8 @@ def env() -> None:
 @app.command()
 def doctor() -> None:
     """Examine what the platform stands on: what was found, what to do next. Exits 1 if something is wrong."""
-    from music_platform.local.doctor import Verdict, examine
+    from music_platform.local.doctor import examine
+    from music_platform.local.findings import Verdict
 
     wrong = False
     for finding in examine(_stack()):

@@ -24,6 +24,7 @@ from music_platform.lake.progress import Progress, read_progress
 from music_platform.settings import Settings
 from music_platform.topics import TopicOffsets, topic_names, topic_offsets, topic_shapes
 from music_platform.warehouse.loader import Loaded, load
+from music_platform.warehouse.staging import way_of
 from spark.enrich import read_reference
 from spark.job import Job, MicroBatch, run_micro_batches
 from spark.orphans import notice_restarts, session_id, stop_orphans
@@ -32,6 +33,10 @@ from spark.read import KafkaSource
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
     from snowflake.connector import SnowflakeConnection
+
+
+#: Seconds from look to look into the topics while a load has to wait.
+WAITING_POLL_SECONDS = 1.0
 
 
 class UnfinishedBatchError(PlatformError):
@@ -46,6 +51,8 @@ class Parts:
     spark: "Callable[[], SparkSession]"
     warehouse: "Callable[[], AbstractContextManager[SnowflakeConnection]]"
     log: Callable[[str], None]
+    #: When the warehouse was last loaded, in epoch seconds; None if that is not known.
+    last_load: float | None = None
 
 
 def drain(parts: Parts, *, to_lake: bool = True, to_raw: bool = True) -> Iterator[MicroBatch | Loaded]:
@@ -54,19 +61,26 @@ def drain(parts: Parts, *, to_lake: bool = True, to_raw: bool = True) -> Iterato
     Raises LeaseError, StreamStoppedError, UnfinishedBatchError, LoadError, or what Spark or the warehouse raises.
     """
     table = DeltaTable(events_path(parts.settings.lake_root))
-    if to_raw:
-        yield from _load(parts, table)
-    if not to_lake:
-        return
-    with writing(parts) as lease:
-        for batch in chain(_files(parts, lease), _micro_batches(parts, table, lease)):
-            yield batch
-            failpoints.reach(failpoints.AFTER_LAKE_COMMIT)
-            if to_raw:
-                yield from _load(parts, table)
-            lease.check()
-    if to_raw:
-        yield from _load(parts, table)
+    loads = Loads(parts, table) if to_raw else None
+    if loads and loads.are_due():
+        yield from loads.run()
+    if to_lake:
+        with writing(parts) as lease:
+            started = time.monotonic()
+            while True:
+                for batch in chain(_files(parts, lease), _micro_batches(parts, table, lease, started)):
+                    yield batch
+                    failpoints.reach(failpoints.AFTER_LAKE_COMMIT)
+                    if loads and loads.are_due():
+                        yield from loads.run()
+                    lease.check()
+                if not loads or not loads.seconds_left() or _spent(parts.settings, started):
+                    break
+                # What comes into the topics until then goes along with the next load.
+                time.sleep(min(loads.seconds_left(), WAITING_POLL_SECONDS))
+    if loads and loads.are_pending():
+        time.sleep(loads.seconds_left())
+        yield from loads.run()
 
 
 @contextmanager
@@ -92,8 +106,12 @@ def _files(parts: Parts, lease: Lease) -> Iterator[MicroBatch]:
     yield from Intake(parts.settings, parts.log).take_in(session)
 
 
-def _micro_batches(parts: Parts, table: DeltaTable, lease: Lease) -> Iterator[MicroBatch]:
-    settings, started = parts.settings, time.monotonic()
+def _spent(settings: Settings, started: float) -> bool:
+    return time.monotonic() - started > settings.max_drain_seconds
+
+
+def _micro_batches(parts: Parts, table: DeltaTable, lease: Lease, started: float) -> Iterator[MicroBatch]:
+    settings = parts.settings
     while True:
         progress = read_progress(settings.lake_root)
         offsets = topic_offsets(settings.kafka_client_config(), topic_names(settings).values())
@@ -101,11 +119,12 @@ def _micro_batches(parts: Parts, table: DeltaTable, lease: Lease) -> Iterator[Mi
         committed = progress.committed()
         require_same_topics(progress, offsets, committed)
         backlog = kafka_stage(offsets, committed)
-        seconds = time.monotonic() - started
         if not backlog.records and table.latest_version() >= 0:
             return
-        if seconds > settings.max_drain_seconds:
-            parts.log(f"{backlog.records:,} records are left after {seconds:.0f} s; the next run goes on.")
+        if _spent(settings, started):
+            parts.log(
+                f"{backlog.records:,} records are left after {time.monotonic() - started:.0f} s; the next run goes on."
+            )
             return
         parts.log(f"{backlog.records:,} records to read: {backlog.behind}")
         session = parts.spark()
@@ -150,9 +169,41 @@ def job(settings: Settings, progress: Progress, offsets: TopicOffsets, log: Call
     )
 
 
-def _load(parts: Parts, table: DeltaTable) -> Iterator[Loaded]:
-    with parts.warehouse() as session:
-        for loaded in load(session, table):
-            if loaded.rows:
-                parts.log(f"version {loaded.version} loaded: {loaded.rows:,} rows of {loaded.files} files")
-                yield loaded
+def seconds_until_load(now: float, last_load: float | None, interval: float) -> float:
+    """Seconds until the warehouse may be loaded again. Times in epoch seconds; None: it may at once."""
+    return 0.0 if last_load is None else max(0.0, last_load + interval - now)
+
+
+class Loads:
+    """The loads of one drain, LOAD_MIN_INTERVAL apart at the least; none where the lake has nothing new."""
+
+    def __init__(self, parts: Parts, table: DeltaTable) -> None:
+        self._parts = parts
+        self._table = table
+        self._last = parts.last_load
+        #: Version of the lake up to which this drain has loaded.
+        self._loaded: int | None = None
+
+    def are_pending(self) -> bool:
+        """Whether the lake has versions that this drain has not loaded, or has not looked at yet."""
+        return self._loaded is None or self._table.latest_version() > self._loaded
+
+    def seconds_left(self) -> float:
+        """Seconds until what is pending may be loaded; 0 also where nothing is."""
+        if not self.are_pending():
+            return 0.0
+        return seconds_until_load(time.time(), self._last, self._parts.settings.load_interval)
+
+    def are_due(self) -> bool:
+        """Whether there is something to load, and the time for it has come."""
+        return self.are_pending() and not self.seconds_left()
+
+    def run(self) -> Iterator[Loaded]:
+        """Load every version that the warehouse does not have; yield those with rows."""
+        latest = self._table.latest_version()
+        with self._parts.warehouse() as session:
+            for loaded in load(session, self._table, way_of(self._parts.settings)):
+                if loaded.rows:
+                    self._parts.log(f"version {loaded.version} loaded: {loaded.rows:,} rows of {loaded.files} files")
+                    yield loaded
+        self._loaded, self._last = latest, time.time()

@@ -62,6 +62,12 @@ def _version(latest: Mapping[dg.AssetKey, dg.AssetMaterialization]) -> int:
     return int(str(found.value)) if found is not None else -1
 
 
+def last_load(instance: dg.DagsterInstance) -> float | None:
+    """When RAW was last materialized, in epoch seconds; None before the first time."""
+    event = instance.get_latest_materialization_event(RAW_EVENTS)
+    return event.timestamp if event else None
+
+
 def inputs_of(instance: dg.DagsterInstance, tiers: Collection[str]) -> Inputs | None:
     """What a build of these tiers would be made from now: the policy tier alone is made from what the live one is."""
     return current_inputs(instance) if LIVE in tiers else built_inputs(instance, LIVE)

@@ -16,7 +16,8 @@ from music_platform.dbt import dbt_executable, dbt_project
 from music_platform.errors import PlatformError
 from music_platform.local.environment import settings_environment
 from music_platform.settings import Settings
-from music_platform.warehouse.connection import connection_arguments, unreachable
+from music_platform.warehouse.connection import KEY_ERRORS, connection_arguments, query_tag, unreachable
+from music_platform.warehouse.schema import literal
 from spark.session import spark_conf, store_conf
 
 if TYPE_CHECKING:
@@ -29,7 +30,9 @@ SPARK_CONNECT_PORT = 15002
 SPARK_TIMEOUT = 5.0
 
 #: Arguments of a connection that SnowflakeResource has no field of its own for.
-_SNOWFLAKE_FIELDS = {"account", "user", "password", "database", "role", "warehouse", "login_timeout", "paramstyle"}
+_SNOWFLAKE_FIELDS = {
+    "account", "authenticator", "database", "login_timeout", "paramstyle", "password", "role", "user", "warehouse",
+}  # fmt: skip
 
 
 class SparkUnreachableError(PlatformError):
@@ -107,15 +110,21 @@ def spark_session(spark: LazyPySparkResource, settings: Settings) -> Iterator["S
 
 @contextmanager
 def warehouse_session(
-    snowflake: SnowflakeResource, settings: Settings, run: dg.DagsterRun
+    snowflake: SnowflakeResource, settings: Settings, run: dg.DagsterRun, asset: dg.AssetKey, role: str | None = None
 ) -> Iterator["SnowflakeConnection"]:
-    """A session whose statements carry the run's id as their query tag. Raises WarehouseUnreachableError."""
+    """A session whose statements carry the run's id and the asset as their query tag.
+
+    `role` unset: the resource's. Raises WarehouseUnreachableError.
+    """
     from snowflake.connector.errors import Error
 
     with ExitStack() as opened:
         try:
             session = opened.enter_context(snowflake.get_connection())
-            session.cursor().execute(f"ALTER SESSION SET QUERY_TAG = 'dagster run {run.run_id}'")
-        except Error as error:
+            tag = literal(query_tag(run.run_id, asset.to_user_string()))
+            session.cursor().execute(f"ALTER SESSION SET QUERY_TAG = {tag}")
+            if role is not None:
+                session.cursor().execute(f"USE ROLE {role}")
+        except (Error, *KEY_ERRORS) as error:
             raise unreachable(settings, error) from error
         yield session

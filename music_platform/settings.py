@@ -17,6 +17,8 @@ from music_platform.contracts.events import TOPICS
 DEFAULT_HOME = ".local"
 PORTS_FILE = "ports.env"
 LOOPBACK = "127.0.0.1"
+#: Seconds from load to load where the warehouse is billed: Snowflake bills a minute at the least.
+ACCOUNT_LOAD_INTERVAL = 60.0
 
 
 class Settings(BaseSettings):
@@ -126,9 +128,31 @@ class Settings(BaseSettings):
     snowflake_password: str | None = Field(default=None, description="Password; prefer a key pair.", repr=False)
     snowflake_private_key_path: Path | None = Field(default=None, description="PEM file of the user's private key.")
     snowflake_private_key_passphrase: str | None = Field(default=None, description="Its passphrase.", repr=False)
-    snowflake_role: str | None = Field(default=None, description="Role of every session.")
+    snowflake_role: str | None = Field(
+        default=None, description="Role that loads RAW and keeps OPS; of every session without a role of its own."
+    )
+    snowflake_transform_role: str | None = Field(
+        default=None, description="Role of dbt, which builds STAGING, SILVER and GOLD. Unset: SNOWFLAKE_ROLE."
+    )
+    snowflake_read_role: str | None = Field(
+        default=None,
+        description="Role of `music-platform sql` and of dashboards: sees personal columns masked. Unset: "
+        "SNOWFLAKE_ROLE.",
+    )
     snowflake_warehouse: str | None = Field(default=None, description="Virtual warehouse of every session.")
     snowflake_database: str = Field(default="MUSIC", description="Database with the schemas RAW … GOLD, OPS.")
+    snowflake_external_stage: bool | None = Field(
+        default=None,
+        description="Whether Snowflake reads the lake's files where they are, through the external stage "
+        "RAW.LAKE_FILES, rather than have them PUT into an internal one. Unset: yes for an account with the lake on "
+        "s3a:// or gs://, no otherwise.",
+    )
+    load_min_interval: float | None = Field(
+        default=None,
+        ge=0,
+        description="Seconds from one load into the warehouse to the next at the least; what has come since goes "
+        "along. Unset: 0 for the local warehouse, 60 for an account, which bills each minute that it is awake.",
+    )
 
     # --- Automation -------------------------------------------------------------------------------------------------
     lag_threshold_records: int = Field(
@@ -252,6 +276,20 @@ class Settings(BaseSettings):
     def warehouse_is_local(self) -> bool:
         """Whether `up` has to start the local warehouse."""
         return self.snowflake_account is None
+
+    @property
+    def loads_in_place(self) -> bool:
+        """Whether COPY reads the lake's own files, without a PUT."""
+        if self.snowflake_external_stage is not None:
+            return self.snowflake_external_stage
+        return not self.warehouse_is_local and "://" in self.lake_root
+
+    @property
+    def load_interval(self) -> float:
+        """Seconds from one load into the warehouse to the next at the least."""
+        if self.load_min_interval is not None:
+            return self.load_min_interval
+        return 0.0 if self.warehouse_is_local else ACCOUNT_LOAD_INTERVAL
 
     @property
     def bootstrap_servers(self) -> str:

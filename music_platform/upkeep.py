@@ -8,6 +8,7 @@ from dagster_dbt import DbtCliResource
 from dagster_pyspark import LazyPySparkResource
 from dagster_snowflake import SnowflakeResource
 
+from music_platform.assets.keys import LAKE_EVENTS
 from music_platform.ingestion import Parts
 from music_platform.lake.maintenance import maintain
 from music_platform.resources import sentences, spark_session, warehouse_session
@@ -27,7 +28,10 @@ def keep_lake(
     with sentences(), spark_session(spark, settings) as session:
         maintain(
             Parts(
-                settings, lambda: session, lambda: warehouse_session(snowflake, settings, context.run), context.log.info
+                settings,
+                lambda: session,
+                lambda: warehouse_session(snowflake, settings, context.run, LAKE_EVENTS),
+                context.log.info,
             )
         )
 

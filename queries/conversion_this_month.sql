@@ -8,5 +8,5 @@ select
     sum(upgrades) as upgrades,
     case when sum(visitors) > 0 then sum(upgrades)::float / sum(visitors) end as conversion_rate
 from gold.conversion_funnel_daily
-where activity_date >= date_trunc('month', $today::date)::date
-    and activity_date < dateadd('month', 1, date_trunc('month', $today::date))::date;
+where activity_date >= date_trunc('month', $today::date)::date::date
+    and activity_date < dateadd('month', 1, date_trunc('month', $today::date)::date)::date;

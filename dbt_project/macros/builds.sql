@@ -25,6 +25,7 @@ as the models that it reads have come. A build that dies leaves no row: the next
 {# Find out how far this build of the model goes, before anything is read; returns the window. #}
 {% macro open_window() %}
     {% if not is_building() %} {{ return(no_window()) }} {% endif %}
+    {% do set_query_tag() %}
     {% set parents = [] %}
     {% for id in model.depends_on.nodes if id.startswith('model.') %} {% do parents.append(id.split('.')[2]) %} {% endfor %}
     {% set reached %}

@@ -17,6 +17,7 @@
 {# Condition on the rows of the tested model: the dates noted for its last build; none where these may be any. #}
 {% macro dates_of_last_build() %}
     {% if not execute or flags.WHICH not in ['build', 'test', 'retry'] %} {{ return(none) }} {% endif %}
+    {% do set_query_tag() %}
     {% set tested = graph.nodes[model.attached_node] %}
     {% set meta = tested.config.meta %}
     {% set window = read_window(

@@ -7,7 +7,7 @@ A build is: the model's rows into a temporary table; then, in one transaction, t
 and the row of OPS.BUILDS. So a build has happened wholly or not at all.
 #}
 {% materialization incremental, adapter='snowflake', supported_languages=['sql'] %}
-    {%- set query_tag = set_query_tag() -%}
+    {# The model's query tag was set when it opened its window. #}
     {%- set existing = load_relation(this) -%}
     {%- set target_relation = this.incorporate(type='table') -%}
     {{ run_hooks(pre_hooks) }}
@@ -17,6 +17,7 @@ and the row of OPS.BUILDS. So a build has happened wholly or not at all.
         {% call statement('main') %} {{ create_table_as(False, target_relation, compiled_code) }} {% endcall %}
         {% do run_statement(record_build()) %}
         {% do persist_docs(target_relation, model) %}
+        {% do open_to_readers(target_relation) %}
     {% elif nothing_to_build() %}
         {% call statement('main') %} {{ record_build() }} {% endcall %}
     {% else %}
@@ -37,7 +38,6 @@ and the row of OPS.BUILDS. So a build has happened wholly or not at all.
 
     {{ run_hooks(post_hooks) }}
     {% do apply_grants(target_relation, config.get('grants'), should_revoke=should_revoke(existing, True)) %}
-    {% do unset_query_tag(query_tag) %}
     {{ return({'relations': [target_relation]}) }}
 {% endmaterialization %}
 

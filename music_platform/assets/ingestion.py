@@ -16,6 +16,7 @@ from music_platform.assets.keys import LAKE, LAKE_EVENTS, OWNERS, RAW, RAW_EVENT
 from music_platform.contracts import events
 from music_platform.ingestion import Parts
 from music_platform.ingestion import drain as ingest
+from music_platform.inputs import last_load
 from music_platform.lake.delta_log import DeltaTable
 from music_platform.lake.paths import events_path
 from music_platform.lake.snapshot import Snapshot
@@ -116,8 +117,9 @@ def _drain(
     parts = Parts(
         settings,
         spark=spark,
-        warehouse=lambda: warehouse_session(snowflake, settings, context.run),
+        warehouse=lambda: warehouse_session(snowflake, settings, context.run, RAW_EVENTS),
         log=context.log.info,
+        last_load=last_load(context.instance),
     )
     if config.rebuild_raw:
         rebuilt = rebuild(parts)
@@ -134,7 +136,7 @@ def _drain(
         lake.version = table.latest_version()
         yield lake.result()
     if to_raw:
-        with warehouse_session(snowflake, settings, context.run) as session:
+        with warehouse_session(snowflake, settings, context.run, RAW_EVENTS) as session:
             raw.version = loaded_version(session)
             result = raw.result()
             sample = _sample(session)

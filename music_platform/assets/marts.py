@@ -1,6 +1,7 @@
 """RAW → staging → silver → gold: dbt's models as assets, its tests as asset checks."""
 
 import json
+import os
 import shutil
 import time
 from collections.abc import Collection, Iterator, Mapping
@@ -29,6 +30,10 @@ LOOK_SECONDS = 0.5
 #: Runs that wait for their turn.
 WAITING = dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED])
 
+#: Variable from which dbt's query tags have the run's id (macros/query_tags.sql).
+RUN_VARIABLE = "MUSIC_RUN_ID"
+#: What the statements that count the models' rows are for, in their query tag.
+ROW_COUNTS = dg.AssetKey("row_counts")
 #: Folders with what dbt compiled and logged that are kept, newest first.
 KEPT_TARGETS = 20
 
@@ -116,7 +121,9 @@ def build_dbt_assets() -> dg.AssetsDefinition:
     ) -> Iterator[Any]:
         name_process(context.instance, context.run_id)
         prune_targets(Path(dbt.project_dir) / "target")
-        with sentences(), warehouse_session(snowflake, settings, context.run) as session:
+        os.environ[RUN_VARIABLE] = context.run_id
+        counts = warehouse_session(snowflake, settings, context.run, ROW_COUNTS, settings.snowflake_transform_role)
+        with sentences(), counts as session:
             if context.run.job_name == LIVE:
                 yield from _follow(context, settings, session)
                 return

@@ -35,7 +35,7 @@ def _reference_asset(table: ReferenceTable) -> dg.AssetsDefinition:
             )
             return dg.MaterializeResult(metadata={"file": str(path), "found": False})
         started = time.monotonic()
-        with sentences(), warehouse_session(snowflake, settings, context.run) as session:
+        with sentences(), warehouse_session(snowflake, settings, context.run, REFERENCE_KEYS[table.name]) as session:
             loaded = load_reference(session, table, path)
         return dg.MaterializeResult(
             metadata={

@@ -55,7 +55,8 @@ def quality_report(
     """Ask the warehouse for the counts and Dagster's store for the checks."""
     name_process(context.instance, context.run_id)
     sections = []
-    with sentences(), warehouse_session(snowflake, settings, context.run) as session:
+    role = settings.snowflake_transform_role
+    with sentences(), warehouse_session(snowflake, settings, context.run, context.asset_key, role) as session:
         for heading, columns, statement in SECTIONS:
             rows: Any = session.cursor().execute(statement).fetchall()  # type: ignore[union-attr]
             sections.append((heading, table(columns, rows) if rows else "none"))

@@ -1,9 +1,12 @@
 """Where the lake's parts lie below its root."""
 
+#: Name of the table of events below the root.
+EVENTS = "events"
+
 
 def events_path(root: str) -> str:
     """The Delta table of events."""
-    return f"{root.rstrip('/')}/events"
+    return f"{root.rstrip('/')}/{EVENTS}"
 
 
 def checkpoint_path(root: str, generation: int = 0) -> str:
@@ -25,3 +28,9 @@ def intake_path(root: str) -> str:
 def lease_path(root: str, name: str = "events") -> str:
     """Folder of the lease that admits one writer."""
     return f"{root.rstrip('/')}/_checkpoints/lease-{name}"
+
+
+def stage_url(root: str) -> str:
+    """The lake's folder as Snowflake's external stages write it: s3://bucket/path/ or gcs://bucket/path/."""
+    scheme, _, rest = root.rstrip("/").partition("://")
+    return f"{'gcs' if scheme == 'gs' else 's3'}://{rest}/"

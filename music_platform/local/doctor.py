@@ -3,12 +3,11 @@
 import shutil
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 
 from music_platform.local import processes, services
 from music_platform.local.errors import LocalStackError
+from music_platform.local.findings import Finding, Verdict
 from music_platform.local.jars import BROKER, damaged_jars, locked_jars, missing_jars, repository, spark_sets
 from music_platform.local.java import find_java
 from music_platform.local.ports import holder_of, is_free
@@ -20,24 +19,6 @@ LEAST_FREE_BYTES = 2 * 1000**3
 OLDEST_PYTHON = (3, 11)
 
 
-class Verdict(Enum):
-    """GOOD, worth knowing (NOTE), or in the way (BAD)."""
-
-    GOOD = "ok"
-    NOTE = "note"
-    BAD = "wrong"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One line of the doctor: about what, how it stands, what was found where, and what to do next."""
-
-    what: str
-    verdict: Verdict
-    found: str
-    advice: str = ""
-
-
 def examine(stack: LocalStack) -> Iterator[Finding]:
     """All findings, one after the other."""
     yield _python()
@@ -46,7 +27,13 @@ def examine(stack: LocalStack) -> Iterator[Finding]:
     yield from _leftovers(stack)
     states = stack.status()
     for name in services.SERVICES:
-        yield _service(stack, name, states[name].state)
+        if name == services.WAREHOUSE and states[name].state == "external":
+            yield from warehouse(stack.settings)
+            continue
+        found = _service(stack, name, states[name].state)
+        yield found
+        if name == services.WAREHOUSE and found.verdict is Verdict.GOOD:
+            yield from warehouse(stack.settings)
     if states[services.WEBSERVER].state == "running":
         yield from definitions(stack.settings)
     yield from _disk(stack)
@@ -114,6 +101,13 @@ def _service(stack: LocalStack, name: str, state: str) -> Finding:
     return Finding(name, Verdict.NOTE, f"stopped ({address})", "music-platform up")
 
 
+def warehouse(settings: Settings) -> Iterator[Finding]:
+    """What is in the warehouse. Imported late: Snowflake's client takes a second."""
+    from music_platform.warehouse.examination import examine_warehouse
+
+    yield from examine_warehouse(settings)
+
+
 def definitions(settings: Settings) -> Iterator[Finding]:
     """Whether Dagster could load the platform's code: the webserver answers even when it could not."""
     try:
@@ -129,9 +123,7 @@ def definitions(settings: Settings) -> Iterator[Finding]:
 
 
 def _external(stack: LocalStack, name: str, address: str) -> Finding:
-    """Brokers and Spark elsewhere are asked as local ones are; a Snowflake account is left alone, it costs money."""
-    if name == services.WAREHOUSE:
-        return Finding(name, Verdict.NOTE, f"Snowflake account {address}: not asked")
+    """Brokers and Spark elsewhere are asked as local ones are."""
     complaint = stack.lacks(name)
     if complaint is None:
         return Finding(name, Verdict.GOOD, f"answers ({address})")

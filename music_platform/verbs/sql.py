@@ -14,7 +14,7 @@ from rich.table import Table
 
 from music_platform.errors import PlatformError
 from music_platform.settings import get_settings
-from music_platform.warehouse.connection import connect
+from music_platform.warehouse.connection import connect, query_tag
 
 
 class Format(StrEnum):
@@ -52,7 +52,8 @@ def run_statement(statement: str) -> tuple[list[str], Sequence[tuple[Any, ...]]]
     """Names of the columns in lower case, and the rows. Raises SqlError."""
     from snowflake.connector.errors import Error
 
-    with connect(get_settings(), query_tag="music-platform sql") as session:
+    settings = get_settings()
+    with connect(settings, query_tag("command line", "sql"), settings.snowflake_read_role) as session:
         try:
             cursor = session.cursor()
             cursor.execute(statement.strip().rstrip(";"))

@@ -9,7 +9,7 @@ from rich.console import Console
 from music_platform.errors import PlatformError
 from music_platform.ingestion import Parts
 from music_platform.settings import get_settings
-from music_platform.warehouse.connection import connect
+from music_platform.warehouse.connection import connect, query_tag
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -30,7 +30,8 @@ def command_parts() -> Parts:
             return SparkSession.builder.remote(settings.spark_url).getOrCreate()
         return SparkSession.builder.config(map=dict(spark_conf())).getOrCreate()
 
-    return Parts(settings, spark, lambda: connect(settings), lambda line: console.print(line, highlight=False))
+    tag = query_tag("command line", "raw/events")
+    return Parts(settings, spark, lambda: connect(settings, tag), lambda line: console.print(line, highlight=False))
 
 
 def topic(

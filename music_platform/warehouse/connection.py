@@ -1,5 +1,6 @@
 """The one way to a Snowflake session: the account of the settings, or the local warehouse where none is set."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -15,14 +16,26 @@ SESSION_PARAMETERS = {"TIMEZONE": "UTC", "WEEK_START": 1}
 
 LOCAL_ACCOUNT = "local"
 
+#: What the connector raises for a private key that is not there, is none, or has another passphrase.
+KEY_ERRORS = (OSError, ValueError, TypeError)
+
 
 class WarehouseUnreachableError(PlatformError):
     """No session could be opened."""
 
 
-def connection_arguments(settings: Settings, query_tag: str | None = None) -> dict[str, Any]:
-    """Arguments of `snowflake.connector.connect`, without a schema."""
-    parameters = {**SESSION_PARAMETERS, **({"QUERY_TAG": query_tag} if query_tag else {})}
+def query_tag(run: str, asset: str) -> str:
+    """QUERY_TAG of the statements that a run sends for an asset or a command.
+
+    In Snowflake: SELECT … FROM SNOWFLAKE.ACCOUNT_USAGE.QUERY_HISTORY WHERE
+    TRY_PARSE_JSON(query_tag):asset = 'raw/events'. dbt's statements have the same (macros/query_tags.sql).
+    """
+    return json.dumps({"platform": "music", "run": run, "asset": asset})
+
+
+def connection_arguments(settings: Settings, tag: str | None = None, role: str | None = None) -> dict[str, Any]:
+    """Arguments of `snowflake.connector.connect`, without a schema. `role` unset: SNOWFLAKE_ROLE."""
+    parameters = {**SESSION_PARAMETERS, **({"QUERY_TAG": tag} if tag else {})}
     arguments: dict[str, Any] = {
         "user": settings.snowflake_user,
         "database": settings.snowflake_database,
@@ -44,9 +57,11 @@ def connection_arguments(settings: Settings, query_tag: str | None = None) -> di
     given = {
         "account": settings.snowflake_account,
         "password": settings.snowflake_password,
+        # Said outright, because SnowflakeResource refuses a configuration in which it sees no way to log in.
+        "authenticator": "SNOWFLAKE_JWT" if settings.snowflake_private_key_path else None,
         "private_key_file": settings.snowflake_private_key_path and str(settings.snowflake_private_key_path),
         "private_key_file_pwd": settings.snowflake_private_key_passphrase,
-        "role": settings.snowflake_role,
+        "role": role or settings.snowflake_role,
         "warehouse": settings.snowflake_warehouse,
     }
     return arguments | {name: value for name, value in given.items() if value is not None}
@@ -63,18 +78,18 @@ def unreachable(settings: Settings, error: Exception) -> WarehouseUnreachableErr
     """The error that says that no session could be opened."""
     return WarehouseUnreachableError(
         f"{warehouse_address(settings)} gives no session: {str(error).splitlines()[0]}. "
-        "Is it up (music-platform status), and are the SNOWFLAKE_* settings right (music-platform settings)?"
+        "Is it up (music-platform status), and are the SNOWFLAKE_* settings right (music-platform doctor)?"
     )
 
 
 @contextmanager
-def connect(settings: Settings, query_tag: str | None = None) -> Iterator["SnowflakeConnection"]:
+def connect(settings: Settings, tag: str | None = None, role: str | None = None) -> Iterator["SnowflakeConnection"]:
     """A session that is closed at the end. Raises WarehouseUnreachableError."""
     import snowflake.connector
 
     try:
-        session = snowflake.connector.connect(**connection_arguments(settings, query_tag))
-    except snowflake.connector.errors.Error as error:
+        session = snowflake.connector.connect(**connection_arguments(settings, tag, role))
+    except (snowflake.connector.errors.Error, *KEY_ERRORS) as error:
         raise unreachable(settings, error) from error
     try:
         yield session

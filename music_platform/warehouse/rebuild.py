@@ -28,7 +28,7 @@ from music_platform.warehouse.schema import (
     create_table,
     provision_warehouse,
 )
-from music_platform.warehouse.staging import stage_files, unstage, version_folder
+from music_platform.warehouse.staging import Way, way_of
 
 if TYPE_CHECKING:
     from snowflake.connector import SnowflakeConnection
@@ -56,13 +56,13 @@ def rebuild(parts: Parts) -> Snapshot:
         )
         _state(session, f"rebuilding = {state.version}")
         failpoints.reach(failpoints.REBUILD_INTENT)
-        _fill(session, table, state)
+        stage = _fill(session, table, state, way := way_of(settings))
         failpoints.reach(failpoints.REBUILD_COPIED)
         session.cursor().execute(f"ALTER TABLE {RAW_EVENTS} SWAP WITH {NEW_EVENTS}")
         failpoints.reach(failpoints.REBUILD_SWAPPED)
         _settle(session, state)
         session.cursor().execute(f"DROP TABLE IF EXISTS {NEW_EVENTS}")
-        unstage(session, version_folder(state.version, "rebuild"))
+        way.clear(session, stage)
     parts.log(f"{RAW_EVENTS} holds version {state.version} of the lake: {state.rows:,} rows")
     return state
 
@@ -73,13 +73,15 @@ def _state(session: "SnowflakeConnection", change: str) -> None:
     )
 
 
-def _fill(session: "SnowflakeConnection", table: DeltaTable, state: Snapshot) -> None:
-    """Fill the new table; whatever a killed rebuild left in it is dropped, with COPY's memory of it."""
-    stage = version_folder(state.version, "rebuild")
+def _fill(session: "SnowflakeConnection", table: DeltaTable, state: Snapshot, way: Way) -> str:
+    """Fill the new table; returns the files' folder of the stage.
+
+    Whatever a killed rebuild left in the table is dropped, with COPY's memory of it.
+    """
     description = "One row for each Kafka record or file line, good or bad."
     session.cursor().execute(f"DROP TABLE IF EXISTS {NEW_EVENTS}")
     session.cursor().execute(create_table(NEW_EVENTS, description, events.raw_columns()))
-    stage_files(session, table.folder, state.files, stage)
+    stage = way.bring(session, table.folder, state.files, state.version, "rebuild")
     footers = {file: table.footer(file) for file in state.files}
     session.cursor().execute("BEGIN")
     try:
@@ -93,6 +95,7 @@ def _fill(session: "SnowflakeConnection", table: DeltaTable, state: Snapshot) ->
     except BaseException:
         session.cursor().execute("ROLLBACK")
         raise
+    return stage
 
 
 def _settle(session: "SnowflakeConnection", state: Snapshot) -> None:

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 
 from music_platform.contracts import events, reference
 from music_platform.contracts.events import SNOWFLAKE_TYPES, Column, ColumnType
+from music_platform.errors import PlatformError
 from music_platform.settings import Settings
-from music_platform.warehouse.connection import connect
+from music_platform.warehouse.connection import connect, warehouse_address
 
 if TYPE_CHECKING:
     from snowflake.connector import SnowflakeConnection
@@ -17,10 +18,18 @@ SCHEMAS = ("RAW", "STAGING", "SILVER", "GOLD", "OPS")
 RAW_EVENTS = "RAW.EVENTS"
 #: Internal stage through which a lake on a local disk is loaded.
 LAKE_STAGE = "RAW.LAKE"
+#: External stage over the lake's own folder in an object store; made by the set-up SQL (`account`).
+LAKE_FILES_STAGE = "RAW.LAKE_FILES"
 
 LOAD_STATE, LOADS = "OPS.LOAD_STATE", "OPS.LOADS"
 BUILDS, TOUCHED_DATES, DISPLACED_EVENTS = "OPS.BUILDS", "OPS.TOUCHED_DATES", "OPS.DISPLACED_EVENTS"
 GAPS = "OPS.GAPS"
+
+#: What hides a personal column of a type from the reading role; made by the set-up SQL (`account`).
+MASKING_POLICIES: dict[ColumnType, str] = {
+    ColumnType.STRING: "OPS.PERSONAL_TEXT",
+    ColumnType.DOUBLE: "OPS.PERSONAL_NUMBER",
+}
 
 #: View: quarantined rows with what became of them.
 QUARANTINE = "OPS.QUARANTINE"
@@ -87,24 +96,53 @@ def tables() -> dict[str, tuple[str, tuple[Column, ...]]]:
     return {**raw, **references, **OPS_TABLES}
 
 
+class NotSetUpError(PlatformError):
+    """The account lacks what the set-up SQL makes, or the role may not use it."""
+
+
 def provision_warehouse(settings: Settings) -> None:
-    """Create database, schemas, tables and stage where they are missing, and add missing columns to tables."""
-    with connect(settings) as session:
-        cursor = session.cursor()
-        cursor.execute(f"CREATE DATABASE IF NOT EXISTS {settings.snowflake_database}")
-        cursor.execute(f"USE DATABASE {settings.snowflake_database}")
-        for schema in SCHEMAS:
-            cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
-        existing = _existing_columns(cursor)
-        for name, (description, columns) in tables().items():
-            if name not in existing:
-                cursor.execute(create_table(name, description, columns))
-            for column in columns:
-                if name in existing and column.column.upper() not in existing[name]:
-                    cursor.execute(f"ALTER TABLE {name} ADD COLUMN {column_definition(column)}")
-        cursor.execute(f"CREATE STAGE IF NOT EXISTS {LAKE_STAGE}")
-        cursor.execute(quarantine_view())
-        _start_watermarks(session)
+    """Create tables and stage where they are missing, and add missing columns to tables.
+
+    At the local warehouse database and schemas too. Raises NotSetUpError where an account has none.
+    """
+    from snowflake.connector.errors import ProgrammingError
+
+    try:
+        with connect(settings) as session:
+            provision(session, settings)
+    except ProgrammingError as error:
+        if settings.warehouse_is_local:
+            raise
+        raise NotSetUpError(
+            f"{warehouse_address(settings)} is not set up for role {settings.snowflake_role}: {error.msg}. "
+            "music-platform snowflake-setup prints the SQL that an administrator runs once; "
+            "music-platform doctor says what is missing."
+        ) from error
+
+
+def provision(session: "SnowflakeConnection", settings: Settings) -> None:
+    """The same in a session that is open."""
+    cursor = session.cursor()
+    if settings.warehouse_is_local:
+        _create_schemas(cursor, settings.snowflake_database)
+    existing = _existing_columns(cursor)
+    for name, (description, columns) in tables().items():
+        if name not in existing:
+            cursor.execute(create_table(name, description, columns))
+        for column in columns:
+            if name in existing and column.column.upper() not in existing[name]:
+                cursor.execute(f"ALTER TABLE {name} ADD COLUMN {column_definition(column)}")
+    cursor.execute(f"CREATE STAGE IF NOT EXISTS {LAKE_STAGE}")
+    cursor.execute(quarantine_view())
+    _start_watermarks(session)
+
+
+def _create_schemas(cursor: "SnowflakeCursor", database: str) -> None:
+    """An account's are made by the set-up SQL: no role of the platform may make them."""
+    cursor.execute(f"CREATE DATABASE IF NOT EXISTS {database}")
+    cursor.execute(f"USE DATABASE {database}")
+    for schema in SCHEMAS:
+        cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
 
 
 def quarantine_view() -> str:
@@ -129,8 +167,9 @@ def create_table(name: str, description: str, columns: Iterable[Column]) -> str:
 
 
 def column_definition(column: Column) -> str:
-    """A column as CREATE TABLE and ADD COLUMN take it."""
-    return f"{column.column} {SNOWFLAKE_TYPES[column.sql_type]} COMMENT {literal(column.description)}"
+    """A column as CREATE TABLE and ADD COLUMN take it; a personal one with its masking policy."""
+    masked = f" WITH MASKING POLICY {MASKING_POLICIES[column.sql_type]}" if column.personal else ""
+    return f"{column.column} {SNOWFLAKE_TYPES[column.sql_type]}{masked} COMMENT {literal(column.description)}"
 
 
 def literal(text: str) -> str:

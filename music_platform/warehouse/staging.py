@@ -1,4 +1,8 @@
-"""The stage: lake files on their way into the warehouse, in one folder for each version.
+"""The stage: lake files on their way into the warehouse.
+
+By PUT they go through an internal stage, in one folder for each version. By IN_PLACE they do not move: where the lake
+is in an object store that Snowflake can read, COPY takes them from there by an external stage, which nobody here ever
+writes to or removes from: its files are the lake.
 
 A staged file is never trusted: a loader that comes to a version stages its files anew, over whatever a killed one may
 have left (OVERWRITE), and COPY's rows are counted against the Parquet footers inside the transaction. On Snowflake's
@@ -8,6 +12,7 @@ file, the repeat would replace it. What is loaded is removed, so the stage holds
 
 import tempfile
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,12 +20,44 @@ from pyarrow import fs
 
 from music_platform import failpoints
 from music_platform.lake.files import Folder
-from music_platform.warehouse.schema import LAKE_STAGE
+from music_platform.lake.paths import EVENTS
+from music_platform.settings import Settings
+from music_platform.warehouse.schema import LAKE_FILES_STAGE, LAKE_STAGE
 
 if TYPE_CHECKING:
     from snowflake.connector import SnowflakeConnection
 
 STAGE_FOLDER = f"{LAKE_STAGE}/events"
+
+
+@dataclass(frozen=True)
+class Way:
+    """How lake files get to where COPY finds them."""
+
+    in_place: bool
+
+    def bring(
+        self, session: "SnowflakeConnection", folder: Folder, files: Iterable[str], version: int, purpose: str = "v"
+    ) -> str:
+        """Have a version's files where COPY finds them; returns their folder of the stage."""
+        if self.in_place:
+            return f"{LAKE_FILES_STAGE}/{EVENTS}"
+        target = version_folder(version, purpose)
+        stage_files(session, folder, files, target)
+        return target
+
+    def clear(self, session: "SnowflakeConnection", target: str) -> None:
+        """They are loaded: what was PUT is removed. What is in its place is the lake, and stays."""
+        if not self.in_place:
+            unstage(session, target)
+
+
+PUT, IN_PLACE = Way(in_place=False), Way(in_place=True)
+
+
+def way_of(settings: Settings) -> Way:
+    """How lake files get to the warehouse of these settings."""
+    return IN_PLACE if settings.loads_in_place else PUT
 
 
 def version_folder(version: int, purpose: str = "v") -> str:

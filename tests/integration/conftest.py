@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import subprocess
+import urllib.request
 import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from music_platform.contracts import events
 from music_platform.local.environment import dagster_environment, project_root, settings_environment, venv_bin
 from music_platform.local.provision import provision
 from music_platform.local.stack import LocalStack
-from music_platform.settings import Settings
+from music_platform.settings import LOOPBACK, Settings
 from music_platform.topics import topic_names
 from music_platform.warehouse.connection import connect
 from tests.stack import settings_for
@@ -83,10 +84,20 @@ class Platform:
         with connect(self.settings) as session:
             return list(session.cursor().execute(statement).fetchall())  # type: ignore[union-attr, arg-type]
 
+    def statements(self) -> list[dict[str, str]]:
+        """The latest statements that the stack's warehouse has got, from whomever, with their query tags."""
+        return latest_statements(self.settings)
+
     def value(self, statement: str) -> Any:
         """The one value of a statement."""
         ((found,),) = self.rows(statement)
         return found
+
+
+def latest_statements(settings: Settings) -> list[dict[str, str]]:
+    """What the local warehouse shows of the statements that it has got."""
+    with urllib.request.urlopen(f"http://{LOOPBACK}:{settings.warehouse_port}/statements", timeout=10) as answer:
+        return list(json.load(answer))
 
 
 def _key(value: bytes | None) -> bytes | None:

@@ -1,5 +1,6 @@
 """The whole way on real parts: broker, Spark Connect, Delta, the warehouse, dbt, Dagster."""
 
+import json
 import subprocess
 from decimal import Decimal
 
@@ -14,6 +15,7 @@ from music_platform.topics import topic_names, topic_offsets
 from music_platform.warehouse.connection import connect
 from tests.integration import oracle
 from tests.integration.conftest import Platform, eventsim_records
+from tests.sql_lint import problems_of
 
 PATTERNS = project_root() / "dbt_project" / "seeds" / "device_patterns.csv"
 
@@ -58,6 +60,33 @@ def test_real_eventsim_data_comes_out_with_its_known_figures(platform: Platform)
     assert platform.value("select max(active_users_30d) from GOLD.ACTIVE_USERS_DAILY") == 3_657
 
 
+def check_query_tags(platform: Platform) -> None:
+    """Loader, dbt and checks say in every statement which run sent it, and for which asset."""
+    with dg.DagsterInstance.from_config(str(platform.dagster_home)) as instance:
+        (run,) = instance.get_runs()
+    sent = [
+        (statement["text"], json.loads(statement["query_tag"] or "{}"))
+        for statement in platform.statements()
+        if run.run_id in statement["query_tag"]
+    ]
+
+    def assets_of(words: str) -> set[str]:
+        return {tag["asset"] for text, tag in sent if words in text}
+
+    assert assets_of("COPY INTO RAW.EVENTS") == {"raw/events"}
+    assert assets_of("COPY INTO RAW.SONGS") == {"raw/songs"}
+    assert assets_of("COUNT(DISTINCT kafka_offset)") == {"raw/events"}
+    of_dbt = [(text, tag) for text, tag in sent if '"node_id": "model.music.top_songs_daily"' in text]
+    assert of_dbt
+    assert {tag["asset"] for text, tag in of_dbt if "alter session" not in text} == {"gold/top_songs_daily"}
+    tests = [tag["asset"] for text, tag in sent if '"node_id": "test.music.' in text and "alter session" not in text]
+    assert "silver/events" in tests
+    assert problems_of(text for text, _ in sent) == []
+    untagged = [s["text"] for s in platform.statements() if platform.settings.snowflake_database in s["text"]
+                and not s["query_tag"] and '"node_id"' in s["text"] and "alter session" not in s["text"]]  # fmt: skip
+    assert untagged == []
+
+
 def test_a_hundred_thousand_events_from_a_fresh_process(platform: Platform) -> None:
     """Counts by topic and partition are equal everywhere, the marts are right, and a second time changes nothing."""
     options = ["--seed", "5", "--users", "3000", "--days", "12", "--events", "100000", "--duplicates", "0.02"]
@@ -69,6 +98,7 @@ def test_a_hundred_thousand_events_from_a_fresh_process(platform: Platform) -> N
         timeout=200,
     )
     platform.materialize()
+    check_query_tags(platform)
 
     names = topic_names(platform.settings)
     offsets = topic_offsets(platform.settings.kafka_client_config(), names.values())

@@ -1,7 +1,7 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_dates',
-    meta={'tier': 'live'},
+    meta={'tier': 'live', 'aggregate': true},
     cluster_by=['activity_date']
 ) }}
 {%- set window = open_window() %}

@@ -34,7 +34,7 @@ select
     (datediff('day', sizes.cohort_week, weeks.activity_week) / 7)::number(38, 0) as week_number,
     sizes.users,
     coalesce(returning_users.users, 0) as returning_users,
-    coalesce(returning_users.users, 0)::float / sizes.users as retention_rate
+    coalesce(returning_users.users, 0)::float / nullif(sizes.users, 0) as retention_rate
 from sizes
 inner join weeks on weeks.activity_week >= sizes.cohort_week
 left join returning_users

@@ -2,7 +2,7 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_changed',
-    meta={'reference': true},
+    meta={'reference': true, 'aggregate': true},
     unique_key=['state', 'city']
 ) }}
 {%- set window = open_window() %}

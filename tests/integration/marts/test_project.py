@@ -4,11 +4,13 @@ import json
 import subprocess
 import sys
 
+from tests.integration.conftest import latest_statements
 from tests.integration.marts.conftest import Simulation
 from tests.integration.marts.lake import Lake, records_of, rows_of
 from tests.integration.marts.test_truth import PRODUCED
 from tests.integration.marts.truth import KEYS
 from tests.integration.marts.warehouse import PROJECT, TestWarehouse
+from tests.sql_lint import problems_of
 
 
 def test_a_plain_build_and_the_documentation_are_clean(warehouse: TestWarehouse, simulation: Simulation) -> None:
@@ -23,6 +25,18 @@ def test_a_plain_build_and_the_documentation_are_clean(warehouse: TestWarehouse,
     )  # fmt: skip
     assert "[WARNING]" not in output
     assert warehouse.value("select count(*) from OPS.TOUCHED_DATES") == 0
+    # What dbt compiled and what the macros put together, as it arrived: sql_lint says what is not wanted and why.
+    database = warehouse.settings.snowflake_database
+    sent = [said for said in latest_statements(warehouse.settings) if f"{database}." in said["text"]]
+    assert len(sent) > 300
+    assert problems_of(said["text"] for said in sent) == []
+    for node, asset in (
+        ("model.music.top_songs_daily", "gold/top_songs_daily"),
+        ("model.music.events", "silver/events"),
+    ):
+        tags = {said["query_tag"] for said in sent if f'"node_id": "{node}"' in said["text"]}
+        assert {json.loads(tag)["asset"] for tag in tags} == {asset}
+    assert any("modify column first_name set masking policy" in said["text"] for said in sent)
     assert warehouse.value("select count(*) from OPS.LOAD_HISTORY where built_at is not null") == 1
 
     (latency,) = warehouse.query("select * from OPS.PIPELINE_LATENCY")

@@ -1,0 +1,43 @@
+"""Credits a day of a Snowflake warehouse, by LOAD_MIN_INTERVAL: `python -m benchmarks.credits` prints README's table.
+
+Computed, not measured. The prices are Snowflake's (docs.snowflake.com, "Understanding compute cost"): an X-Small costs
+1 credit an hour, billed by the second while it runs, a minute at the least each time it is resumed.
+"""
+
+#: Credits of an X-Small in a whole day.
+A_DAY = 24.0
+#: Seconds that a resumed warehouse is billed for at the least.
+BILLED_AT_LEAST = 60.0
+#: The settings of the table, in seconds.
+INTERVALS = (0.0, 60.0, 300.0)
+BUSY = (10.0, 30.0)
+
+
+def awake_share(interval: float, busy: float, auto_suspend: float) -> float:
+    """Share of the time that the warehouse is billed for while events come all the time.
+
+    A load begins `interval` seconds after the one before it, and not before that one and the build behind it have
+    ended, `busy` seconds in all. The warehouse suspends itself after `auto_suspend` seconds without a statement.
+    """
+    cycle = max(interval, busy)
+    if cycle - busy <= auto_suspend:
+        return 1.0
+    return max(busy + auto_suspend, BILLED_AT_LEAST) / cycle
+
+
+def table(auto_suspend: float, hours: float = 24.0) -> list[str]:
+    """Lines of a Markdown table: credits a day where events come for so many hours of it."""
+    head = [f"| `LOAD_MIN_INTERVAL` | {' | '.join(f'{busy:.0f} s at work' for busy in BUSY)} |"]
+    head.append(f"|---|{'---|' * len(BUSY)}")
+    return head + [
+        f"| {interval:.0f} s | "
+        + " | ".join(f"{A_DAY * awake_share(interval, busy, auto_suspend) * hours / 24:.1f}" for busy in BUSY)
+        + " |"
+        for interval in INTERVALS
+    ]
+
+
+if __name__ == "__main__":
+    from music_platform.warehouse.account import AUTO_SUSPEND
+
+    print("\n".join(table(AUTO_SUSPEND)))
