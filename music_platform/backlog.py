@@ -1,7 +1,8 @@
-"""Backlog: what has been produced and has not arrived yet, in the three stages of the way.
+"""Backlog: what has been produced and has not arrived yet, in each stage of the way.
 
-Kafka → lake: end offsets − offsets of the last committed micro-batch. Lake → RAW: versions of the lake table above the
-loaded one. RAW → marts: versions above the one that the last build covers.
+Kafka → lake: end offsets − offsets of the last committed micro-batch. Files → lake: files that wait in the intake.
+Lake → RAW: versions of the lake table above the loaded one. RAW → marts: versions above the one that the last build
+covers.
 """
 
 import time

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 #: Verb → where its function is (module:function) and what it does, for the list of commands.
 DEFERRED: dict[str, tuple[str, str]] = {
     "simulate": ("simulator.cli:simulate", "Produce listening events into Kafka or into files."),
-    "lag": ("music_platform.verbs.lag:lag", "Show the backlog of the three stages."),
+    "lag": ("music_platform.verbs.lag:lag", "Show the backlog of each stage."),
     "sql": ("music_platform.verbs.sql:sql", "Run a statement on the warehouse."),
     "topic": ("music_platform.verbs.stream:topic", "Take over a topic that was deleted and created again."),
     "accept-loss": ("music_platform.verbs.stream:accept_loss", "Record offsets that are lost, and go on behind them."),
