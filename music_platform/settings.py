@@ -221,6 +221,9 @@ class Settings(BaseSettings):
     lag_limit_seconds: int = Field(
         default=300, ge=1, description="Age of the oldest record that is not in RAW from which it is an alert."
     )
+    source_silent_hours: float = Field(
+        default=24, gt=0, description="Hours without a new record in any topic from which it is a warning."
+    )
     alert_settle_seconds: float = Field(
         default=60, ge=0, description="Seconds for which a problem must have been away before the all-clear."
     )

@@ -13,7 +13,7 @@ import dagster as dg
 
 from music_platform import alerts
 from music_platform.alerts import CRITICAL, WARNING, Message, Problem, State
-from music_platform.assets.keys import GOLD
+from music_platform.assets.keys import GOLD, TOPIC_KEYS
 from music_platform.backlog import kafka_age, lake_age, read_kafka_stage, read_lake_stage
 from music_platform.errors import PlatformError
 from music_platform.inputs import loaded_version
@@ -34,6 +34,7 @@ WATCHED_JOBS = {
     ("policy",): "the policy marts are not brought up to date",
     ("reference",): "songs, artists or users are not brought up to date",
     ("quality",): "the data is not checked",
+    ("reconciliation",): "nobody knows whether every record has become a row",
     ("nightly",): "whole tables are not tested",
     ("maintenance",): "the lake is not compacted and its log not cleaned",
 }
@@ -71,7 +72,14 @@ class Watch:
         state = alerts.read_state(self._file)
         services = list(self._services(now))
         outages = alerts.note_outages(state.outages, self._down, now)
-        problems = [*services, *self._jobs(outages), *self._checks(), *self._freshness(), *self._lag(now)]
+        problems = [
+            *services,
+            *self._jobs(outages),
+            *self._checks(),
+            *self._freshness(),
+            *self._lag(now),
+            *self._source(now),
+        ]
         todo = alerts.changes(state, problems, now, self.settings.alert_settle_seconds)
         messages = {problem: alerts.alert(problem, now) for problem in todo.raised}
         clears = {told.problem: alerts.all_clear(told) for told in todo.over}
@@ -198,6 +206,21 @@ class Watch:
                 f"{kafka.records:,} records wait in Kafka and {lake.records:,} in the lake, the oldest for "
                 f"{seconds:.0f} s; LAG_LIMIT_SECONDS is {self.settings.lag_limit_seconds}.",
                 f"Look at the ticks of lag_sensor: {self.settings.dagster_url}/automation",
+            )
+
+    def _source(self, now: float) -> Iterator[Problem]:
+        """Topics into which nothing has come for long: the lag sensor observes them when their ends have moved."""
+        moved = [record for key in TOPIC_KEYS.values() for record in self.instance.fetch_observations(key, 1).records]
+        newest = max((record.timestamp for record in moved), default=now)
+        if now - newest > self.settings.source_silent_hours * 3600:
+            yield Problem(
+                "source",
+                "no event comes in",
+                newest,
+                "No topic has had a new record since then; SOURCE_SILENT_HOURS is "
+                f"{self.settings.source_silent_hours:g}.",
+                "Look at the producers. The platform itself is idle, and its marts are complete.",
+                WARNING,
             )
 
 

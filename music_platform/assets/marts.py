@@ -124,7 +124,7 @@ def build_dbt_assets() -> dg.AssetsDefinition:
         os.environ[RUN_VARIABLE] = context.run_id
         counts = warehouse_session(snowflake, settings, context.run, ROW_COUNTS, settings.snowflake_transform_role)
         with sentences(), counts as session:
-            if context.run.job_name == LIVE:
+            if context.run.job_name == LIVE and not config.dbt_arguments():
                 yield from _follow(context, settings, session)
                 return
             whole = [tier for tier in TIERS if tier_keys(tier) <= context.selected_asset_keys]

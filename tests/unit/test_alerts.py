@@ -10,11 +10,14 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.test_utils import freeze_time
 
 from music_platform import alerts
-from music_platform.alerts import CRITICAL, WARNING, Changes, Outage, Problem, State
+from music_platform.alerts import WARNING, Changes, Outage, Problem, State
+from music_platform.assets.keys import TOPIC_KEYS
+from music_platform.contracts import events
 from music_platform.settings import Settings
-from music_platform.watch import send
+from music_platform.watch import Watch, send
 
 BROKER = Problem("service kafka", "kafka is down", 100.0, "It does not answer: nobody sends.", "Look at kafka.log.")
 SETTLE = 30.0
@@ -120,8 +123,6 @@ def test_a_receiver_that_does_not_answer_is_no_success(tmp_path: Path) -> None:
 def test_the_watch_sees_failed_runs_and_failed_checks(
     receiver: tuple[str, list[dict[str, Any]]], tmp_path: Path
 ) -> None:
-    from music_platform.watch import Watch
-
     @dg.op
     def fail() -> None:
         raise dg.Failure("broken")
@@ -151,4 +152,15 @@ def test_the_watch_sees_failed_runs_and_failed_checks(
         "1 check of raw/events failed": "warning",
         "kafka is down": "failure",
     }
-    assert CRITICAL
+
+
+def test_a_source_that_is_silent_for_a_day_is_a_warning(tmp_path: Path) -> None:
+    settings = Settings(_env_file=None, music_home=tmp_path)
+    with dg.DagsterInstance.ephemeral() as instance:
+        watch = Watch(settings, instance, list)
+        assert not list(watch._source(1e9))
+        with freeze_time(1e9):
+            instance.report_runless_asset_event(dg.AssetObservation(TOPIC_KEYS[events.LISTEN]))
+        assert not list(watch._source(1e9 + 23 * 3600))
+        (problem,) = watch._source(1e9 + 25 * 3600)
+        assert (problem.since, problem.severity) == (1e9, WARNING)
