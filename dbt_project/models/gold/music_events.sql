@@ -5,7 +5,7 @@ select
     listens.song_key as song_id,
     listens.user_id,
     listens.device_type as device,
-    to_varchar(listens.event_time, 'YYYY-MM-DD"T"HH24:MI:SS') as timestamp,
+    to_varchar(listens.event_time::timestamp_ntz, 'YYYY-MM-DD"T"HH24:MI:SS') as timestamp,
     to_json(events.extra) as _rescued_data,
     coalesce(users.country, events.extra:country::varchar) as country,
     coalesce(events.level, users.level) as subscription,

@@ -29,7 +29,8 @@ def test_a_plain_build_and_the_documentation_are_clean(warehouse: TestWarehouse,
     database = warehouse.settings.snowflake_database
     sent = [said for said in latest_statements(warehouse.settings) if f"{database}." in said["text"]]
     assert len(sent) > 300
-    assert problems_of(said["text"] for said in sent) == []
+    # dbt's own statement for source freshness asks for the current time, in UTC.
+    assert problems_of(said["text"] for said in sent if "snapshotted_at" not in said["text"]) == []
     for node, asset in (
         ("model.music.top_songs_daily", "gold/top_songs_daily"),
         ("model.music.events", "silver/events"),
