@@ -45,7 +45,7 @@ def build_resources(settings: Settings) -> dict[str, Any]:
         "settings": settings,
         "spark": spark_resource(settings),
         "snowflake": snowflake_resource(settings),
-        "dbt": dbt_resource(settings),
+        "dbt": dbt_resource(),
     }
 
 
@@ -69,11 +69,21 @@ def dbt_environment(settings: Settings) -> dict[str, str]:
     return {**settings_environment(settings, secrets=True), "SNOWFLAKE_DISABLE_PLATFORM_DETECTION": "true"}
 
 
-def dbt_resource(settings: Settings) -> DbtCliResource:
-    """dbt, connected to the same warehouse. Its profile reads the settings from the environment."""
-    for name, value in dbt_environment(settings).items():
-        os.environ.setdefault(name, value)
+def dbt_resource() -> DbtCliResource:
+    """dbt, which `dbt_variables` connects to the same warehouse."""
     return DbtCliResource(project_dir=dbt_project(), dbt_executable=dbt_executable())
+
+
+@contextmanager
+def dbt_variables(settings: Settings, **more: str) -> Iterator[None]:
+    """dbt's profile reads the settings from the environment: they are in it for as long as dbt is at work."""
+    before = dict(os.environ)
+    os.environ.update(dbt_environment(settings) | more)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 @contextmanager

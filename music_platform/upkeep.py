@@ -11,7 +11,7 @@ from dagster_snowflake import SnowflakeResource
 from music_platform.assets.keys import LAKE_EVENTS
 from music_platform.ingestion import Parts
 from music_platform.lake.maintenance import maintain
-from music_platform.resources import sentences, spark_session, warehouse_session
+from music_platform.resources import dbt_variables, sentences, spark_session, warehouse_session
 from music_platform.runs import name_process
 from music_platform.settings import Settings
 
@@ -37,9 +37,10 @@ def keep_lake(
 
 
 @dg.op(pool="maintenance", ins={"after": dg.In(dg.Nothing)})
-def prune_ledgers(context: dg.OpExecutionContext, dbt: DbtCliResource) -> None:
+def prune_ledgers(context: dg.OpExecutionContext, dbt: DbtCliResource, settings: dg.ResourceParam[Settings]) -> None:
     """Drop the notes in OPS that every model has used."""
-    dbt.cli(["run-operation", "prune_ledgers"], context=context).wait()
+    with dbt_variables(settings):
+        dbt.cli(["run-operation", "prune_ledgers"], context=context).wait()
 
 
 #: Runs of each job that stay however old they are, and runs that are deleted at a time.

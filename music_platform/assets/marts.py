@@ -1,7 +1,6 @@
 """RAW → staging → silver → gold: dbt's models as assets, its tests as asset checks."""
 
 import json
-import os
 import shutil
 import time
 from collections.abc import Collection, Iterator, Mapping
@@ -20,7 +19,7 @@ from music_platform.assets.lineage import ColumnLineage
 from music_platform.dbt import dbt_project
 from music_platform.freshness import LIVE, TIERS
 from music_platform.inputs import Inputs, current_inputs, inputs_of, note_inputs
-from music_platform.resources import sentences, warehouse_session
+from music_platform.resources import dbt_variables, sentences, warehouse_session
 from music_platform.runs import BUILDING, PROGRESS_TAG, name_process
 from music_platform.settings import Settings
 from music_platform.warm_dbt import WarmDbt
@@ -121,9 +120,8 @@ def build_dbt_assets() -> dg.AssetsDefinition:
     ) -> Iterator[Any]:
         name_process(context.instance, context.run_id)
         prune_targets(Path(dbt.project_dir) / "target")
-        os.environ[RUN_VARIABLE] = context.run_id
         counts = warehouse_session(snowflake, settings, context.run, ROW_COUNTS, settings.snowflake_transform_role)
-        with sentences(), counts as session:
+        with sentences(), dbt_variables(settings, **{RUN_VARIABLE: context.run_id}), counts as session:
             if context.run.job_name == LIVE and not config.dbt_arguments():
                 yield from _follow(context, settings, session)
                 return

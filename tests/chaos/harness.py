@@ -136,7 +136,7 @@ def check_conservation(stack: LocalStack) -> int:
 @contextmanager
 def stream(stack: LocalStack, rate: int = 150, seed: int = 7) -> Iterator[None]:
     """The simulator at work, with duplicates, late, malformed and invalid events, until the block ends."""
-    options = ["--users", "20000", "--days", "30", "--v2", "0.3"]
+    options = ["--users", "20000", "--start", "2026-06-01", "--days", "30", "--v2", "0.3"]
     for disturbance in ("duplicates", "late", "malformed", "invalid"):
         options += [f"--{disturbance}", "0.02"]
     command = [str(venv_bin() / "music-platform"), "simulate", "--seed", str(seed), "--rate", str(rate), *options]

@@ -53,7 +53,7 @@ def test_context_functions(query: Query, database: str) -> None:
 
 def test_the_platforms_sessions_are_in_utc_whatever_the_default_is(connect: Connect) -> None:
     """An account's default zone is Los Angeles; here it is UTC. SYSDATE() is UTC in any."""
-    cursor = connect(session_parameters=SESSION_PARAMETERS).cursor()
+    cursor = connect(session_parameters=dict(SESSION_PARAMETERS)).cursor()
     shown = cursor.execute("show parameters like 'TIMEZONE' in session").fetchall()
     assert shown[0][1].upper() in ("UTC", "ETC/UTC")
     ((zoned, now),) = cursor.execute("select current_timestamp()::timestamp_ntz, sysdate()").fetchall()
