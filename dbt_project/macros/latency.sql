@@ -1,9 +1,10 @@
-{# Names of the gold marts of the live tier. #}
+{# Names of the gold marts of the live tier that are built: a view shows what is there. #}
 {% macro live_marts() %}
     {% if not execute %} {{ return([]) }} {% endif %}
     {% set names = [] %}
     {% for node in graph.nodes.values()
-        if node.resource_type == 'model' and node.schema | upper == 'GOLD' and node.config.meta.get('tier') == 'live' %}
+        if node.resource_type == 'model' and node.schema | upper == 'GOLD' and node.config.meta.get('tier') == 'live'
+        and node.config.materialized != 'view' %}
         {% do names.append(node.name) %}
     {% endfor %}
     {{ return(names | sort) }}

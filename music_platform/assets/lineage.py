@@ -80,6 +80,11 @@ class ColumnLineage:
         self._keys = asset_keys(manifest)
         self._found: dict[str, dg.TableColumnLineage | None] = {}
 
+    def table(self, unique_id: str) -> str:
+        """Schema and name of a node's table."""
+        node = self._manifest["nodes"][unique_id]
+        return f"{node['schema']}.{node['name']}"
+
     def of(self, unique_id: str) -> dg.TableColumnLineage | None:
         """Lineage of a model; None of a node without compiled SQL, as a seed, or whose SQL is not understood.
 

@@ -181,11 +181,10 @@ def _with_figures(event: Any, session: Any, lineage: ColumnLineage) -> Any:
     if not isinstance(event, dg.Output | dg.AssetMaterialization):
         return event
     metadata: dict[str, Any] = dict(event.metadata or {})
-    relation = metadata.get("dagster/table_name")
-    if relation is not None:
-        (rows,) = session.cursor().execute(f"SELECT COUNT(*) FROM {_text(relation)}").fetchone()
-        metadata["dagster/row_count"] = int(rows)
-    sources = lineage.of(_text(metadata["unique_id"]))
+    node = _text(metadata["unique_id"])
+    (rows,) = session.cursor().execute(f"SELECT COUNT(*) FROM {lineage.table(node)}").fetchone()
+    metadata["dagster/row_count"] = int(rows)
+    sources = lineage.of(node)
     if sources is not None:
         metadata["dagster/column_lineage"] = sources
     return event.with_metadata(metadata)
