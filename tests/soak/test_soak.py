@@ -236,6 +236,7 @@ LONG = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_three_minutes_at_200_events_a_second(tmp_path: Path, show: Callable[[str], None]) -> None:
     soak(tmp_path / "home", Load(200, 3), show, **SHORT)
