@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 
 from music_platform.conservation import audit
 from music_platform.local.environment import dagster_environment, venv_bin
@@ -92,6 +93,8 @@ def _errors(stack: LocalStack) -> str:
     return "\n".join(line for line in lines if "ERROR" in line or "FAIL" in line)[-4000:]
 
 
+@pytest.mark.long
+@pytest.mark.timeout(1500)
 def test_events_arrive_in_the_marts_without_a_hand(tmp_path: Path) -> None:
     stack = LocalStack(settings_for(tmp_path / "home"))
     try:

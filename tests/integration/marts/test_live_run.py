@@ -21,6 +21,8 @@ from tests.integration.marts.warehouse import TestWarehouse
 SUMMARY = dg.AssetKey([GOLD, "daily_summary"])
 
 
+@pytest.mark.long
+@pytest.mark.timeout(1500)
 def test_a_live_run_builds_what_is_loaded_while_it_runs_and_makes_way_for_another(
     warehouse: TestWarehouse, simulation: Simulation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
