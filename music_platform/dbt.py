@@ -1,8 +1,12 @@
 """The dbt project: where it is, and its manifest, made anew when the project's files are newer."""
 
+import json
 import os
 import sys
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from dagster_dbt import DagsterDbtProjectPreparer, DbtProject
 from filelock import FileLock
@@ -30,6 +34,13 @@ def dbt_project() -> DbtProject:
                 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
                 DagsterDbtProjectPreparer().prepare(project)
     return project
+
+
+@cache
+def dbt_manifest() -> Mapping[str, Any]:
+    """The project's manifest, read once a process: it has megabytes, and the definitions ask for it more than once."""
+    manifest: dict[str, Any] = json.loads(dbt_project().manifest_path.read_bytes())
+    return manifest
 
 
 def _is_stale(manifest: Path, project_dir: Path) -> bool:

@@ -16,7 +16,7 @@ from dagster_snowflake import SnowflakeResource
 
 from music_platform.assets.keys import OWNERS
 from music_platform.assets.lineage import ColumnLineage
-from music_platform.dbt import dbt_project
+from music_platform.dbt import dbt_manifest, dbt_project
 from music_platform.freshness import LIVE, TIERS
 from music_platform.inputs import Inputs, current_inputs, inputs_of, note_inputs
 from music_platform.resources import dbt_variables, sentences, warehouse_session
@@ -141,7 +141,7 @@ def _follow(context: dg.AssetExecutionContext, settings: Settings, session: Any)
 
     The first build's events are the step's own; those of later ones are logged as they come.
     """
-    project, manifest = dbt_project(), json.loads(dbt_project().manifest_path.read_bytes())
+    project, manifest = dbt_project(), dbt_manifest()
     target = project.project_dir / "target" / f"models-{context.run_id}"
     dbt = WarmDbt(project, [_fqn(manifest, node) for node in _unique_ids(context)], target)
     lineage, translator = ColumnLineage(manifest, target), MusicDbtTranslator()
@@ -206,7 +206,7 @@ def tier_keys(tier: str, layer: str | None = None) -> set[dg.AssetKey]:
 def key_tests(keys: Collection[dg.AssetKey]) -> list[dg.AssetCheckKey]:
     """dbt's tests of these models that are cheap enough for every build; the others, tagged nightly, go over whole
     tables."""
-    nodes = json.loads(dbt_project().manifest_path.read_bytes())["nodes"]
+    nodes = dbt_manifest()["nodes"]
     return [
         spec.key
         for spec in build_dbt_assets().check_specs
