@@ -111,6 +111,8 @@ class Watch:
 
     def _complaint(self, name: str, state: str, pid: int | None) -> str | None:
         before = self._pids.get(name)
+        if state == "starting" and before is None:
+            return None  # It comes up with the platform; what cannot come up is in another state soon.
         if pid is not None:
             self._pids[name] = pid
         if name == WATCH or state == "stopped":

@@ -215,12 +215,13 @@ def conserved(settings: Settings) -> int:
     return sum(records for records, _, _ in broker.values())
 
 
-#: Windows and limits that three minutes can show.
+#: Windows and limits that three minutes can show: a service dies every 36 seconds, so that there is an outage to
+#: recover from all the while.
 SHORT = {
-    "live_window_seconds": 180,
-    "policy_window_seconds": 160,
+    "live_window_seconds": 240,
+    "policy_window_seconds": 240,
     "freshness_interval_seconds": 5,
-    "lag_limit_seconds": 120,
+    "lag_limit_seconds": 240,
     "retry_pauses_seconds": "15,60,300",
     "alert_settle_seconds": 15,
     "watch_interval_seconds": 3,

@@ -16,6 +16,7 @@ from music_platform import alerts
 from music_platform.alerts import WARNING, Changes, Outage, Problem, State
 from music_platform.assets.keys import TOPIC_KEYS
 from music_platform.contracts import events
+from music_platform.local.stack import LocalStack, ServiceStatus
 from music_platform.settings import Settings
 from music_platform.watch import Watch, send
 
@@ -164,3 +165,15 @@ def test_a_source_that_is_silent_for_a_day_is_a_warning(tmp_path: Path) -> None:
         assert not list(watch._source(1e9 + 23 * 3600))
         (problem,) = watch._source(1e9 + 25 * 3600)
         assert (problem.since, problem.severity) == (1e9, WARNING)
+
+
+def test_a_service_that_comes_up_with_the_platform_is_not_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = [("starting", 7), ("running", 7), ("starting", 8), ("running", 8), ("running", 8)]
+    with dg.DagsterInstance.ephemeral() as instance:
+        watch = Watch(Settings(_env_file=None, music_home=tmp_path), instance, list)
+        down = []
+        for state, pid in looks:
+            status = {"daemon": ServiceStatus(state, pid, None, 0)}
+            monkeypatch.setattr(LocalStack, "status", lambda _, status=status: status)
+            down.append([problem.key for problem in watch._services(0.0)])
+    assert down == [[], [], ["service daemon"], [], []], "what was seen at work and is started anew was down"
