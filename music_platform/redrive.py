@@ -10,14 +10,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from music_platform.contracts.events import REDRIVE_HEADER
 from music_platform.settings import Settings
 from music_platform.warehouse.schema import QUARANTINE, literal
 
 if TYPE_CHECKING:
     from snowflake.connector import SnowflakeConnection
-
-#: Header with the coordinates of the origin; spark.shape reads it.
-HEADER = "redrive-of"
 
 
 @dataclass(frozen=True)
@@ -69,7 +67,7 @@ def send(settings: Settings, records: Iterable[Quarantined]) -> int:
             failed.append(str(error))
 
     for record in records:
-        headers: list[tuple[str, str | bytes | None]] = [(HEADER, record.origin.encode())]
+        headers: list[tuple[str, str | bytes | None]] = [(REDRIVE_HEADER, record.origin.encode())]
         while True:
             try:
                 producer.produce(

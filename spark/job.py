@@ -16,7 +16,6 @@ from typing import Any
 
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 
 from music_platform.contracts import events as contract
 from music_platform.contracts.shapes import Shape, own
@@ -55,9 +54,7 @@ class MicroBatch:
 def lake_stream(records: DataFrame, job: Job) -> DataFrame:
     """A row for each of a stream of records."""
     step = partial(lake_batches, shapes=dict(job.shapes), topic_ids=dict(job.topic_ids))
-    return records.select(
-        "topic", "partition", "offset", "timestamp", "value", "headers", F.current_timestamp().alias("ingested_at")
-    ).mapInArrow(step, mapped_columns())
+    return records.mapInArrow(step, mapped_columns())
 
 
 def run_micro_batches(session: SparkSession, job: Job) -> Iterator[MicroBatch]:

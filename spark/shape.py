@@ -33,9 +33,6 @@ from spark.validate import (
     violation,
 )
 
-#: Header of a redriven record: the coordinates of the record whose bytes it repeats.
-REDRIVE_HEADER = "redrive-of"
-
 ARROW_TYPES: dict[ColumnType, pa.DataType] = {
     ColumnType.STRING: pa.string(),
     ColumnType.BIGINT: pa.int64(),
@@ -87,7 +84,8 @@ def settled(likeness: Likeness, shape: Shape) -> tuple[Field | None, ...] | None
 def lake_batches(
     batches: Iterable[pa.RecordBatch], shapes: Mapping[str, Shape], topic_ids: Mapping[str, str]
 ) -> Iterator[pa.RecordBatch]:
-    """The lake's rows for batches of records with topic, partition, offset, timestamp, value, headers, ingested_at.
+    """The lake's rows for batches of records with topic, partition, offset, timestamp, value, redrive_of,
+    ingested_at.
 
     `shapes` maps each topic to the shape of its records, `topic_ids` to Kafka's id of it. The order of rows is not
     kept.
@@ -265,7 +263,7 @@ def _of_topics(records: pa.RecordBatch, topic_ids: Mapping[str, str]) -> Origin:
         "kafka_partition": partition,
         "kafka_offset": offset,
         "kafka_timestamp": timestamp,
-        "redrive_of": pa.array(map(_redrive_of, records.column("headers").to_pylist()), pa.string()),
+        "redrive_of": records.column("redrive_of"),
         "ingested_at": records.column("ingested_at").cast(ARROW_TYPES[ColumnType.TIMESTAMP]),
     }
     coordinates = pc.binary_join_element_wise(ids, partition.cast(pa.string()), offset.cast(pa.string()), "/")
@@ -284,13 +282,6 @@ def of_file(file: str, lines: int, first: int, modified_ms: int, ingested_at: An
     }
     coordinates = pc.binary_join_element_wise(name, numbers.cast(pa.string()), ":")
     return Origin(columns, coordinates, pa.array([modified_ms] * lines, pa.int64()), FILE_TIMESTAMP)
-
-
-def _redrive_of(headers: list[dict[str, Any]] | None) -> str | None:
-    for header in reversed(headers or []):
-        if header["key"] == REDRIVE_HEADER and header["value"] is not None:
-            return bytes(header["value"]).decode("utf-8", errors="replace")
-    return None
 
 
 def _lake_batch(origin: dict[str, pa.Array], found: Mapping[str, pa.Array]) -> pa.RecordBatch:

@@ -168,6 +168,9 @@ FIELDS: tuple[Field, ...] = (
            "ends it.", since=2, minimum=0, maximum=1e7),
 )  # fmt: skip
 
+#: Header of a redriven record: the coordinates of the record whose bytes it repeats.
+REDRIVE_HEADER = "redrive-of"
+
 #: A listen names its song by the first field, or else by both of the others; and the columns that they fill.
 SONG_BY_ID, SONG_BY_NAME = "songId", ("artist", "song")
 SONG_ID_COLUMN, SONG_NAME_COLUMNS = "song_id", ("artist", "song")

@@ -19,7 +19,7 @@ SHAPES = {topic: own(kind) for topic, kind in KIND_OF_TOPIC.items()}
 TOPIC_IDS = {topic: f"id-of-{topic}" for topic in KIND_OF_TOPIC}
 INPUT_SCHEMA = pa.schema([
     ("topic", pa.string()), ("partition", pa.int32()), ("offset", pa.int64()), ("timestamp", pa.timestamp("us", "UTC")),
-    ("value", pa.binary()), ("headers", pa.list_(pa.struct([("key", pa.string()), ("value", pa.binary())]))),
+    ("value", pa.binary()), ("redrive_of", pa.string()),
     ("ingested_at", pa.timestamp("us", "UTC")),
 ])  # fmt: skip
 
@@ -52,8 +52,7 @@ def rows_of(records: Iterable[Record], ingested_at: datetime | None = None) -> p
     rows = [
         {
             "topic": r.topic, "partition": r.partition, "offset": r.offset, "timestamp": r.timestamp_ms * 1000,
-            "value": r.value, "ingested_at": now,
-            "headers": [{"key": "redrive-of", "value": r.redrive_of.encode()}] if r.redrive_of else None,
+            "value": r.value, "redrive_of": r.redrive_of, "ingested_at": now,
         }
         for r in records
     ]  # fmt: skip

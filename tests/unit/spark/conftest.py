@@ -23,11 +23,12 @@ def encoded(payload: Any) -> bytes | None:
     return (payload if isinstance(payload, str) else json.dumps(payload)).encode()
 
 
-def lake_rows(payloads: list[Any], topic: str = "listen_events", headers: Any = None) -> list[SimpleNamespace]:
+def lake_rows(
+    payloads: list[Any], topic: str = "listen_events", redrive_of: str | None = None
+) -> list[SimpleNamespace]:
     """The lake's row of each payload (bytes, text, an object for JSON, or None), in order."""
     size = len(payloads)
     timestamps = pa.array([KAFKA_TIMESTAMP] * size, pa.timestamp("us", tz="UTC"))
-    header = pa.struct([("key", pa.string()), ("value", pa.binary())])
     records = pa.record_batch(
         {
             "topic": pa.array([topic] * size),
@@ -35,7 +36,7 @@ def lake_rows(payloads: list[Any], topic: str = "listen_events", headers: Any = 
             "offset": pa.array(range(size), pa.int64()),
             "timestamp": timestamps,
             "value": pa.array(map(encoded, payloads), pa.binary()),
-            "headers": pa.array([headers] * size, pa.list_(header)),
+            "redrive_of": pa.array([redrive_of] * size, pa.string()),
             "ingested_at": timestamps,
         }
     )

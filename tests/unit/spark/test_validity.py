@@ -36,7 +36,7 @@ def test_an_event_without_an_id_gets_its_records_coordinates(rows_of: RowsOf) ->
 
 
 def test_a_redriven_record_keeps_the_id_of_its_origin(rows_of: RowsOf) -> None:
-    (row,) = rows_of([listen()], headers=[{"key": "redrive-of", "value": b"topic-id/3/99"}])
+    (row,) = rows_of([listen()], redrive_of="topic-id/3/99")
     assert (row.event_id, row.redrive_of) == ("topic-id/3/99", "topic-id/3/99")
 
 
