@@ -32,7 +32,9 @@ def test_a_live_run_builds_what_is_loaded_while_it_runs_and_makes_way_for_anothe
     lake = Lake(warehouse.scratch / "lake")
     first, second, third = cut(records_of(simulation.folder, PRODUCED), 3, seed=2)
     warehouse.load_reference(simulation.folder / "reference")
-    with dg.DagsterInstance.local_temp(str(warehouse.scratch / "dagster")) as instance:
+    store = warehouse.scratch / "dagster"
+    store.mkdir()
+    with dg.DagsterInstance.local_temp(str(store)) as instance:
 
         def load(batch: list, version: int) -> None:  # type: ignore[type-arg]
             lake.append(rows_of(batch))
