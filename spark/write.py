@@ -15,7 +15,7 @@ TABLE_PROPERTIES = {
     "delta.checkpointInterval": "50",
     # Smallest and largest value in each file, for the age of a backlog and for readers who ask for a time or an
     # offset. Delta would take them of the first 32 columns: a quarter of a micro-batch's time.
-    "delta.dataSkippingStatsColumns": "kafka_offset,kafka_timestamp,event_time",
+    "delta.dataSkippingStatsColumns": f"kafka_offset,{contract.AGE_COLUMN},event_time",
     # Delta itself would clean its log by age alone, loaded or not: `music-platform maintain` does it.
     "delta.enableExpiredLogCleanup": "false",
 }

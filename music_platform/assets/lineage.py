@@ -31,7 +31,7 @@ def table_schemas(manifest: Mapping[str, Any]) -> MappingSchema:
     for node in _relations(manifest):
         columns = {name: column.get("data_type") or "varchar" for name, column in node["columns"].items()}
         if columns and node["resource_type"] != "source":
-            schema.add_table(f"{node['schema']}.{node['name']}", columns, dialect=DIALECT)
+            schema.add_table(_table(node), columns, dialect=DIALECT)
     return schema
 
 
@@ -82,8 +82,7 @@ class ColumnLineage:
 
     def table(self, unique_id: str) -> str:
         """Schema and name of a node's table."""
-        node = self._manifest["nodes"][unique_id]
-        return f"{node['schema']}.{node['name']}"
+        return _table(self._manifest["nodes"][unique_id])
 
     def of(self, unique_id: str) -> dg.TableColumnLineage | None:
         """Lineage of a model; None of a node without compiled SQL, as a seed, or whose SQL is not understood.
@@ -105,6 +104,10 @@ class ColumnLineage:
             # Lineage tells about a build; it must not end one.
             dg.get_dagster_logger().warning(f"{node['name']}: no column lineage. {error}")
             return None
+
+
+def _table(node: Mapping[str, Any]) -> str:
+    return f"{node['schema']}.{node['name']}"
 
 
 def _relations(manifest: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -191,6 +191,9 @@ ORIGIN_COLUMNS: tuple[Column, ...] = (
     Column("event_time", T.TIMESTAMP, "Event time (`ts`), UTC; NULL for a quarantined row."),
 )
 
+#: Column whose smallest value in a file of the lake tells how old its oldest record is.
+AGE_COLUMN = "kafka_timestamp"
+
 #: What the platform found out about the record; stands after the contract's fields.
 OUTCOME_COLUMNS: tuple[Column, ...] = (
     Column("extra", T.STRING, "JSON object of the fields that the contract does not know; NULL if none."),

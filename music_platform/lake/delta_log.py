@@ -14,6 +14,7 @@ from urllib.parse import unquote
 
 import pyarrow.parquet as pq
 
+from music_platform.contracts.events import AGE_COLUMN
 from music_platform.errors import PlatformError
 from music_platform.lake.files import Folder
 
@@ -137,6 +138,6 @@ def _version(number: int, log: bytes, root: str) -> Version:
             files.append(unquote(add["path"]))
             stats: dict[str, Any] = json.loads(add.get("stats") or "{}")
             rows += stats.get("numRecords", 0)
-            if found := stats.get("minValues", {}).get("kafka_timestamp"):
+            if found := stats.get("minValues", {}).get(AGE_COLUMN):
                 oldest.append(int(datetime.fromisoformat(found).timestamp() * 1000))
     return Version(number, tuple(files), timestamp_ms, rows, min(oldest, default=None))
