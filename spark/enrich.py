@@ -5,18 +5,18 @@ reference data as it is when they are built.
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as csv
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 
 from music_platform.contracts import events as contract
 from music_platform.contracts import reference
+
+LAKE_COLUMNS = [column.column for column in contract.lake_columns()]
 
 #: Between artist and title, in the key of a song that is named by both.
 _BETWEEN = "\x1f"
@@ -90,23 +90,45 @@ def _places(users: pa.Table) -> pa.Table:
     return pa.table([grouped["state"], grouped["country_min"]], schema=_PLACE)
 
 
-def enrich(session: SparkSession, rows: DataFrame, found: Reference) -> DataFrame:
-    """The rows with the enrichment's columns, in the lake's order: broadcast joins, one row stays one row."""
-    song_named = F.coalesce(
-        F.concat(F.lit("i"), "song_id"),
-        F.concat(F.lit("n"), "artist", F.lit(_BETWEEN), "song"),
-    )
-    joined = rows.withColumn("_song", song_named)
-    for table, key in ((found.songs, "_song"), (found.users, "user_id"), (found.places, "state")):
-        joined = _with(session, joined, table, key)
-    # Nobody can say so where there is no catalogue.
-    known = F.when(F.col("_song").isNotNull() & F.lit(found.songs.num_rows > 0), F.col("song_key").isNotNull())
-    return joined.withColumn("song_known", known).select(*(column.column for column in contract.lake_columns()))
+def enriched(batches: Iterable[pa.RecordBatch], found: Reference) -> Iterator[pa.RecordBatch]:
+    """The rows with the enrichment's columns, in the lake's order; one row stays one row.
+
+    A broadcast join: the reference data comes with the step to each of Spark's Python workers, where the rows are.
+    Spark's own join of the same, after them, took four seconds for a million rows and 0.4 s for every micro-batch.
+    """
+    songs, users, places = (_Lookup(table) for table in (found.songs, found.users, found.places))
+    for rows in batches:
+        song = _song_keys(rows)
+        at = songs.positions(song)
+        # Nobody can say so where there is no catalogue.
+        known = pc.if_else(song.is_valid(), at.is_valid(), None) if found.songs.num_rows else pa.nulls(len(song))
+        columns = [
+            known.cast(pa.bool_()),
+            *songs.take(at),
+            *users.take(users.positions(rows.column("user_id"))),
+            *places.take(places.positions(rows.column("state"))),
+        ]
+        yield pa.RecordBatch.from_arrays([*rows.columns, *columns], names=LAKE_COLUMNS)
 
 
-def _with(session: SparkSession, rows: DataFrame, table: pa.Table, key: str) -> DataFrame:
-    """The rows with the columns of a table whose first column is found by `key`; with NULL where it has no row."""
-    if not table.num_rows:
-        return rows.withColumns({name: F.lit(None).cast("string") for name in table.column_names})
-    other = F.broadcast(session.createDataFrame(table))
-    return rows.join(other, F.col(key) == F.col(table.column_names[0]), "left")
+def _song_keys(rows: pa.RecordBatch) -> pa.Array:
+    """The key of each row's song, by id or else by artist and title; NULL where the record names none."""
+    by_id = pc.binary_join_element_wise("i", rows.column("song_id"), "")
+    by_name = pc.binary_join_element_wise("n", rows.column("artist"), _BETWEEN, rows.column("song"), "")
+    return pc.coalesce(by_id, by_name)
+
+
+class _Lookup:
+    """Finds rows of a table by its first column, which names each one once."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self._values = table.drop_columns(table.column_names[0]).combine_chunks()
+        self._position = {key: number for number, key in enumerate(table.column(0).to_pylist())}
+
+    def positions(self, keys: pa.Array) -> pa.Array:
+        """The row of each key; NULL where there is none."""
+        return pa.array(map(self._position.get, keys.to_pylist()), pa.int64())
+
+    def take(self, positions: pa.Array) -> list[pa.Array]:
+        """The other columns at these rows; NULL at NULL."""
+        return [column.combine_chunks().take(positions) for column in self._values.columns]

@@ -9,17 +9,16 @@ import io
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
+from datetime import UTC, datetime
 from gzip import GzipFile
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 
 from music_platform.contracts.shapes import Shape
-from spark.enrich import Reference, enrich
+from spark.enrich import Reference, enriched
 from spark.shape import lake_rows, of_file
-from spark.write import FILES_PER_BATCH, create_table, mapped_columns
+from spark.write import FILES_PER_BATCH, create_table, lake_schema
 
 #: Lines that become columns together.
 LINES_TOGETHER = 50_000
@@ -52,7 +51,7 @@ class FileBatch:
 def append_files(session: SparkSession, batch: FileBatch) -> None:
     """Append the files' lines to the table, unless this batch was appended before."""
     create_table(session, batch.table)
-    rows = enrich(session, line_rows(session, batch), batch.reference).coalesce(FILES_PER_BATCH)
+    rows = line_rows(session, batch).coalesce(FILES_PER_BATCH)
     identity = {"txnAppId": batch.app_id, "txnVersion": str(batch.number)}
     rows.write.format("delta").mode("append").options(**identity).save(batch.table)
 
@@ -60,21 +59,24 @@ def append_files(session: SparkSession, batch: FileBatch) -> None:
 def line_rows(session: SparkSession, batch: FileBatch) -> DataFrame:
     """A row for each of the files' lines."""
     found = session.read.format("binaryFile").load([f"{batch.root}/{file.name}" for file in batch.files])
-    step = partial(file_batches, files={file.name: file for file in batch.files})
-    return found.select("path", "content", F.current_timestamp().alias("ingested_at")).mapInArrow(
-        step, mapped_columns()
-    )
+    files, reference = {file.name: file for file in batch.files}, batch.reference
+
+    def step(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        return enriched(file_batches(batches, files), reference)
+
+    return found.select("path", "content").mapInArrow(step, lake_schema())
 
 
 def file_batches(batches: Iterable[pa.RecordBatch], files: Mapping[str, LineFile]) -> Iterator[pa.RecordBatch]:
-    """The lake's rows for batches of whole files with path, content, ingested_at."""
+    """The lake's rows for batches of whole files with path, content."""
+    ingested_at = datetime.now(UTC)
     for batch in batches:
-        for path, content, at in zip(*(batch.column(n) for n in ("path", "content", "ingested_at")), strict=True):
+        for path, content in zip(batch.column("path"), batch.column("content"), strict=True):
             file = files["/".join(path.as_py().rsplit("/", 2)[1:])]
             lines = split(content.as_py(), file.name)
             for start in range(0, len(lines), LINES_TOGETHER):
                 part = lines[start : start + LINES_TOGETHER]
-                origin = of_file(file.name, len(part), start + 1, file.modified_ms, at.as_py())
+                origin = of_file(file.name, len(part), start + 1, file.modified_ms, ingested_at)
                 yield from lake_rows(list(part), [file.shape] * len(part), origin)
 
 

@@ -11,18 +11,18 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
+import pyarrow as pa
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
 from music_platform.contracts import events as contract
 from music_platform.contracts.shapes import Shape, own
-from spark.enrich import Reference, enrich, read_reference
+from spark.enrich import Reference, enriched, read_reference
 from spark.read import KafkaSource, read_records
 from spark.shape import lake_batches
-from spark.write import create_table, mapped_columns, start_micro_batches
+from spark.write import create_table, lake_schema, start_micro_batches
 
 #: Seconds between two looks at a running query.
 POLL_SECONDS = 0.1
@@ -52,9 +52,13 @@ class MicroBatch:
 
 
 def lake_stream(records: DataFrame, job: Job) -> DataFrame:
-    """A row for each of a stream of records."""
-    step = partial(lake_batches, shapes=dict(job.shapes), topic_ids=dict(job.topic_ids))
-    return records.mapInArrow(step, mapped_columns())
+    """The lake's row for each of a stream of records."""
+    shapes, topic_ids, reference = dict(job.shapes), dict(job.topic_ids), job.reference
+
+    def step(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        return enriched(lake_batches(batches, shapes, topic_ids), reference)
+
+    return records.mapInArrow(step, lake_schema())
 
 
 def run_micro_batches(session: SparkSession, job: Job) -> Iterator[MicroBatch]:
@@ -63,7 +67,7 @@ def run_micro_batches(session: SparkSession, job: Job) -> Iterator[MicroBatch]:
     Raises the query's own error if one fails. What was committed before stays; the next run goes on behind it.
     """
     create_table(session, job.table)
-    rows = enrich(session, lake_stream(read_records(session, job.source), job), job.reference)
+    rows = lake_stream(read_records(session, job.source), job)
     query = start_micro_batches(rows, job.table, job.checkpoint, job.name)
     seen = -1
     try:

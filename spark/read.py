@@ -43,14 +43,13 @@ class KafkaSource:
 
 
 def read_records(session: SparkSession, source: KafkaSource) -> DataFrame:
-    """The stream of records: topic, partition, offset, timestamp, value (bytes), redrive_of, ingested_at.
+    """The stream of records: topic, partition, offset, timestamp, value (bytes), redrive_of.
 
     Of the headers only the one that counts goes on: all of them, as an array, made the way to Python three times as
     long.
     """
     records = session.readStream.format("kafka").options(**source.options()).load()
-    ingested_at = F.current_timestamp().alias("ingested_at")
-    return records.select("topic", "partition", "offset", "timestamp", "value", redrive_of(), ingested_at)
+    return records.select("topic", "partition", "offset", "timestamp", "value", redrive_of())
 
 
 def redrive_of() -> Column:

@@ -13,6 +13,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
@@ -84,18 +85,17 @@ def settled(likeness: Likeness, shape: Shape) -> tuple[Field | None, ...] | None
 def lake_batches(
     batches: Iterable[pa.RecordBatch], shapes: Mapping[str, Shape], topic_ids: Mapping[str, str]
 ) -> Iterator[pa.RecordBatch]:
-    """The lake's rows for batches of records with topic, partition, offset, timestamp, value, redrive_of,
-    ingested_at.
+    """The lake's rows for batches of records with topic, partition, offset, timestamp, value, redrive_of.
 
     `shapes` maps each topic to the shape of its records, `topic_ids` to Kafka's id of it. The order of rows is not
     kept.
     """
+    ingested_at = datetime.now(UTC)
     with _collecting_nothing():
         for records in batches:
             topics = records.column("topic").to_pylist()
-            yield from lake_rows(
-                records.column("value").to_pylist(), [shapes[topic] for topic in topics], _of_topics(records, topic_ids)
-            )
+            origin = _of_topics(records, topic_ids, ingested_at)
+            yield from lake_rows(records.column("value").to_pylist(), [shapes[topic] for topic in topics], origin)
 
 
 @contextmanager
@@ -251,7 +251,7 @@ class Origin:
         return {name: column.take(wanted) for name, column in {**self.columns, "": self.coordinates}.items()}
 
 
-def _of_topics(records: pa.RecordBatch, topic_ids: Mapping[str, str]) -> Origin:
+def _of_topics(records: pa.RecordBatch, topic_ids: Mapping[str, str], ingested_at: datetime) -> Origin:
     topics = records.column("topic").to_pylist()
     timestamp = records.column("timestamp").cast(ARROW_TYPES[ColumnType.TIMESTAMP])
     ids = pa.array([topic_ids[topic] for topic in topics], pa.string())
@@ -264,13 +264,13 @@ def _of_topics(records: pa.RecordBatch, topic_ids: Mapping[str, str]) -> Origin:
         "kafka_offset": offset,
         "kafka_timestamp": timestamp,
         "redrive_of": records.column("redrive_of"),
-        "ingested_at": records.column("ingested_at").cast(ARROW_TYPES[ColumnType.TIMESTAMP]),
+        "ingested_at": pa.array([ingested_at] * len(topics), ARROW_TYPES[ColumnType.TIMESTAMP]),
     }
     coordinates = pc.binary_join_element_wise(ids, partition.cast(pa.string()), offset.cast(pa.string()), "/")
     return Origin(columns, coordinates, pc.divide(timestamp.cast(pa.int64()), 1000), KAFKA_TIMESTAMP)
 
 
-def of_file(file: str, lines: int, first: int, modified_ms: int, ingested_at: Any) -> Origin:
+def of_file(file: str, lines: int, first: int, modified_ms: int, ingested_at: datetime) -> Origin:
     """The origin of a file's lines, numbered from `first`."""
     numbers = pa.array(range(first, first + lines), pa.int64())
     name = pa.array([file] * lines, pa.string())

@@ -39,9 +39,9 @@ def create_table(session: SparkSession, path: str) -> None:
         session.sql(f"ALTER TABLE delta.`{path}` ADD COLUMNS ({_definitions(missing)})")
 
 
-def mapped_columns() -> str:
-    """Names and types of the columns that `spark.shape` fills, as mapInArrow takes them."""
-    return ", ".join(f"`{c.column}` {c.sql_type.value}" for c in contract.record_columns())
+def lake_schema() -> str:
+    """Names and types of the lake's columns, as mapInArrow takes them."""
+    return ", ".join(f"`{c.column}` {c.sql_type.value}" for c in contract.lake_columns())
 
 
 def _definitions(columns: Iterable[contract.Column]) -> str:

@@ -20,7 +20,6 @@ TOPIC_IDS = {topic: f"id-of-{topic}" for topic in KIND_OF_TOPIC}
 INPUT_SCHEMA = pa.schema([
     ("topic", pa.string()), ("partition", pa.int32()), ("offset", pa.int64()), ("timestamp", pa.timestamp("us", "UTC")),
     ("value", pa.binary()), ("redrive_of", pa.string()),
-    ("ingested_at", pa.timestamp("us", "UTC")),
 ])  # fmt: skip
 
 
@@ -47,17 +46,20 @@ def records_of(folder: Path, produced_from: datetime) -> list[Record]:
 
 
 def rows_of(records: Iterable[Record], ingested_at: datetime | None = None) -> pa.Table:
-    """The lake's rows for these records."""
-    now = ingested_at or datetime.now(UTC)
+    """The lake's rows for these records, ingested now or then."""
     rows = [
         {
             "topic": r.topic, "partition": r.partition, "offset": r.offset, "timestamp": r.timestamp_ms * 1000,
-            "value": r.value, "redrive_of": r.redrive_of, "ingested_at": now,
+            "value": r.value, "redrive_of": r.redrive_of,
         }
         for r in records
     ]  # fmt: skip
     batches = pa.Table.from_pylist(rows, INPUT_SCHEMA).to_batches(max_chunksize=50_000)
-    return pa.Table.from_batches(lake_batches(batches, SHAPES, TOPIC_IDS), RECORD_SCHEMA)
+    table = pa.Table.from_batches(lake_batches(batches, SHAPES, TOPIC_IDS), RECORD_SCHEMA)
+    if ingested_at is None:
+        return table
+    at = table.schema.get_field_index("ingested_at")
+    return table.set_column(at, table.field(at), pa.array([ingested_at] * len(table), table.field(at).type))
 
 
 class Lake:

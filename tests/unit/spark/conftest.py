@@ -37,7 +37,6 @@ def lake_rows(
             "timestamp": timestamps,
             "value": pa.array(map(encoded, payloads), pa.binary()),
             "redrive_of": pa.array([redrive_of] * size, pa.string()),
-            "ingested_at": timestamps,
         }
     )
     batches = lake_batches([records], SHAPES | shapes.mapped(), {topic: "topic-id"})

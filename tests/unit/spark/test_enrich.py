@@ -2,7 +2,11 @@
 
 from pathlib import Path
 
-from spark.enrich import read_reference
+import pyarrow as pa
+
+from music_platform.contracts import events
+from spark.enrich import Reference, enriched, read_reference
+from spark.shape import RECORD_SCHEMA
 
 
 def write(folder: Path, **files: str) -> Path:
@@ -50,3 +54,39 @@ def test_a_damaged_file_is_said_and_stops_nothing(tmp_path: Path) -> None:
 def test_no_reference_data_is_none(tmp_path: Path) -> None:
     found = read_reference(tmp_path / "nowhere")
     assert (found.songs.num_rows, found.users.num_rows, found.places.num_rows) == (0, 0, 0)
+
+
+def said_of(found: Reference, *rows: dict[str, str]) -> list[tuple[object, ...]]:
+    """The enrichment of rows."""
+    given = pa.RecordBatch.from_pylist(list(rows), RECORD_SCHEMA)
+    (batch,) = enriched([given], found)
+    assert batch.schema.names == [column.column for column in events.lake_columns()]
+    assert batch.select(RECORD_SCHEMA.names).equals(given)
+    names = [column.column for column in events.ENRICHMENT_COLUMNS]
+    return list(zip(*(batch.column(name).to_pylist() for name in names), strict=True))
+
+
+def test_each_row_stays_one_row_with_what_is_known_of_it(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        songs="song_id,title,artist_id,genre\ns1,One,a1,Pop\ns2,Two,a1,\n",
+        artists="artist_id,name\na1,A\n",
+        users="user_id,state,country\n1,OS,NO\n",
+    )
+    found = said_of(
+        read_reference(tmp_path),
+        {"song_id": "s1", "user_id": "1", "state": "OS"},
+        {"artist": "A", "song": "Two", "user_id": "2", "state": "XX"},
+        {"song_id": "unheard of", "artist": "A", "song": "Two"},
+        {"artist": "A"},
+    )
+    assert found == [
+        (True, "One", "Pop", "NO", "NO"),
+        (True, "Two", None, None, None),
+        (False, None, None, None, None),
+        (None, None, None, None, None),
+    ]
+
+
+def test_without_a_catalogue_nobody_can_say_whether_a_song_is_known() -> None:
+    assert said_of(Reference(), {"song_id": "s1", "user_id": "1", "state": "OS"}) == [(None,) * 5]

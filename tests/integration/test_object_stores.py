@@ -1,0 +1,106 @@
+"""The lake and the intake on an object store: the whole way, upkeep, and deaths in the middle of it."""
+
+import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from music_platform import failpoints
+from music_platform.conservation import file_imbalances, raw_files, taken_in
+from music_platform.lake.delta_log import DeltaTable
+from music_platform.lake.files import Folder
+from music_platform.lake.maintenance import maintain
+from music_platform.lake.paths import events_path
+from music_platform.lake.snapshot import snapshot
+from music_platform.local.stack import LocalStack
+from music_platform.settings import Settings
+from music_platform.warehouse.connection import connect
+from music_platform.warehouse.rebuild import rebuild
+from tests.chaos import worker
+from tests.chaos.harness import CONTEXT, finish
+from tests.integration.ingestion import Platform, listens
+from tests.stack import running_stack
+from tests.stores import Store, gcs, s3
+
+PLAYBACK = b'{"user_id": "U001", "song_id": "S001", "timestamp": "2025-04-09T10:00:00", "device": "mobile"}\n'
+
+STORES: dict[str, Callable[[Path], AbstractContextManager[Store]]] = {"s3": s3, "gcs": gcs}
+KILLS = (failpoints.INSIDE_MICRO_BATCH, failpoints.BEFORE_COMMIT, failpoints.INSIDE_FILE_BATCH)
+
+
+class OnStore(Platform):
+    """A platform whose lake and intake are in a bucket; broker and warehouse are the session's."""
+
+    def drop(self, name: str, content: bytes) -> None:
+        folder, _, file = name.rpartition("/")
+        Folder.at(f"{self.settings.intake_root}/{folder}").write(file, content)
+
+    def unbalanced(self) -> list[object]:
+        with connect(self.settings) as session:
+            return [*self.imbalances(), *file_imbalances(taken_in(self.settings), raw_files(session))]
+
+    def _spark(self) -> SparkSession:
+        return SparkSession.builder.remote(self.settings.spark_url or "").create()
+
+
+def dying(variables: dict[str, str], settings: Settings, point: str, log: str) -> None:
+    """Entry point of a drain that dies at a point; its fork server may be older than the store."""
+    os.environ.update(variables)
+    worker.run("drain", settings, point, log)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", STORES)
+def test_the_chain_on_an_object_store(
+    stack: LocalStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    with STORES[name](tmp_path / "store") as store:
+        for variable, value in store.variables.items():
+            monkeypatch.setenv(variable, value)
+        places = {"lake_url": f"{store.url}/lake", "intake_url": f"{store.url}/intake"}
+        with running_stack(tmp_path / "home", frozenset({"spark"}), **places) as own:
+            spark = {"spark_port": own.settings.spark_port, **places}
+            chain(OnStore(stack, f"on_{name}", tmp_path, **spark))
+            elsewhere = {"lake_url": f"{store.url}/dying", "intake_url": f"{store.url}/dying-intake"}
+            die(OnStore(stack, f"dies_on_{name}", tmp_path, **(spark | elsewhere)), store, tmp_path)
+
+
+def chain(platform: OnStore) -> None:
+    """Topics and files to RAW in several batches; upkeep; RAW made anew."""
+    platform.produce(listens(100))
+    platform.drop("playback/a.jsonl", PLAYBACK * 10)
+    platform.drop("playback/.part.jsonl", PLAYBACK)
+    platform.ingest()
+    platform.produce(listens(100, first=100))
+    platform.ingest()
+    assert (platform.count(), platform.count("source = 'file'"), platform.unbalanced()) == (210, 10, [])
+    root = platform.settings.intake_root
+    assert Folder.at(f"{root}/playback").names() == [".part.jsonl"]
+    assert Folder.at(f"{root}/_archive/playback").names() == ["a.jsonl"]
+
+    assert maintain(platform.parts).compacted >= 3
+    platform.produce(listens(50, first=200))
+    platform.ingest()
+    assert (platform.count(), platform.unbalanced()) == (260, [])
+    assert snapshot(DeltaTable(events_path(platform.settings.lake_root))).rows == 260
+    rebuild(platform.parts)
+    assert (platform.count(), platform.unbalanced(), platform.ingest()) == (260, [], [])
+
+
+def die(platform: OnStore, store: Store, folder: Path) -> None:
+    """A run that dies in the middle leaves nothing half visible, and the next one loses and doubles nothing."""
+    sent, log = 0, str(folder / "dying.log")
+    for number, point in enumerate(KILLS):
+        platform.produce(listens(40, first=40 * number))
+        platform.drop(f"playback/{number}.jsonl", PLAYBACK * 10)
+        sent += 50
+        before = platform.count()
+        run = CONTEXT.Process(target=dying, args=(store.variables, platform.settings, point, log))
+        run.start()
+        assert finish(run) == -9, (point, Path(log).read_text()[-3000:])
+        assert platform.count() - before in (0, 10, 40, 50), f"{point}: a batch is there wholly or not at all"
+        platform.ingest()
+        assert (platform.count(), platform.unbalanced()) == (sent, []), point

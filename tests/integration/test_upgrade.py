@@ -1,0 +1,78 @@
+"""A home that the previous commit's code made and filled: `up` goes on with it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from music_platform.conservation import audit
+from music_platform.ingestion import Parts, drain
+from music_platform.local.environment import project_root, venv_bin
+from music_platform.local.provision import provision
+from music_platform.topics import topic_names, topic_offsets
+from music_platform.warehouse.connection import connect
+from tests.stack import DATA_SERVICES, running_stack
+
+#: A run of the older code, of both stages, in the home that its environment names.
+DRAIN = """
+from pyspark.sql import SparkSession
+from music_platform.ingestion import Parts, drain
+from music_platform.settings import load_settings
+from music_platform.warehouse.connection import connect
+settings = load_settings()
+spark = SparkSession.builder.remote(settings.spark_url).getOrCreate
+print(sum(1 for _ in drain(Parts(settings, spark, lambda: connect(settings), print))))
+"""
+
+
+def previous_checkout(folder: Path) -> Path:
+    """The commit before this one."""
+    folder.mkdir()
+    archive = subprocess.run(["git", "archive", "HEAD^"], cwd=project_root(), capture_output=True, check=False)
+    assert archive.returncode == 0, f"needs the commit before this one: git fetch --deepen 1\n{archive.stderr.decode()}"
+    subprocess.run(["tar", "-x", "-C", str(folder)], input=archive.stdout, check=True)
+    return folder
+
+
+@pytest.mark.long
+def test_a_home_of_the_previous_commit_goes_on(tmp_path: Path) -> None:
+    home, before = tmp_path / "home", previous_checkout(tmp_path / "before")
+    # A Connect client leaves its marks in the environment.
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("SPARK_")}
+    environment = {**inherited, "MUSIC_HOME": str(home), "PYTHONPATH": str(before)}
+
+    def run(*command: str) -> None:
+        done = subprocess.run(
+            command, cwd=before, env=environment, capture_output=True, text=True, timeout=300, check=False
+        )
+        assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
+
+    program = str(venv_bin() / "music-platform")
+    simulate = (program, "simulate", "--users", "60", "--days", "1", "--events", "400")
+    try:
+        run(program, "up", "--detach", "--only", ",".join(sorted(DATA_SERVICES)))
+        run(*simulate, "--seed", "1")
+        run(sys.executable, "-c", DRAIN)
+        run(*simulate, "--seed", "2")
+    finally:
+        run(program, "down")
+
+    with running_stack(home, DATA_SERVICES) as stack:
+        settings = stack.settings
+        provision(settings)
+        environment["PYTHONPATH"] = str(project_root())
+        run(*simulate, "--seed", "3")
+        spark = SparkSession.builder.remote(settings.spark_url or "").create
+        list(drain(Parts(settings, spark, lambda: connect(settings), lambda _: None)))
+        records = topic_offsets(settings.kafka_client_config(), topic_names(settings).values()).records()
+        with connect(settings) as session:
+            found = audit(session, settings)
+            cursor = session.cursor()
+            cursor.execute("SELECT COUNT(*), COUNT(song_known) FROM RAW.EVENTS")
+            ((rows, enriched),) = cursor.fetchall()
+        assert (found.wrong, found.wrong_files, rows) == ([], [], records)
+        assert records >= 1_200
+        assert enriched > 0, "new rows have the columns that the home did not have"
