@@ -3,7 +3,6 @@
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,8 +52,7 @@ def simulation(tmp_path_factory: pytest.TempPathFactory) -> Simulation:
 
 
 @pytest.fixture
-def warehouse(warehouse_settings: Settings, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[TestWarehouse]:
-    """The test's own database."""
-    name = "".join(c if c.isalnum() else "_" for c in request.node.name).upper()[:60]
-    with ExitStack() as stack:
-        yield stack.enter_context(test_warehouse(warehouse_settings, f"T_{name}", tmp_path))
+def warehouse(warehouse_settings: Settings, tmp_path: Path) -> Iterator[TestWarehouse]:
+    """The test's own, fresh database."""
+    with test_warehouse(warehouse_settings, tmp_path) as own:
+        yield own

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,9 +25,12 @@ from music_platform.warehouse.schema import provision_warehouse
 if TYPE_CHECKING:
     from snowflake.connector import SnowflakeConnection
 
+#: One name for all tests, so that dbt reads the project once for all of them.
+DATABASE = "MARTS"
 PROJECT = Path(__file__).parents[3] / "dbt_project"
 QUERIES = Path(__file__).parents[3] / "queries"
 FLAGS = ("--no-use-colors", "--no-send-anonymous-usage-stats", "--profiles-dir", str(PROJECT))
+QUIET = ("--quiet", "--log-level-file", "none", "--project-dir", str(PROJECT))
 DBT = (sys.executable, "-c", "from dbt.cli.main import cli; cli()")
 
 Rows = list[dict[str, Any]]
@@ -48,15 +52,8 @@ class TestWarehouse:
 
     settings: Settings
     scratch: Path
-    _session: "SnowflakeConnection | None" = field(default=None, repr=False)
-    _manifest: Any = field(default=None, repr=False)
+    session: "SnowflakeConnection" = field(repr=False)
     __test__ = False
-
-    @property
-    def session(self) -> "SnowflakeConnection":
-        """The test's own session."""
-        assert self._session is not None
-        return self._session
 
     def load(self, lake: Path) -> int:
         """Load all versions of the lake that are not in RAW; returns their number."""
@@ -92,11 +89,8 @@ class TestWarehouse:
         before = dict(os.environ)
         os.environ.update(self.dbt_environment())
         try:
-            flags = (*FLAGS, "--quiet", "--log-level-file", "none", "--project-dir", str(PROJECT))
-            if self._manifest is None:
-                self._manifest = dbtRunner().invoke(["parse", *flags]).result
-            runner = dbtRunner(self._manifest, [lambda event: lines.append(event.info.msg)])
-            result = runner.invoke([*arguments, *flags])
+            runner = dbtRunner(manifest(), [lambda event: lines.append(event.info.msg)])
+            result = runner.invoke([*arguments, *FLAGS, *QUIET])
         finally:
             os.environ.clear()
             os.environ.update(before)
@@ -106,11 +100,11 @@ class TestWarehouse:
         return output
 
     def build(self, *arguments: str, tests: bool = False) -> str:
-        """Build the models; with `tests` also the data tests and unit tests."""
-        if not (self.scratch / "seeded").exists():
-            self.dbt("seed")
-            (self.scratch / "seeded").touch()
-        return self.dbt("build" if tests else "run", *arguments)
+        """Build the models, the first time also the seeds; with `tests` also the data tests and unit tests."""
+        seeded = self.scratch / "seeded"
+        left_out = () if tests else ("test", "unit_test", *(["seed"] if seeded.exists() else []))
+        seeded.touch()
+        return self.dbt("build", *(part for kind in left_out for part in ("--exclude-resource-type", kind)), *arguments)
 
     def killed_build(self, after: int) -> None:
         """Start a build and kill it, with the transaction that it is in, after so many models of it are done."""
@@ -171,14 +165,22 @@ def assert_same(found: dict[str, list[str]], wanted: dict[str, list[str]]) -> No
         assert found[table] == wanted[table], f"{table}: gone {[*gone][:2]}, come {[*come][:2]}"
 
 
+@cache
+def manifest() -> Any:
+    """The project as dbt has read it; the environment names the database."""
+    from dbt.cli.main import dbtRunner
+
+    return dbtRunner().invoke(["parse", *FLAGS, *QUIET]).result
+
+
 @contextmanager
-def test_warehouse(settings: Settings, database: str, scratch: Path) -> Iterator[TestWarehouse]:
-    """A fresh database of this name; dropped at the end."""
-    own = settings.model_copy(update={"snowflake_database": database})
+def test_warehouse(settings: Settings, scratch: Path) -> Iterator[TestWarehouse]:
+    """A fresh database; dropped at the end."""
+    own = settings.model_copy(update={"snowflake_database": DATABASE})
     provision_warehouse(own)
     with connect(own) as session:
         yield TestWarehouse(own, scratch, session)
-        session.cursor().execute(f"drop database if exists {database}")
+        session.cursor().execute(f"drop database if exists {DATABASE}")
 
 
 test_warehouse.__test__ = False  # type: ignore[attr-defined]
