@@ -39,6 +39,13 @@ def test_nulls_stay_null_and_times_before_1970_keep_their_fraction(query: Query)
     ]
 
 
+def test_times_of_a_column_are_formatted(query: Query) -> None:
+    query("create table T as select '2024-05-01 10:02:03.456'::timestamp_ntz as AT, '2024-05-01'::date as D")
+    assert query("select to_varchar(AT, 'YYYY-MM-DD HH24:MI:SS'), to_char(D, 'YYYY/MM') from T") == [
+        ("2024-05-01 10:02:03", "2024/05")
+    ]
+
+
 def test_sums_keep_their_type(query: Query) -> None:
     query("create table T as select 1::number(38,0) as I, 0.1::number(10,1) as D from table(generator(rowcount => 30))")
     (total, exact, average) = query("select sum(I), sum(D), avg(I) from T")[0]

@@ -38,6 +38,7 @@ def rewrite(statement: Node, session: Session, params: Values | None) -> Node:
         lambda node: loading.infer_schema(node, session, params),
         values_column,
         order_by_all,
+        formatted_time,
         declared_key,
     )
     for mend in mends:
@@ -151,6 +152,16 @@ def order_by_all(node: Node) -> Node:
     if isinstance(node, exp.Column) and isinstance(node.parent, exp.Ordered) and node.name.upper() == "ALL":
         return exp.Var(this="ALL") if not node.this.args.get("quoted") else node
     return node
+
+
+def formatted_time(node: Node) -> Node:
+    """TO_VARCHAR(column, 'YYYY-MM'): sqlglot drops the format where it cannot see that the column is a time.
+
+    A number with a format fails at the cast, rather than come back without it.
+    """
+    if not (isinstance(node, exp.ToChar) and (layout := node.args.get("format"))):
+        return node
+    return exp.func("TO_VARCHAR", exp.cast(node.this, "timestamp", dialect="snowflake"), layout, dialect="snowflake")
 
 
 KEYS = (exp.PrimaryKey, exp.ForeignKey, exp.Constraint, exp.UniqueColumnConstraint, exp.CheckColumnConstraint)
