@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pyspark.sql import SparkSession
+
 from music_platform.local.stack import LocalStack
 from music_platform.settings import Settings
 
@@ -29,6 +31,16 @@ def forget_environment() -> None:
 def settings_for(home: Path, **settings: object) -> Settings:
     """Settings of a home, without `.env`. Ports are chosen by the stack's first `up`."""
     return Settings(_env_file=None, music_home=home, **settings)  # type: ignore[arg-type, call-arg]
+
+
+@contextmanager
+def spark_session(settings: Settings) -> Iterator[SparkSession]:
+    """A session of its own on a stack that ends before the process does: `getOrCreate` would keep it for the next."""
+    session = SparkSession.builder.remote(settings.spark_url or "").create()
+    try:
+        yield session
+    finally:
+        session.stop()
 
 
 @contextmanager

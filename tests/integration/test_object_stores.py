@@ -22,7 +22,7 @@ from music_platform.warehouse.rebuild import rebuild
 from tests.chaos import worker
 from tests.chaos.harness import CONTEXT, finish
 from tests.integration.ingestion import Platform, listens
-from tests.stack import running_stack
+from tests.stack import running_stack, spark_session
 from tests.stores import Store, gcs, s3
 
 PLAYBACK = b'{"user_id": "U001", "song_id": "S001", "timestamp": "2025-04-09T10:00:00", "device": "mobile"}\n'
@@ -34,6 +34,10 @@ KILLS = (failpoints.INSIDE_MICRO_BATCH, failpoints.BEFORE_COMMIT, failpoints.INS
 class OnStore(Platform):
     """A platform whose lake and intake are in a bucket; broker and warehouse are the session's."""
 
+    def __init__(self, stack: LocalStack, name: str, folder: Path, spark: SparkSession, **settings: object) -> None:
+        self.spark = spark
+        super().__init__(stack, name, folder, **settings)
+
     def drop(self, name: str, content: bytes) -> None:
         folder, _, file = name.rpartition("/")
         Folder.at(f"{self.settings.intake_root}/{folder}").write(file, content)
@@ -43,7 +47,7 @@ class OnStore(Platform):
             return [*self.imbalances(), *file_imbalances(taken_in(self.settings), raw_files(session))]
 
     def _spark(self) -> SparkSession:
-        return SparkSession.builder.remote(self.settings.spark_url or "").create()
+        return self.spark
 
 
 def dying(variables: dict[str, str], settings: Settings, point: str, log: str) -> None:
@@ -60,12 +64,15 @@ def test_the_chain_on_an_object_store(
     with STORES[name](tmp_path / "store") as store:
         for variable, value in store.variables.items():
             monkeypatch.setenv(variable, value)
-        places = {"lake_url": f"{store.url}/lake", "intake_url": f"{store.url}/intake"}
-        with running_stack(tmp_path / "home", frozenset({"spark"}), **places) as own:
-            spark = {"spark_port": own.settings.spark_port, **places}
-            chain(OnStore(stack, f"on_{name}", tmp_path, **spark))
-            elsewhere = {"lake_url": f"{store.url}/dying", "intake_url": f"{store.url}/dying-intake"}
-            die(OnStore(stack, f"dies_on_{name}", tmp_path, **(spark | elsewhere)), store, tmp_path)
+        places: dict[str, object] = {"lake_url": f"{store.url}/lake", "intake_url": f"{store.url}/intake"}
+        with (
+            running_stack(tmp_path / "home", frozenset({"spark"}), **places) as own,
+            spark_session(own.settings) as spark,
+        ):
+            places["spark_port"] = own.settings.spark_port
+            chain(OnStore(stack, f"on_{name}", tmp_path, spark, **places))
+            places |= {"lake_url": f"{store.url}/dying", "intake_url": f"{store.url}/dying-intake"}
+            die(OnStore(stack, f"dies_on_{name}", tmp_path, spark, **places), store, tmp_path)
 
 
 def chain(platform: OnStore) -> None:

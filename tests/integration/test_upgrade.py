@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from pyspark.sql import SparkSession
 
 from music_platform.conservation import audit
 from music_platform.ingestion import Parts, drain
@@ -14,7 +13,7 @@ from music_platform.local.environment import project_root, venv_bin
 from music_platform.local.provision import provision
 from music_platform.topics import topic_names, topic_offsets
 from music_platform.warehouse.connection import connect
-from tests.stack import DATA_SERVICES, running_stack
+from tests.stack import DATA_SERVICES, running_stack, spark_session
 
 #: A run of the older code, of both stages, in the home that its environment names.
 DRAIN = """
@@ -65,8 +64,8 @@ def test_a_home_of_the_previous_commit_goes_on(tmp_path: Path) -> None:
         provision(settings)
         environment["PYTHONPATH"] = str(project_root())
         run(*simulate, "--seed", "3")
-        spark = SparkSession.builder.remote(settings.spark_url or "").create
-        list(drain(Parts(settings, spark, lambda: connect(settings), lambda _: None)))
+        with spark_session(settings) as spark:
+            list(drain(Parts(settings, lambda: spark, lambda: connect(settings), lambda _: None)))
         records = topic_offsets(settings.kafka_client_config(), topic_names(settings).values()).records()
         with connect(settings) as session:
             found = audit(session, settings)
@@ -74,5 +73,5 @@ def test_a_home_of_the_previous_commit_goes_on(tmp_path: Path) -> None:
             cursor.execute("SELECT COUNT(*), COUNT(song_known) FROM RAW.EVENTS")
             ((rows, enriched),) = cursor.fetchall()
         assert (found.wrong, found.wrong_files, rows) == ([], [], records)
-        assert records >= 1_200
+        assert records > 600
         assert enriched > 0, "new rows have the columns that the home did not have"

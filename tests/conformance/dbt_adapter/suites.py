@@ -34,7 +34,21 @@ class DeleteInsert:
         return {"models": {"+incremental_predicates": ["id != 2"], "+incremental_strategy": "delete+insert"}}
 
 
-MORE: dict[str, type] = {"BaseIncrementalPredicates": DeleteInsert}
+class TimesWithoutZone:
+    """The suite's times have a zone of `-0`, which each adapter writes in its own way."""
+
+    @pytest.fixture(scope="class")
+    def input_model_sql(self) -> str:
+        days = (f"select {n} as id, '2020-01-0{n}'::timestamp_ntz as event_time" for n in (1, 2, 3))
+        return "{{ config(materialized='table', event_time='event_time') }}\n" + "\nunion all\n".join(days)
+
+    @pytest.fixture(scope="class")
+    def insert_two_rows_sql(self, project: Any) -> str:
+        table = project.adapter.Relation.create(database=project.database, schema=project.test_schema)
+        return f"insert into {table}.input_model (id, event_time) values (4, '2020-01-04'), (5, '2020-01-05')"
+
+
+MORE: dict[str, type] = {"BaseIncrementalPredicates": DeleteInsert, "BaseMicrobatch": TimesWithoutZone}
 
 for suite, modules in SUITES.items():
     for module in modules:
