@@ -74,5 +74,10 @@ def store_conf(environment: Mapping[str, str]) -> dict[str, str]:
             f"{s3}.connection.ssl.enabled": str(server.startswith("https")).lower(),
         }
     if server := environment.get("STORAGE_EMULATOR_HOST"):
-        conf |= {f"{gcs}.storage.root.url": f"{server.rstrip('/')}/", f"{gcs}.auth.type": "UNAUTHENTICATED"}
+        conf |= {
+            f"{gcs}.storage.root.url": f"{server.rstrip('/')}/",
+            f"{gcs}.auth.type": "UNAUTHENTICATED",
+            # Google renames in one request; such servers know copying and deleting only.
+            f"{gcs}.operation.move.enable": "false",
+        }
     return conf
