@@ -14,19 +14,22 @@ from itertools import takewhile
 import dagster as dg
 import psutil
 
-HOST_TAG, PID_TAG, STARTED_TAG = "music/host", "music/pid", "music/process_started"
+#: Dagster's UI does not show tags with this beginning: they are for the platform, not for a reader of the list of runs.
+HIDDEN = ".dagster/music-"
+
+HOST_TAG, PID_TAG, STARTED_TAG = f"{HIDDEN}host", f"{HIDDEN}pid", f"{HIDDEN}process-started"
 
 #: Jobs that build models. One of them runs at a time.
 BUILDING = {"live", "policy", "build", "everything", "rebuild", "quality", "nightly"}
 
 #: On a run of checks or upkeep: what there was when it was asked for.
-SEEN_TAG = "music/seen"
+SEEN_TAG = f"{HIDDEN}seen"
 
 #: On a run that was failed because its process is gone: no reason to wait before the next.
-GONE_TAG = "music/process_gone"
+GONE_TAG = f"{HIDDEN}process-gone"
 
 #: On a run that has brought something to its end before it ended itself: its failure is the first in a row again.
-PROGRESS_TAG = "music/progress"
+PROGRESS_TAG = f"{HIDDEN}progress"
 
 _FAILURE, _SUCCESS = dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.SUCCESS
 #: Failures in a row that are counted at the most; more make no difference to the pause.

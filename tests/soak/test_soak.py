@@ -21,6 +21,7 @@ from music_platform.lake.paths import events_path
 from music_platform.local.environment import settings_environment, venv_bin
 from music_platform.local.provision import provision
 from music_platform.local.stack import LocalStack
+from music_platform.runs import GONE_TAG
 from music_platform.settings import Settings
 from music_platform.topics import topic_names, topic_offsets
 from music_platform.warehouse.connection import connect
@@ -163,7 +164,7 @@ def doubled(instance: dg.DagsterInstance) -> list[str]:
             f"{first[2]} and {second[2]} at the same time"
             for first, second in pairwise(spans)
             # A run whose process was killed is ended in the books after the next look only.
-            if second[0] < first[1] and not instance.get_run_by_id(first[2]).tags.get("music/process_gone")  # type: ignore[union-attr]
+            if second[0] < first[1] and not instance.get_run_by_id(first[2]).tags.get(GONE_TAG)  # type: ignore[union-attr]
         ]
     return found
 

@@ -7,6 +7,8 @@ import sys
 import dagster as dg
 
 from music_platform.runs import (
+    GONE_TAG,
+    HOST_TAG,
     STARTED_TAG,
     Failures,
     failures_in_a_row,
@@ -42,7 +44,7 @@ def test_a_later_process_with_the_same_number_is_another() -> None:
     run = dg.DagsterRun(job_name="x", tags={**tags, STARTED_TAG: "1.00"})
     assert process_is_gone(run)
     assert not process_is_gone(dg.DagsterRun(job_name="x", tags=tags))
-    assert not process_is_gone(dg.DagsterRun(job_name="x", tags={**tags, "music/host": "elsewhere"}))
+    assert not process_is_gone(dg.DagsterRun(job_name="x", tags={**tags, HOST_TAG: "elsewhere"}))
 
 
 def test_failures_count_from_the_last_success_and_kills_do_not() -> None:
@@ -57,7 +59,7 @@ def test_failures_count_from_the_last_success_and_kills_do_not() -> None:
                     dg.DagsterEvent(dg.DagsterEventType.RUN_SUCCESS.value, run.job_name), run.run_id
                 )
         killed = new_run(instance)
-        instance.add_run_tags(killed.run_id, {"music/process_gone": "true"})
+        instance.add_run_tags(killed.run_id, {GONE_TAG: "true"})
         instance.report_run_failed(killed)
         failures = failures_in_a_row(instance, "some_job")
         assert failures.count == 2
