@@ -143,6 +143,21 @@ def prepare(settings: Settings, java: Java | None, services: tuple[str, ...]) ->
     rendered = home.dagster / "dagster.yaml"
     if not rendered.is_file() or rendered.read_text() != wanted:
         rendered.write_text(wanted)
+    if {WEBSERVER, DAEMON, WATCH} & set(services) and not settings.dagster_postgres_url:
+        create_dagster_store(home.dagster)
+
+
+def create_dagster_store(folder: Path) -> None:
+    """Make Dagster's SQLite files unless they are there.
+
+    Each of Dagster's processes would, and of two that do it at once one dies of "table already exists".
+    """
+    if not (folder / "schedules" / "schedules.db").exists():
+        # Imported here: it takes seconds, which only the first start in a home needs.
+        from dagster import DagsterInstance
+
+        with DagsterInstance.from_config(str(folder)):
+            pass
 
 
 #: What production adds to dagster.yaml. The URL is a secret: it comes from the environment.

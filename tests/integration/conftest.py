@@ -18,6 +18,7 @@ from confluent_kafka import Producer
 from music_platform.contracts import events
 from music_platform.local.environment import dagster_environment, project_root, settings_environment, venv_bin
 from music_platform.local.provision import provision
+from music_platform.local.services import create_dagster_store
 from music_platform.local.stack import LocalStack
 from music_platform.settings import LOOPBACK, Settings
 from music_platform.topics import topic_names
@@ -128,6 +129,7 @@ def platform(stack: LocalStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     dagster_home = tmp_path / "dagster"
     dagster_home.mkdir()
     (dagster_home / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    create_dagster_store(dagster_home)
     provision(settings)
     return Platform(settings, dagster_home)
 
