@@ -45,13 +45,13 @@ def end(processes: Iterable[psutil.Process], *, patience: float = 10) -> list[st
     running = [process for process in processes if process.is_running()]
     names = [f"{_name(process)} ({process.pid})" for process in running]
     _signal(running, signal.SIGTERM)
-    stubborn = _wait(running, patience)
+    stubborn = await_end(running, patience)
     _signal(stubborn, signal.SIGKILL)
-    _wait(stubborn, 5)
+    await_end(stubborn, 5)
     return names
 
 
-def _wait(those: list[psutil.Process], patience: float) -> list[psutil.Process]:
+def await_end(those: list[psutil.Process], patience: float) -> list[psutil.Process]:
     """The processes that still run after `patience` seconds. A zombie counts as gone: its parent may never look."""
     deadline = time.monotonic() + patience
     while (alive := [process for process in those if is_alive(process.pid)]) and time.monotonic() < deadline:

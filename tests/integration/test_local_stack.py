@@ -20,7 +20,7 @@ from music_platform.contracts.events import TOPICS
 from music_platform.local import services
 from music_platform.local.errors import LocalStackError
 from music_platform.local.ports import PORT_FIELDS, is_free
-from music_platform.local.processes import is_alive, processes_of_home
+from music_platform.local.processes import await_end, is_alive, processes_of_home, tree_of
 from music_platform.local.provision import create_topics
 from music_platform.local.stack import LocalStack
 from tests.stack import running_stack, settings_for
@@ -39,15 +39,12 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(services, "project_root", lambda: project)
         with running_stack(tmp_path_factory.mktemp("full"), only=None) as stack:
-            tree = [process for service in stack.status().values() for process in psutil_tree(service.pid)]
+            tree = [process for service in stack.status().values() for process in tree_of(service.pid or 0)]
+            assert len(tree) > len(services.SERVICES)
             yield stack
-    assert not [process for process in tree if is_alive(process)]
+    # One that is at its very end has no environment any more, by which `down` would know and await it.
+    assert await_end(tree, 5) == []
     assert_gone(stack)
-
-
-def psutil_tree(pid: int | None) -> list[int]:
-    assert pid is not None
-    return [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
 
 
 def assert_gone(stack: LocalStack) -> None:
@@ -85,7 +82,7 @@ def test_the_doctor_finds_nothing_wrong(full: LocalStack) -> None:
 
 
 def test_services_listen_on_loopback_only(full: LocalStack) -> None:
-    pids = {pid for service in full.status().values() for pid in psutil_tree(service.pid)}
+    pids = {process.pid for service in full.status().values() for process in tree_of(service.pid or 0)}
     listening = [c for c in psutil.net_connections("inet") if c.status == psutil.CONN_LISTEN and c.pid in pids]
     assert {c.laddr.port for c in listening} >= {getattr(full.settings, name) for name in PORT_FIELDS}
     assert {c.laddr.ip for c in listening} <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
