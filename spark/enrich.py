@@ -122,8 +122,9 @@ class _Lookup:
     """Finds rows of a table by its first column, which names each one once."""
 
     def __init__(self, table: pa.Table) -> None:
-        self._values = table.drop_columns(table.column_names[0]).combine_chunks()
-        self._position = {key: number for number, key in enumerate(table.column(0).to_pylist())}
+        keys, *values = (column.combine_chunks() for column in table.columns)
+        self._values = values
+        self._position = {key: number for number, key in enumerate(keys.to_pylist())}
 
     def positions(self, keys: pa.Array) -> pa.Array:
         """The row of each key; NULL where there is none."""
@@ -131,4 +132,4 @@ class _Lookup:
 
     def take(self, positions: pa.Array) -> list[pa.Array]:
         """The other columns at these rows; NULL at NULL."""
-        return [column.combine_chunks().take(positions) for column in self._values.columns]
+        return [column.take(positions) for column in self._values]

@@ -11,7 +11,7 @@ from pathlib import Path
 import requests
 
 from music_platform.local.environment import project_root
-from music_platform.local.ports import is_free
+from tests.conformance.launcher import free_port
 
 #: Where the servers are built to.
 TOOLS = project_root() / ".tools"
@@ -32,7 +32,7 @@ class Store:
 @contextmanager
 def s3(folder: Path) -> Iterator[Store]:
     """versitygw over a folder."""
-    port = _free_port(27_070)
+    port = free_port()
     (folder / BUCKET).mkdir(parents=True)
     secret = {"AWS_ACCESS_KEY_ID": "tester", "AWS_SECRET_ACCESS_KEY": "tester-secret"}
     command = [_tool(VERSITYGW), "--access", *secret.values()]
@@ -46,7 +46,7 @@ def s3(folder: Path) -> Iterator[Store]:
 @contextmanager
 def gcs(folder: Path) -> Iterator[Store]:
     """fake-gcs-server over a folder."""
-    port = _free_port(27_170)
+    port = free_port()
     (folder / BUCKET).mkdir(parents=True)
     address = f"127.0.0.1:{port}"
     command = [_tool(FAKE_GCS), "-scheme", "http", "-host", "127.0.0.1", "-port", str(port), "-public-host", address]
@@ -62,10 +62,6 @@ def _tool(module: str) -> str:
     if not program.is_file():
         subprocess.run(["go", "install", module], env={**os.environ, "GOBIN": str(TOOLS)}, check=True, timeout=500)
     return str(program)
-
-
-def _free_port(first: int) -> int:
-    return next(port for port in range(first, first + 100) if is_free(port))
 
 
 @contextmanager

@@ -39,12 +39,17 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(services, "project_root", lambda: project)
         with running_stack(tmp_path_factory.mktemp("full"), only=None) as stack:
-            tree = [process for service in stack.status().values() for process in tree_of(service.pid or 0)]
-            assert len(tree) > len(services.SERVICES)
+            tree = processes_of_services(stack)
             yield stack
     # One that is at its very end has no environment any more, by which `down` would know and await it.
     assert await_end(tree, 5) == []
     assert_gone(stack)
+
+
+def processes_of_services(stack: LocalStack) -> list[psutil.Process]:
+    pids = [service.pid for service in stack.status().values()]
+    assert None not in pids
+    return [process for pid in pids if pid is not None for process in tree_of(pid)]
 
 
 def assert_gone(stack: LocalStack) -> None:
@@ -82,7 +87,7 @@ def test_the_doctor_finds_nothing_wrong(full: LocalStack) -> None:
 
 
 def test_services_listen_on_loopback_only(full: LocalStack) -> None:
-    pids = {process.pid for service in full.status().values() for process in tree_of(service.pid or 0)}
+    pids = {process.pid for process in processes_of_services(full)}
     listening = [c for c in psutil.net_connections("inet") if c.status == psutil.CONN_LISTEN and c.pid in pids]
     assert {c.laddr.port for c in listening} >= {getattr(full.settings, name) for name in PORT_FIELDS}
     assert {c.laddr.ip for c in listening} <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
