@@ -7,19 +7,17 @@
 -- depends_on: {{ ref('events') }}
 
 with counted as (
-    select user_id, sum(plays) as plays, count(distinct activity_date) as days_active
-    from {{ ref('user_engagement_daily') }}
-    where
-        plays > 0
-        {% if touched_dates(window) is not none %}
-        and user_id in ({{ changed_events(['user_id'], window) }})
-        {% endif %}
+    select user_id, sum(plays) as plays, sum(days_active) as days_active
+    from {{ ref('user_weeks') }}
+    {% if touched_dates(window) is not none %}
+    where user_id in ({{ changed_events(['user_id'], window) }})
+    {% endif %}
     group by user_id
 )
 
 select
     user_id,
     plays::number(38, 0) as plays,
-    days_active,
+    days_active::number(38, 0) as days_active,
     case when plays >= 1000 then 'heavy' when plays >= 100 then 'regular' else 'light' end as tier
 from counted
