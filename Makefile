@@ -69,7 +69,7 @@ dbt-build: ready ## Every model and every dbt test on an empty local warehouse
 RATE ?= 2000
 MINUTES ?= 60
 soak: ready ## Leave it alone under load, services dying: make soak RATE=2000 MINUTES=60
-	@RATE=$(RATE) MINUTES=$(MINUTES) $(BIN)/pytest tests/soak -k test_soak -s
+	@RATE=$(RATE) MINUTES=$(MINUTES) $(BIN)/pytest tests/soak/test_soak.py::test_soak -s
 
 lint: $(INSTALLED) ## Style and types
 	@$(BIN)/ruff check .

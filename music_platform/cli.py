@@ -106,7 +106,7 @@ app = typer.Typer(
 def up(
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Return when every service answers.")] = False,
     only: Annotated[
-        str, typer.Option(help="Comma-separated services: kafka, spark, warehouse, webserver, daemon, watch.")
+        str, typer.Option(help="Comma-separated services: kafka, spark, warehouse, code, webserver, daemon, watch.")
     ] = "",
 ) -> None:
     """Start the local stack and create topics, database and empty reference tables.

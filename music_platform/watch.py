@@ -20,7 +20,7 @@ from music_platform.inputs import loaded_version
 from music_platform.local.environment import project_root
 from music_platform.local.home import Home
 from music_platform.local.readiness import lacks
-from music_platform.local.services import DAEMON, KAFKA, SPARK_CONNECT, WAREHOUSE, WATCH, WEBSERVER
+from music_platform.local.services import CODE, DAEMON, KAFKA, SPARK_CONNECT, WAREHOUSE, WATCH, WEBSERVER
 from music_platform.local.stack import LocalStack
 from music_platform.quality import Failed, failed_checks, known_checks
 from music_platform.runs import failures_in_a_row
@@ -44,6 +44,7 @@ WITHOUT = {
     KAFKA: "producers cannot send and nothing new is read",
     SPARK_CONNECT: "nothing new is read into the lake",
     WAREHOUSE: "nothing is loaded or built, and the marts cannot be queried",
+    CODE: "no sensor looks and no run is started",
     WEBSERVER: "the UI cannot be opened; the data goes on",
     DAEMON: "no run is started",
 }

@@ -2,9 +2,10 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
 from pyspark.sql import SparkSession
 
 from music_platform.local.stack import LocalStack
@@ -31,6 +32,14 @@ def forget_environment() -> None:
 def settings_for(home: Path, **settings: object) -> Settings:
     """Settings of a home, without `.env`. Ports are chosen by the stack's first `up`."""
     return Settings(_env_file=None, music_home=home, **settings)  # type: ignore[arg-type, call-arg]
+
+
+def kill_tree(pid: int | None) -> None:
+    """SIGKILL for a process and all that it has started."""
+    process = psutil.Process(pid)
+    for one in [process, *process.children(recursive=True)]:
+        with suppress(psutil.NoSuchProcess):
+            one.kill()
 
 
 @contextmanager

@@ -66,13 +66,27 @@ class Home:
         return self.root / "stack.lock"
 
     @property
+    def workspace(self) -> Path:
+        """Where webserver and daemon find the code server."""
+        return self.dagster / "workspace.yaml"
+
+    @property
     def socket(self) -> Path:
-        """Supervisord's socket: in the home, or in the temp folder where that path is too long for a socket."""
-        wanted = self.root / "supervisor.sock"
+        """Supervisord's socket."""
+        return self._socket("supervisor")
+
+    @property
+    def code_socket(self) -> Path:
+        """The code server's socket."""
+        return self._socket("code")
+
+    def _socket(self, name: str) -> Path:
+        """A socket in the home, or in the temp folder where that path is too long for one."""
+        wanted = self.root / f"{name}.sock"
         if len(os.fsencode(wanted)) <= _LONGEST_SOCKET:
             return wanted
         digest = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:16]
-        return Path(tempfile.gettempdir()) / f"music-{digest}.sock"
+        return Path(tempfile.gettempdir()) / f"music-{digest}-{name}.sock"
 
     def parts(self) -> dict[str, Path]:
         """What takes disk space, by name; for `doctor`."""

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-from music_platform.local.services import DAEMON, KAFKA, SPARK_CONNECT, WAREHOUSE, WATCH, WEBSERVER
+from music_platform.local.home import Home
+from music_platform.local.services import CODE, DAEMON, KAFKA, SPARK_CONNECT, WAREHOUSE, WATCH, WEBSERVER
 from music_platform.settings import LOOPBACK, Settings
 
 #: From the settings and the epoch second of the service's start to what it lacks.
@@ -92,6 +93,20 @@ def _warehouse(settings: Settings, _started: int) -> str | None:
     return None
 
 
+def _code(settings: Settings, _started: int) -> str | None:
+    """The code server answers; it does so once it has tried to load the definitions."""
+    import grpc
+
+    with grpc.insecure_channel(f"unix:{Home(settings.home).code_socket}") as channel:
+        ping = channel.unary_unary("/api.DagsterApi/Ping")
+        try:
+            # By hand, as importing Dagster takes seconds: api.PingRequest has one field, `echo`.
+            ping(_string(1, "ready"), timeout=_TIMEOUT_SECONDS)
+        except grpc.RpcError as error:
+            return f"no answer: {error.code().name}"
+    return None
+
+
 def _webserver(settings: Settings, _started: int) -> str | None:
     if b"dagster_version" not in _request(f"{settings.dagster_url}/server_info"):
         return "the port answers, but not as Dagster's webserver"
@@ -137,8 +152,6 @@ def _heartbeats_by_instance(settings: Settings) -> dict[str, float]:
     """The same where no webserver runs, from Dagster's store: importing Dagster takes seconds."""
     from dagster import DagsterInstance
 
-    from music_platform.local.home import Home
-
     with DagsterInstance.from_config(str(Home(settings.home).dagster)) as instance:
         statuses = instance.get_daemon_statuses()
     return {
@@ -172,6 +185,7 @@ _PROBES: dict[str, Probe] = {
     KAFKA: _kafka,
     SPARK_CONNECT: _spark,
     WAREHOUSE: _warehouse,
+    CODE: _code,
     WEBSERVER: _webserver,
     DAEMON: _daemon,
     WATCH: _watch,

@@ -4,6 +4,7 @@ The order is that of `up`'s report: what others need comes first.
 """
 
 import hashlib
+import json
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,17 +17,21 @@ from music_platform.local.jars import BROKER, spark_sets
 from music_platform.local.java import Java
 from music_platform.settings import LOOPBACK, Settings
 
-KAFKA, SPARK_CONNECT, WAREHOUSE, WEBSERVER, DAEMON = "kafka", "spark", "warehouse", "webserver", "daemon"
-WATCH = "watch"
-SERVICES = (KAFKA, SPARK_CONNECT, WAREHOUSE, WEBSERVER, DAEMON, WATCH)
-#: Services that look for what `provision` makes.
-AFTER_DATA = (DAEMON, WATCH)
+KAFKA, SPARK_CONNECT, WAREHOUSE = "kafka", "spark", "warehouse"
+CODE, WEBSERVER, DAEMON, WATCH = "code", "webserver", "daemon", "watch"
+SERVICES = (KAFKA, SPARK_CONNECT, WAREHOUSE, CODE, WEBSERVER, DAEMON, WATCH)
+#: Services that look for what `provision` makes, or for the code server.
+AFTER_DATA = (WEBSERVER, DAEMON, WATCH)
+
+#: The module whose definitions the code server serves, and the name under which Dagster knows them.
+DEFINITIONS, LOCATION = "music_platform.definitions", "music_platform"
 
 #: Settings that hold the ports of each service.
 PORT_SETTINGS: dict[str, tuple[str, ...]] = {
     KAFKA: ("kafka_port", "kafka_controller_port"),
     SPARK_CONNECT: ("spark_port",),
     WAREHOUSE: ("warehouse_port",),
+    CODE: (),
     WEBSERVER: ("dagster_port",),
     DAEMON: (),
     WATCH: (),
@@ -81,11 +86,12 @@ def select_services(settings: Settings, only: set[str] | None) -> tuple[str, ...
 
 
 def address_of(service: str, settings: Settings) -> str | None:
-    """Where the service answers; None for the daemon, which listens nowhere."""
+    """Where the service answers; None for what listens nowhere."""
     addresses = {
         KAFKA: settings.bootstrap_servers,
         SPARK_CONNECT: settings.spark_url or "in the run's own process",
         WAREHOUSE: settings.snowflake_account or f"http://{LOOPBACK}:{settings.warehouse_port}",
+        CODE: str(Home(settings.home).code_socket),
         WEBSERVER: settings.dagster_url,
     }
     return addresses.get(service)
@@ -116,14 +122,36 @@ def _program(name: str, settings: Settings, java: Java | None) -> Program:
             arguments += ["--transaction-idle-seconds", str(TRANSACTION_IDLE_SECONDS)]
             command = [sys.executable, "-m", "music_platform.local.warehouse", *arguments]
             return Program(name, command, project_root(), stop_seconds=20, priority=20)
+        case "code":
+            # One for webserver and daemon. Without it each starts its own, and the daemon a new one every minute.
+            command = [str(venv_bin() / "dagster"), "api", "grpc", "--socket", str(home.code_socket)]
+            command += ["--module-name", DEFINITIONS, "--location-name", LOCATION]
+            command += ["--working-directory", str(project_root()), "--log-level", "warning"]
+            environment = {CONFIGURATION: _fingerprint(_sources()), **dagster_environment(settings)}
+            return Program(name, command, project_root(), environment, stop_seconds=20, priority=30)
         case "webserver":
-            command = [str(venv_bin() / "dagster-webserver"), "-w", "workspace.yaml", "-h", LOOPBACK]
+            command = [str(venv_bin() / "dagster-webserver"), "-w", str(home.workspace), "-h", LOOPBACK]
             command += ["-p", str(settings.dagster_port), "--log-level", "warning"]
         case "watch":
             command = [str(venv_bin() / "music-platform"), "watch"]
         case _:
-            command = [str(venv_bin() / "dagster-daemon"), "run", "-w", "workspace.yaml"]
+            command = [str(venv_bin() / "dagster-daemon"), "run", "-w", str(home.workspace)]
     return Program(name, command, project_root(), dagster_environment(settings), stop_seconds=20, priority=30)
+
+
+def _sources() -> str:
+    """The files that the definitions are made of, with their times: after an edit `up` starts the code server anew."""
+    found = [
+        path
+        for folder, kinds in (
+            ("music_platform", {".py"}),
+            ("spark", {".py"}),
+            ("dbt_project", {".sql", ".yml", ".csv"}),
+        )
+        for path in (project_root() / folder).rglob("*")
+        if path.suffix in kinds and not {"target", "dbt_packages", "logs"} & set(path.parts)
+    ]
+    return "\n".join(f"{path} {path.stat().st_mtime_ns}" for path in sorted(found))
 
 
 def _fingerprint(text: str) -> str:
@@ -143,7 +171,10 @@ def prepare(settings: Settings, java: Java | None, services: tuple[str, ...]) ->
     rendered = home.dagster / "dagster.yaml"
     if not rendered.is_file() or rendered.read_text() != wanted:
         rendered.write_text(wanted)
-    if {WEBSERVER, DAEMON, WATCH} & set(services) and not settings.dagster_postgres_url:
+    home.workspace.write_text(
+        f"load_from:\n  - grpc_server: {{socket: {json.dumps(str(home.code_socket))}, location_name: {LOCATION}}}\n"
+    )
+    if {CODE, WEBSERVER, DAEMON, WATCH} & set(services) and not settings.dagster_postgres_url:
         create_dagster_store(home.dagster)
 
 

@@ -81,9 +81,9 @@ class LocalStack:
     def up(self, only: set[str] | None = None, provision: Provision | None = None) -> tuple[str, ...]:
         """Start the services (all local ones, or those of `only`) and wait until they answer.
 
-        `provision` is called when the data services answer, before daemon and watch start: they look for topics.
-        Returns the names of the services that were started, empty if all ran already. Raises LocalStackError with the
-        end of the log when one does not come up; what this call started is then stopped again.
+        `provision` is called when the data services and the code server answer, before what looks for topics or for
+        the code starts. Returns the names of the services that were started, empty if all ran already. Raises
+        LocalStackError with the end of the log when one does not come up; what this call started is then stopped again.
         """
         with self._locked():
             format.require_known(self.home)
@@ -125,6 +125,7 @@ class LocalStack:
                 self._supervisor.shutdown(STOP_TIMEOUT)
             leftovers = processes.end(processes.processes_of_home(self.home.root))
             self.home.socket.unlink(missing_ok=True)
+            self.home.code_socket.unlink(missing_ok=True)
             self.home.supervisor_pid.unlink(missing_ok=True)
             return [*stopped, *(f"leftover {name}" for name in leftovers)]
 
@@ -159,7 +160,7 @@ class LocalStack:
         return find_java(self.settings) if any(name in services.ON_JAVA for name in wanted) else None
 
     def _configure(self, java: Java | None, configured: tuple[str, ...], starting: tuple[str, ...]) -> tuple[str, ...]:
-        """Give supervisord its configuration; returns what is to be started, with what a changed setting stopped."""
+        """Give supervisord its configuration; returns what is to be started, with what a change has stopped."""
         conf = render_conf(self.home, services.programs(self.settings, java, configured))
         if not self._supervisor.is_running():
             self._supervisor.start(conf, inherited_environment(self.settings))
@@ -167,7 +168,7 @@ class LocalStack:
         before = {name for name, process in self._supervisor.states().items() if process.state in _UP_STATES}
         changed = [name for name in self._supervisor.update(conf) if name in before]
         for name in changed:
-            self._report(name, "settings changed: starting anew")
+            self._report(name, "settings or code changed: starting anew")
         services.prepare(self.settings, java, tuple(changed))
         return (*starting, *(name for name in changed if name not in starting))
 

@@ -18,7 +18,7 @@ def evaluations(platform: Platform, job: str) -> dict[str, dg.AssetCheckEvaluati
     return {evaluation.check_name: evaluation for evaluation in done.get_asset_check_evaluations()}
 
 
-def test_checks_say_what_is_wrong_and_where(platform: Platform) -> None:
+def test_checks_whole_tables_and_the_report_say_what_is_wrong_and_where(platform: Platform) -> None:
     platform.produce([(events.LISTEN, value) for value in (GOOD, b"broken", SAME_ID, OTHER_CONTENT, UNKNOWN_FIELD)])
     platform.run("everything")
     found = evaluations(platform, "quality")
@@ -38,10 +38,6 @@ def test_checks_say_what_is_wrong_and_where(platform: Platform) -> None:
     assert found["totals"].metadata["marts"].value == 10
     assert found["required_columns"].passed
 
-
-def test_whole_tables_and_the_report(platform: Platform) -> None:
-    platform.produce([(events.LISTEN, GOOD), (events.LISTEN, b"broken")])
-    platform.run("everything")
     with dg.DagsterInstance.from_config(str(platform.dagster_home)) as instance:
         done = build_defs(platform.settings).resolve_job_def("nightly").execute_in_process(instance=instance)
         assert {evaluation.passed for evaluation in done.get_asset_check_evaluations()} == {True}

@@ -34,10 +34,10 @@ GIGABYTE = 1000**3
 def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     """A stack with all services; when it is down, none of its processes is left and its ports are free."""
     project = tmp_path_factory.mktemp("project")
-    (project / "workspace.yaml").write_text("load_from:\n  - python_file: tiny.py\n")
     (project / "tiny.py").write_text("import dagster as dg\n\n\n@dg.asset\ndef one() -> int:\n    return 1\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(services, "project_root", lambda: project)
+        patch.setattr(services, "DEFINITIONS", "tiny")
         with running_stack(tmp_path_factory.mktemp("full"), only=None) as stack:
             tree = processes_of_services(stack)
             yield stack
@@ -71,7 +71,7 @@ def topic_names(stack: LocalStack) -> set[str]:
 def test_status_shows_every_service_running(full: LocalStack) -> None:
     shown, _ = run_cli(full.home.root, "status", "--json").communicate(timeout=60)
     status = json.loads(shown)
-    assert list(status) == ["kafka", "spark", "warehouse", "webserver", "daemon", "watch"]
+    assert list(status) == ["kafka", "spark", "warehouse", "code", "webserver", "daemon", "watch"]
     assert {service["state"] for service in status.values()} == {"running"}
     assert all(psutil.pid_exists(service["pid"]) and service["memory"] > 0 for service in status.values())
     assert status["kafka"]["address"] == f"127.0.0.1:{full.settings.kafka_port}"
@@ -83,7 +83,7 @@ def test_the_doctor_finds_nothing_wrong(full: LocalStack) -> None:
     doctor = run_cli(full.home.root, "doctor")
     shown, _ = doctor.communicate(timeout=120)
     assert doctor.returncode == 0, shown
-    assert shown.count("answers") == 6
+    assert shown.count("answers") == 7
 
 
 def test_services_listen_on_loopback_only(full: LocalStack) -> None:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import psutil
 import pytest
 
 from music_platform.conservation import audit
@@ -21,7 +20,7 @@ from music_platform.local.provision import provision
 from music_platform.local.stack import LocalStack
 from music_platform.runs import PID_TAG
 from music_platform.warehouse.connection import connect
-from tests.stack import settings_for
+from tests.stack import kill_tree, settings_for
 
 LINEAGE = "{ assetNodes { assetKey { path } groupName dependencyKeys { path } } }"
 SENSORS = """
@@ -84,16 +83,9 @@ def processes_at_work(stack: LocalStack) -> list[int]:
     return [int(run.tags[PID_TAG]) for run in runs if PID_TAG in run.tags]
 
 
-def kill_tree(pid: int | None) -> None:
-    """SIGKILL for a process and all that it has started."""
-    process = psutil.Process(pid)
-    for one in [process, *process.children(recursive=True)]:
-        with suppress(psutil.NoSuchProcess):
-            one.kill()
-
-
 def _errors(stack: LocalStack) -> str:
-    lines = (stack.home.logs / "daemon.log").read_text(errors="replace").splitlines()
+    logs = [stack.home.log_of(service).read_text(errors="replace") for service in ("code", "daemon")]
+    lines = "\n".join(logs).splitlines()
     return "\n".join(line for line in lines if "ERROR" in line or "FAIL" in line)[-4000:]
 
 
@@ -162,10 +154,11 @@ def test_events_arrive_in_the_marts_without_a_hand(tmp_path: Path) -> None:
         (ended,) = wait_for("the run that was started from the UI", finished, 240)
         assert ended["status"] == "SUCCESS"
 
-        # The run, the daemon that launched it and the daemon's code server die at once.
+        # The run, the code server that launched it and the daemon die at once.
         music(stack, "simulate", "--seed", "4", "--users", "200", "--days", "3")
         at_work = wait_for("a run at work", lambda: processes_at_work(stack))
-        kill_tree(stack.status()["daemon"].pid)
+        stack.kill("daemon")
+        kill_tree(stack.status()["code"].pid)
         with suppress(ProcessLookupError):
             os.kill(at_work[0], signal.SIGKILL)
         wait_for("an empty backlog after the kill", lambda: not any(behind().values()), 240)

@@ -17,7 +17,7 @@ from tests.stack import settings_for
 
 SECONDS = 600
 #: Dagster's own processes; the watch is the platform's.
-DAGSTER = ("webserver", "daemon")
+DAGSTER = ("code", "webserver", "daemon")
 
 
 def statements(stack: LocalStack) -> int:

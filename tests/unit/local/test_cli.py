@@ -37,7 +37,7 @@ def test_help_lists_every_verb() -> None:
 def test_status_of_a_home_that_was_never_up() -> None:
     shown = runner.invoke(app, ["status"])
     assert shown.exit_code == 0
-    assert shown.stdout.count("stopped") == 6
+    assert shown.stdout.count("stopped") == 7
 
 
 def test_down_with_nothing_running_says_so(tmp_path: Path) -> None:
