@@ -30,7 +30,7 @@ def build_defs(settings: Settings | None = None, resource_overrides: Mapping[str
         ),
         asset_checks=checks.asset_checks,
         jobs=jobs.jobs,
-        sensors=sensors.sensors,
+        sensors=sensors.build_sensors(settings),
         schedules=schedules.schedules,
         resources={**build_resources(settings), **(resource_overrides or {})},
         # A step in a process of its own costs seconds and gains nothing: Spark, Kafka and the warehouse do the work.

@@ -5,10 +5,12 @@ Each says at every tick what it has seen and why it starts a run or not: as the 
 """
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition as AssetJob
+from dagster._core.instance.ref import InstanceRef
 from dagster._time import get_current_timestamp
 
 from music_platform.assets.keys import GOLD, LAKE_EVENTS, RAW_EVENTS, REFERENCE_KEYS
@@ -46,13 +48,15 @@ from music_platform.jobs import (
 )
 from music_platform.quality import failed_checks
 from music_platform.runs import BUILDING, SEEN_TAG, begun, failures_in_a_row, runs_in_flight, seen, targets
-from music_platform.settings import Settings, get_settings
+from music_platform.settings import Settings
 from music_platform.topics import BrokerUnreachableError, topic_names
 
 #: On a run that a sensor has started: why.
 REASON_TAG = "music/reason"
 
-_INTERVAL = get_settings().sensor_interval_seconds
+#: What a sensor does at a tick: from Dagster's store, the settings and the cursor to what it asks for.
+Tick = Callable[[dg.DagsterInstance, Settings, str | None], dg.SensorResult]
+
 #: Reference data changes seldom, and each tick costs Dagster a tenth of a second of CPU.
 REFERENCE_TICKS = 3
 
@@ -85,19 +89,13 @@ def _result(decision: Decision, job: str, tags: Mapping[str, str] | None = None,
     )
 
 
-@dg.sensor(
-    job=ingest_job,
-    minimum_interval_seconds=_INTERVAL,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Watches the backlog from Kafka to RAW, starts ingestion when there is any, and reports the topics.",
-)
-def lag_sensor(context: dg.SensorEvaluationContext, settings: dg.ResourceParam[Settings]) -> dg.SensorResult:
+def lag_tick(instance: dg.DagsterInstance, settings: Settings, cursor: str | None) -> dg.SensorResult:
     """The cursor holds the end offsets that were last reported, as JSON."""
     try:
         offsets, kafka = read_kafka_stage(settings)
     except BrokerUnreachableError as error:
-        return dg.SensorResult(skip_reason=str(error), cursor=context.cursor)
-    loaded = loaded_version(context.instance)
+        return dg.SensorResult(skip_reason=str(error), cursor=cursor)
+    loaded = loaded_version(instance)
     lake = read_lake_stage(settings, loaded)
     files = read_files_stage(settings)
     decision = decide_ingest(
@@ -105,48 +103,34 @@ def lag_sensor(context: dg.SensorEvaluationContext, settings: dg.ResourceParam[S
         (kafka.records + files.records, max(kafka_age(settings, offsets) if kafka.records else 0.0, files.seconds)),
         (lake.records, lake_age(settings, loaded) if lake.records else 0.0),
         settings.lag_threshold_records,
-        _runs(context.instance, settings, [ingest_job.name], INGESTING, [LAKE_EVENTS, RAW_EVENTS]),
+        _runs(instance, settings, [ingest_job.name], INGESTING, [LAKE_EVENTS, RAW_EVENTS]),
     )
     ends = json.dumps(offsets.end, sort_keys=True)
     observations = [
         topic_observation(kind, offsets.first[topic], offsets.end[topic], kafka.behind[topic])
         for kind, topic in topic_names(settings).items()
-        if ends != context.cursor
+        if ends != cursor
     ]
     return _result(decision, ingest_job.name, asset_events=observations, cursor=ends)
 
 
-@dg.sensor(
-    jobs=[live_job, build_job],
-    minimum_interval_seconds=_INTERVAL,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Builds silver and the live marts when RAW or the reference data is not what the last build was made "
-    "from. The very first build is of all models.",
-)
-def live_sensor(context: dg.SensorEvaluationContext, settings: dg.ResourceParam[Settings]) -> dg.SensorResult:
+def live_tick(instance: dg.DagsterInstance, settings: Settings, _cursor: str | None) -> dg.SensorResult:
     """Decides from Dagster's store and the lake's log."""
-    now, built = current_inputs(context.instance), built_inputs(context.instance, LIVE)
+    now, built = current_inputs(instance), built_inputs(instance, LIVE)
     behind = read_marts_stage(settings, built.raw if built else -1, now.raw)
     decision = decide_live(
         str(now),
         str(built) if built else None,
         f" ({_said(behind)})" if behind.records else "",
-        _held_back(context.instance),
-        _runs(context.instance, settings, [live_job.name, build_job.name], BUILDING, build_dbt_assets().keys),
+        _held_back(instance),
+        _runs(instance, settings, [live_job.name, build_job.name], BUILDING, build_dbt_assets().keys),
     )
     return _result(decision, (live_job if built else build_job).name)
 
 
-@dg.sensor(
-    job=policy_job,
-    minimum_interval_seconds=get_settings().freshness_interval_seconds,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Rebuilds the policy marts when one nears the end of its freshness window and there is something new; "
-    "reports marts as complete, without a run, when nothing is behind them.",
-)
-def freshness_sensor(context: dg.SensorEvaluationContext, settings: dg.ResourceParam[Settings]) -> dg.SensorResult:
+def freshness_tick(instance: dg.DagsterInstance, settings: Settings, _cursor: str | None) -> dg.SensorResult:
     """Idle is fresh: freshness looks at the age of the last materialization, so completeness is reported as one."""
-    instance, moment = context.instance, get_current_timestamp()
+    moment = get_current_timestamp()
     live, policy = (built_inputs(instance, tier) for tier in TIERS)
     marts = {tier: {key.path[-1]: key for key in tier_keys(tier, GOLD)} for tier in TIERS}
     aged = {tier: ages(instance, marts[tier].values(), moment) for tier in TIERS}
@@ -199,42 +183,28 @@ def _said(stage: Stage) -> str:
     return f"{stage.records:,} records (oldest {stage.seconds:.0f} s)"
 
 
-@dg.sensor(
-    job=reference_job,
-    minimum_interval_seconds=REFERENCE_TICKS * _INTERVAL,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Loads songs.csv, artists.csv and users.csv when one of them has changed.",
-)
-def reference_sensor(context: dg.SensorEvaluationContext, settings: dg.ResourceParam[Settings]) -> dg.SensorResult:
+def reference_tick(_instance: dg.DagsterInstance, settings: Settings, cursor: str | None) -> dg.SensorResult:
     """The cursor holds size and time of each file, as JSON. A file that is refused waits until it is changed."""
     found = {}
     for name in REFERENCE_KEYS:
         path = settings.reference_root / f"{name}.csv"
         if path.exists():
             found[name] = [path.stat().st_size, path.stat().st_mtime]
-    before = json.loads(context.cursor or "{}")
+    before = json.loads(cursor or "{}")
     changed = [name for name, seen in found.items() if before.get(name) != seen]
     if not changed:
-        return dg.SensorResult(skip_reason=f"no new file in {settings.reference_root}", cursor=context.cursor)
+        return dg.SensorResult(skip_reason=f"no new file in {settings.reference_root}", cursor=cursor)
     # Another half second of writing would change the file again: wait until it rests.
     if any(get_current_timestamp() - found[name][1] < REST_SECONDS for name in changed):
-        return dg.SensorResult(skip_reason=f"{', '.join(changed)}: still being written", cursor=context.cursor)
+        return dg.SensorResult(skip_reason=f"{', '.join(changed)}: still being written", cursor=cursor)
     return dg.SensorResult(
         run_requests=[dg.RunRequest(asset_selection=[REFERENCE_KEYS[name] for name in changed])],
         cursor=json.dumps(found),
     )
 
 
-@dg.sensor(
-    job=quality_job,
-    minimum_interval_seconds=get_settings().freshness_interval_seconds,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Runs the data checks when something was loaded since they last ran, at most once in "
-    "QUALITY_INTERVAL_SECONDS.",
-)
-def quality_sensor(context: dg.SensorEvaluationContext, settings: dg.ResourceParam[Settings]) -> dg.SensorResult:
+def quality_tick(instance: dg.DagsterInstance, settings: Settings, _cursor: str | None) -> dg.SensorResult:
     """Checks never run while nothing is new: they would wake the warehouse. The models have to be built once."""
-    instance = context.instance
     if built_inputs(instance, LIVE) is None:
         return dg.SensorResult(skip_reason="nothing to do: no model is built yet")
     now = str(current_inputs(instance))
@@ -246,4 +216,75 @@ def quality_sensor(context: dg.SensorEvaluationContext, settings: dg.ResourcePar
 #: Seconds for which a file must not have changed before it is loaded.
 REST_SECONDS = 2.0
 
-sensors = [lag_sensor, reference_sensor, live_sensor, freshness_sensor, quality_sensor]
+
+def build_sensors(settings: Settings) -> list[dg.SensorDefinition]:
+    """The sensors of a platform with these settings."""
+
+    def sensor(name: str, tick: Tick, seconds: int, description: str, *jobs: AssetJob) -> dg.SensorDefinition:
+        @dg.sensor(
+            name=name,
+            jobs=jobs,
+            minimum_interval_seconds=seconds,
+            default_status=dg.DefaultSensorStatus.RUNNING,
+            description=description,
+        )
+        def evaluate(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+            return tick(_kept_instance(context), settings, context.cursor)
+
+        return evaluate
+
+    often, seldom = settings.sensor_interval_seconds, settings.freshness_interval_seconds
+    return [
+        sensor(
+            "lag_sensor",
+            lag_tick,
+            often,
+            "Watches the backlog from Kafka to RAW, starts ingestion when there is any, and reports the topics.",
+            ingest_job,
+        ),
+        sensor(
+            "reference_sensor",
+            reference_tick,
+            REFERENCE_TICKS * often,
+            "Loads songs.csv, artists.csv and users.csv when one of them has changed.",
+            reference_job,
+        ),
+        sensor(
+            "live_sensor",
+            live_tick,
+            often,
+            "Builds silver and the live marts when RAW or the reference data is not what the last build was made from. "
+            "The very first build is of all models.",
+            live_job,
+            build_job,
+        ),
+        sensor(
+            "freshness_sensor",
+            freshness_tick,
+            seldom,
+            "Rebuilds the policy marts when one nears the end of its freshness window and there is something new; "
+            "reports marts as complete, without a run, when nothing is behind them.",
+            policy_job,
+        ),
+        sensor(
+            "quality_sensor",
+            quality_tick,
+            seldom,
+            "Runs the data checks when something was loaded since they last ran, at most once in "
+            "QUALITY_INTERVAL_SECONDS.",
+            quality_job,
+        ),
+    ]
+
+
+def _kept_instance(context: dg.SensorEvaluationContext) -> dg.DagsterInstance:
+    """Dagster's store, opened once in a process: opening it reads its migrations, most of the cost of an idle tick."""
+    ref = context.instance_ref
+    if ref is None:
+        return context.instance
+    if not _kept or _kept[0][0] != ref:
+        _kept[:] = [(ref, dg.DagsterInstance.from_ref(ref))]
+    return _kept[0][1]
+
+
+_kept: list[tuple[InstanceRef, dg.DagsterInstance]] = []

@@ -6,7 +6,7 @@ import pytest
 from music_platform.assets.keys import TOPIC_KEYS
 from music_platform.contracts import events
 from music_platform.lake.progress import read_progress
-from music_platform.sensors import lag_sensor
+from music_platform.sensors import lag_tick
 from tests.integration.conftest import Platform
 from tests.integration.test_chain import GOOD
 
@@ -15,10 +15,7 @@ INGESTION = 'key:"lake/events" or key:"raw/events"'
 
 def tick(platform: Platform, cursor: str | None = None) -> dg.SensorResult:
     with dg.DagsterInstance.from_config(str(platform.dagster_home)) as instance:
-        context = dg.build_sensor_context(instance=instance, cursor=cursor)
-        result = lag_sensor(context, settings=platform.settings)
-    assert isinstance(result, dg.SensorResult)
-    return result
+        return lag_tick(instance, platform.settings, cursor)
 
 
 def test_a_run_killed_between_lake_and_load_is_made_good_by_the_next_tick(platform: Platform) -> None:

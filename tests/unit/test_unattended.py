@@ -48,13 +48,12 @@ class Day:
             raw = dg.AssetMaterialization(RAW_EVENTS, metadata={"lake_version": version})
             self.instance.report_runless_asset_event(raw)
 
-    def tick(self, *only: dg.SensorDefinition) -> list[dg.DagsterRun]:
+    def tick(self, *only: sensors.Tick) -> list[dg.DagsterRun]:
         """One tick of the two sensors that build, or of some; runs that they ask for are created, assets reported."""
         created = []
         with freeze_time(self.now):
-            for sensor in only or (sensors.live_sensor, sensors.freshness_sensor):
-                result = sensor(dg.build_sensor_context(instance=self.instance), settings=self.settings)
-                assert isinstance(result, dg.SensorResult)
+            for tick in only or (sensors.live_tick, sensors.freshness_tick):
+                result = tick(self.instance, self.settings, None)
                 assert result.run_requests or result.skip_reason
                 for event in result.asset_events:
                     self.instance.report_runless_asset_event(event)  # type: ignore[arg-type]
@@ -144,7 +143,7 @@ def test_a_model_that_fails_for_ever_is_at_most_thirty_runs_and_one_alert_a_day(
     watch, state, told = Watch(day.settings, day.instance, list), alerts.State(), 0
     begin = day.now
     while day.now < begin + 24 * HOUR:
-        for run in day.tick(sensors.live_sensor):
+        for run in day.tick(sensors.live_tick):
             day.end(run, 10, succeeds=False)
         problems = list(watch._jobs(()))
         change = alerts.changes(state, problems, day.now, 60)
