@@ -38,6 +38,11 @@ class Settings(BaseSettings):
     java_home: Path | None = Field(
         default=None, description="Java 17 or newer for the broker and Spark. Unset: `java` on the PATH."
     )
+    jvm_options: str = Field(
+        default="",
+        description="More options for the JVMs of the local broker and Spark. -XX:TieredStopAtLevel=1 halves what "
+        "a start and the first batches cost; large batches are slower by it in the long run.",
+    )
     lake_url: str | None = Field(
         default=None,
         description="Folder of the Delta lake: a path or s3a://bucket/path, gs://bucket/path. Unset: <home>/lake.",

@@ -4,9 +4,12 @@ It is what was known when the record was read; rows are never changed. The marts
 reference data as it is when they are built.
 """
 
+import hashlib
+import pickle
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import pyarrow as pa
@@ -34,12 +37,34 @@ class Reference:
     users: pa.Table = field(default_factory=_USER.empty_table)
     places: pa.Table = field(default_factory=_PLACE.empty_table)
 
+    @cached_property
+    def content(self) -> bytes:
+        """All of it, as `lookups` reads it."""
+        return pickle.dumps([self.songs, self.users, self.places], protocol=5)
+
+    @cached_property
+    def name(self) -> str:
+        """A name that no other content has."""
+        return hashlib.sha256(self.content).hexdigest()
+
 
 def read_reference(folder: Path, log: Callable[[str], None] = print) -> Reference:
     """The reference data of songs.csv, artists.csv and users.csv, as far as they are there and can be read: a file that
-    somebody has damaged must not stop the stream."""
-    songs, artists, users = (_read(folder, table, log) for table in reference.TABLES)
-    return Reference(_songs(songs, artists), _users(users), _places(users))
+    somebody has damaged must not stop the stream. Files that have not changed are not read again."""
+    paths = [folder / f"{table.name}.csv" for table in reference.TABLES]
+    states = tuple((path.stat().st_mtime_ns, path.stat().st_size) if path.is_file() else None for path in paths)
+    found, complaints = _read_all(folder, states)
+    for complaint in complaints:
+        log(complaint)
+    return found
+
+
+@lru_cache(maxsize=1)
+def _read_all(folder: Path, _states: tuple[object, ...]) -> tuple[Reference, list[str]]:
+    """The reference data and what is wrong with its files, once for each state that they are in."""
+    complaints: list[str] = []
+    songs, artists, users = (_read(folder, table, complaints.append) for table in reference.TABLES)
+    return Reference(_songs(songs, artists), _users(users), _places(users)), complaints
 
 
 def _read(folder: Path, table: reference.ReferenceTable, log: Callable[[str], None]) -> pa.Table:
@@ -90,23 +115,42 @@ def _places(users: pa.Table) -> pa.Table:
     return pa.table([grouped["state"], grouped["country_min"]], schema=_PLACE)
 
 
-def enriched(batches: Iterable[pa.RecordBatch], found: Reference) -> Iterator[pa.RecordBatch]:
+_kept: "dict[str, Lookups]" = {}
+
+
+def lookups(name: str, content: bytes) -> "Lookups":
+    """In a Python worker: the reference data of this name, made ready once and kept from task to task."""
+    if name not in _kept:
+        _kept.clear()
+        _kept[name] = Lookups(Reference(*pickle.loads(content)))
+    return _kept[name]
+
+
+class Lookups:
+    """Finds songs, users and places by their keys."""
+
+    def __init__(self, found: Reference) -> None:
+        self.songs, self.users, self.places = (_Lookup(table) for table in (found.songs, found.users, found.places))
+        self.has_catalogue = found.songs.num_rows > 0
+
+
+def enriched(batches: Iterable[pa.RecordBatch], found: Lookups) -> Iterator[pa.RecordBatch]:
     """The rows with the enrichment's columns, in the lake's order; one row stays one row.
 
     A broadcast join: the reference data comes with the step to each of Spark's Python workers, where the rows are.
-    Spark's own join of the same, after them, took four seconds for a million rows and 0.4 s for every micro-batch.
+    Spark's own join of the same, after them, took four seconds for a million rows and 0.4 s for every micro-batch. (Not
+    by `addArtifacts`: Spark's workers do not find a session's files in a streaming query.)
     """
-    songs, users, places = (_Lookup(table) for table in (found.songs, found.users, found.places))
     for rows in batches:
         song = _song_keys(rows)
-        at = songs.positions(song)
+        at = found.songs.positions(song)
         # Nobody can say so where there is no catalogue.
-        known = pc.if_else(song.is_valid(), at.is_valid(), None) if found.songs.num_rows else pa.nulls(len(song))
+        known = pc.if_else(song.is_valid(), at.is_valid(), None) if found.has_catalogue else pa.nulls(len(song))
         columns = [
             known.cast(pa.bool_()),
-            *songs.take(at),
-            *users.take(users.positions(rows.column("user_id"))),
-            *places.take(places.positions(rows.column("state"))),
+            *found.songs.take(at),
+            *found.users.take(found.users.positions(rows.column("user_id"))),
+            *found.places.take(found.places.positions(rows.column("state"))),
         ]
         yield pa.RecordBatch.from_arrays([*rows.columns, *columns], names=LAKE_COLUMNS)
 

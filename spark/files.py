@@ -16,7 +16,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
 from music_platform.contracts.shapes import Shape
-from spark.enrich import Reference, enriched
+from spark.enrich import Reference, enriched, lookups
 from spark.shape import lake_rows, of_file
 from spark.write import FILES_PER_BATCH, create_table, lake_schema
 
@@ -59,10 +59,11 @@ def append_files(session: SparkSession, batch: FileBatch) -> None:
 def line_rows(session: SparkSession, batch: FileBatch) -> DataFrame:
     """A row for each of the files' lines."""
     found = session.read.format("binaryFile").load([f"{batch.root}/{file.name}" for file in batch.files])
-    files, reference = {file.name: file for file in batch.files}, batch.reference
+    files = {file.name: file for file in batch.files}
+    name, content = batch.reference.name, batch.reference.content
 
     def step(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        return enriched(file_batches(batches, files), reference)
+        return enriched(file_batches(batches, files), lookups(name, content))
 
     return found.select("path", "content").mapInArrow(step, lake_schema())
 

@@ -19,7 +19,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from music_platform.contracts import events as contract
 from music_platform.contracts.shapes import Shape, own
-from spark.enrich import Reference, enriched, read_reference
+from spark.enrich import Reference, enriched, lookups, read_reference
 from spark.read import KafkaSource, read_records
 from spark.shape import lake_batches
 from spark.write import create_table, lake_schema, start_micro_batches
@@ -53,10 +53,11 @@ class MicroBatch:
 
 def lake_stream(records: DataFrame, job: Job) -> DataFrame:
     """The lake's row for each of a stream of records."""
-    shapes, topic_ids, reference = dict(job.shapes), dict(job.topic_ids), job.reference
+    shapes, topic_ids = dict(job.shapes), dict(job.topic_ids)
+    name, content = job.reference.name, job.reference.content
 
     def step(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        return enriched(lake_batches(batches, shapes, topic_ids), reference)
+        return enriched(lake_batches(batches, shapes, topic_ids), lookups(name, content))
 
     return records.mapInArrow(step, lake_schema())
 

@@ -99,7 +99,7 @@ def java_arguments(settings: Settings) -> str:
     """The JVM's options as an argument file: the class path alone is longer than a command line should be."""
     class_path = ":".join(str(path) for path in jar_paths(settings, BROKER))
     options = [
-        f"-Xms128m -Xmx{HEAP} -XX:+ExitOnOutOfMemoryError -Djava.awt.headless=true",
+        f"-Xms128m -Xmx{HEAP} -XX:+ExitOnOutOfMemoryError -Djava.awt.headless=true {settings.jvm_options}",
         f'"-Dlog4j2.configurationFile={LOG4J_CONFIG}"',
         f'-cp "{class_path}"',
     ]

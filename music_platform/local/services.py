@@ -20,8 +20,8 @@ from music_platform.settings import LOOPBACK, Settings
 KAFKA, SPARK_CONNECT, WAREHOUSE = "kafka", "spark", "warehouse"
 CODE, WEBSERVER, DAEMON, WATCH = "code", "webserver", "daemon", "watch"
 SERVICES = (KAFKA, SPARK_CONNECT, WAREHOUSE, CODE, WEBSERVER, DAEMON, WATCH)
-#: Services that look for what `provision` makes, or for the code server.
-AFTER_DATA = (WEBSERVER, DAEMON, WATCH)
+#: The order of starting: what `provision` needs and the code server; what looks for them; what looks at all of them.
+DATA, DAGSTER, LAST = (KAFKA, SPARK_CONNECT, WAREHOUSE, CODE), (WEBSERVER, DAEMON), (WATCH,)
 
 #: The module whose definitions the code server serves, and the name under which Dagster knows them.
 DEFINITIONS, LOCATION = "music_platform.definitions", "music_platform"

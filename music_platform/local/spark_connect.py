@@ -24,7 +24,9 @@ def server_conf(settings: Settings) -> dict[str, str]:
         "spark.driver.memory": settings.spark_driver_memory,
         "spark.driver.host": LOOPBACK,
         "spark.driver.bindAddress": LOOPBACK,
-        "spark.driver.extraJavaOptions": f'"-Dlog4j2.configurationFile={LOG4J_CONFIG}" -XX:+ExitOnOutOfMemoryError',
+        "spark.driver.extraJavaOptions": (
+            f'"-Dlog4j2.configurationFile={LOG4J_CONFIG}" -XX:+ExitOnOutOfMemoryError {settings.jvm_options}'
+        ),
         "spark.connect.grpc.binding.address": LOOPBACK,
         "spark.connect.grpc.binding.port": str(settings.spark_port),
         "spark.jars": ",".join(str(path) for path in jar_paths(settings, *spark_sets(settings))),

@@ -105,10 +105,11 @@ class LocalStack:
             format.note(self.home)
             starting = self._configure(java, configured, starting)
             try:
-                self._start(tuple(name for name in wanted if name not in services.AFTER_DATA), starting)
+                self._start(tuple(name for name in wanted if name in services.DATA), starting)
                 if provision is not None:
                     provision(self.settings)
-                self._start(tuple(name for name in wanted if name in services.AFTER_DATA), starting)
+                for group in (services.DAGSTER, services.LAST):
+                    self._start(tuple(name for name in wanted if name in group), starting)
             except BaseException:
                 self._stop(starting)
                 raise

@@ -245,8 +245,8 @@ def conserved(settings: Settings) -> int:
 #: Windows and limits that three minutes can show: a service dies every 36 seconds, so that there is an outage to
 #: recover from all the while.
 SHORT = {
-    "live_window_seconds": 320,
-    "policy_window_seconds": 320,
+    "live_window_seconds": 480,
+    "policy_window_seconds": 480,
     "freshness_interval_seconds": 5,
     "lag_limit_seconds": 240,
     "retry_pauses_seconds": "15,60,300",
@@ -255,6 +255,7 @@ SHORT = {
     "max_drain_seconds": 60,
 }
 LONG = {
+    "jvm_options": "",
     "live_window_seconds": 300,
     "policy_window_seconds": 600,
     "lag_limit_seconds": 120,

@@ -5,7 +5,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from music_platform.contracts import events
-from spark.enrich import Reference, enriched, read_reference
+from spark.enrich import Lookups, Reference, enriched, lookups, read_reference
 from spark.shape import RECORD_SCHEMA
 
 
@@ -59,7 +59,7 @@ def test_no_reference_data_is_none(tmp_path: Path) -> None:
 def said_of(found: Reference, *rows: dict[str, str]) -> list[tuple[object, ...]]:
     """The enrichment of rows."""
     given = pa.RecordBatch.from_pylist(list(rows), RECORD_SCHEMA)
-    (batch,) = enriched([given], found)
+    (batch,) = enriched([given], Lookups(found))
     assert batch.schema.names == [column.column for column in events.lake_columns()]
     assert batch.select(RECORD_SCHEMA.names).equals(given)
     names = [column.column for column in events.ENRICHMENT_COLUMNS]
@@ -90,3 +90,23 @@ def test_each_row_stays_one_row_with_what_is_known_of_it(tmp_path: Path) -> None
 
 def test_without_a_catalogue_nobody_can_say_whether_a_song_is_known() -> None:
     assert said_of(Reference(), {"song_id": "s1", "user_id": "1", "state": "OS"}) == [(None,) * 5]
+
+
+def test_a_worker_makes_the_reference_data_ready_once_for_each_state_of_it(tmp_path: Path) -> None:
+    def kept(songs: str) -> Lookups:
+        write(tmp_path, songs=f"song_id,title,artist_id,genre\n{songs}")
+        found = read_reference(tmp_path)
+        return lookups(found.name, found.content)
+
+    first = kept("s1,One,a1,Pop\n")
+    assert kept("s1,One,a1,Pop\n") is first
+    assert first.songs.positions(pa.array(["is1", "is2"])).to_pylist() == [0, None]
+    assert kept("s1,One,a1,Pop\ns2,Two,a1,\n").songs.positions(pa.array(["is1", "is2"])).to_pylist() == [0, 1]
+
+
+def test_files_that_have_not_changed_are_not_read_again(tmp_path: Path) -> None:
+    write(tmp_path, songs="song_id,title,artist_id,genre\ns1,One,a1,Pop\n")
+    first = read_reference(tmp_path)
+    assert read_reference(tmp_path) is first
+    write(tmp_path, songs="song_id,title,artist_id,genre\n")
+    assert read_reference(tmp_path).songs.num_rows == 0
