@@ -171,7 +171,6 @@ def _run(options: Options, pace: Pace, paced: bool, target: Target, workers: int
         raise SinkError(f"cannot write {target.truth}: there is no folder {target.truth.absolute().parent}")
     world = World(options)
     with ExitStack() as stack:
-        # The workers first: a process should not be forked beside the threads of a Kafka client.
         generation = stack.enter_context(Generation(world, Plan(workers, target.to_kafka, paced)))
         sink, where = _sink(options, paced, target, settings)
         if paced:

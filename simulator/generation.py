@@ -134,11 +134,11 @@ class Generation:
         if plan.workers == 1:
             self._part = Part(world, plan, 0)
             return
-        method = "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
-        context = multiprocessing.get_context(method)
+        # Not "fork": of a process with threads, such as a test's with a Spark session, the child may crash.
+        context = multiprocessing.get_context("spawn")
         for part in range(plan.workers):
             ours, theirs = context.Pipe()
-            process = context.Process(target=_work, args=(world, plan, part, theirs), daemon=True)  # type: ignore[attr-defined]
+            process = context.Process(target=_work, args=(world, plan, part, theirs), daemon=True)
             process.start()
             theirs.close()
             self._workers.append((process, ours))
