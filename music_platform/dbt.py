@@ -11,10 +11,7 @@ from typing import Any
 from dagster_dbt import DagsterDbtProjectPreparer, DbtProject
 from filelock import FileLock
 
-from music_platform.local.environment import project_root
-
-#: What dbt reads; a change in any of it makes the manifest stale.
-_SOURCES = ("dbt_project.yml", "profiles.yml", "models", "macros", "seeds", "snapshots", "tests")
+from music_platform.local.environment import dbt_sources, project_root
 
 
 def dbt_executable() -> str:
@@ -47,9 +44,4 @@ def _is_stale(manifest: Path, project_dir: Path) -> bool:
     if not manifest.exists():
         return True
     made = manifest.stat().st_mtime
-    return any(
-        path.stat().st_mtime > made
-        for source in _SOURCES
-        for path in [project_dir / source, *(project_dir / source).rglob("*")]
-        if path.exists()
-    )
+    return any(path.stat().st_mtime > made for path in dbt_sources(project_dir))

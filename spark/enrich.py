@@ -115,23 +115,24 @@ def _places(users: pa.Table) -> pa.Table:
     return pa.table([grouped["state"], grouped["country_min"]], schema=_PLACE)
 
 
-_kept: "dict[str, Lookups]" = {}
-
-
-def lookups(name: str, content: bytes) -> "Lookups":
-    """In a Python worker: the reference data of this name, made ready once and kept from task to task."""
-    if name not in _kept:
-        _kept.clear()
-        _kept[name] = Lookups(Reference(*pickle.loads(content)))
-    return _kept[name]
-
-
 class Lookups:
     """Finds songs, users and places by their keys."""
 
     def __init__(self, found: Reference) -> None:
         self.songs, self.users, self.places = (_Lookup(table) for table in (found.songs, found.users, found.places))
         self.has_catalogue = found.songs.num_rows > 0
+
+
+#: The one that this process has made ready, by its name.
+_kept: dict[str, Lookups] = {}
+
+
+def lookups(name: str, content: bytes) -> Lookups:
+    """In a Python worker: the reference data of this name, made ready once and kept from task to task."""
+    if name not in _kept:
+        _kept.clear()
+        _kept[name] = Lookups(Reference(*pickle.loads(content)))
+    return _kept[name]
 
 
 def enriched(batches: Iterable[pa.RecordBatch], found: Lookups) -> Iterator[pa.RecordBatch]:

@@ -9,6 +9,7 @@ from typing import Any
 import psutil
 from pyspark.sql import SparkSession
 
+from music_platform.local.processes import tree_of
 from music_platform.local.stack import LocalStack
 from music_platform.settings import Settings
 
@@ -40,12 +41,13 @@ def settings_for(home: Path, **settings: object) -> Settings:
     return Settings(_env_file=None, music_home=home, **given)  # type: ignore[call-arg]
 
 
-def kill_tree(pid: int | None) -> None:
-    """SIGKILL for a process and all that it has started."""
-    process = psutil.Process(pid)
-    for one in [process, *process.children(recursive=True)]:
+def kill_tree(stack: LocalStack, service: str) -> None:
+    """SIGKILL for a service and all that it has started: of the code server, the runs at work."""
+    pid = stack.status()[service].pid
+    assert pid is not None, f"{service} does not run"
+    for process in tree_of(pid):
         with suppress(psutil.NoSuchProcess):
-            one.kill()
+            process.kill()
 
 
 @contextmanager

@@ -23,6 +23,13 @@ def project_root() -> Path:
     return Path(music_platform.__file__).resolve().parent.parent
 
 
+def dbt_sources(project_dir: Path) -> list[Path]:
+    """What dbt reads of its project, folders too: their times tell of files that have gone."""
+    names = ("dbt_project.yml", "profiles.yml", "selectors.yml", "models", "macros", "seeds", "snapshots", "tests")
+    found = [path for name in names for path in [project_dir / name, *(project_dir / name).rglob("*")]]
+    return [path for path in found if path.exists()]
+
+
 def venv_bin() -> Path:
     """The folder of this Python's programs (dagster, dbt). Not resolved: the venv's python is a link to another's."""
     return Path(sys.executable).parent

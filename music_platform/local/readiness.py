@@ -94,7 +94,7 @@ def _warehouse(settings: Settings, _started: int) -> str | None:
 
 
 def _code(settings: Settings, _started: int) -> str | None:
-    """The code server answers; it does so once it has tried to load the definitions."""
+    """The code server answers; it does so once it has loaded the definitions."""
     import grpc
 
     with grpc.insecure_channel(f"unix:{Home(settings.home).code_socket}") as channel:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from music_platform.local import kafka, spark_connect
-from music_platform.local.environment import dagster_environment, project_root, venv_bin
+from music_platform.local.environment import dagster_environment, dbt_sources, project_root, venv_bin
 from music_platform.local.errors import LocalStackError
 from music_platform.local.home import Home
 from music_platform.local.jars import BROKER, spark_sets
@@ -19,9 +19,9 @@ from music_platform.settings import LOOPBACK, Settings
 
 KAFKA, SPARK_CONNECT, WAREHOUSE = "kafka", "spark", "warehouse"
 CODE, WEBSERVER, DAEMON, WATCH = "code", "webserver", "daemon", "watch"
-SERVICES = (KAFKA, SPARK_CONNECT, WAREHOUSE, CODE, WEBSERVER, DAEMON, WATCH)
 #: The order of starting: what `provision` needs and the code server; what looks for them; what looks at all of them.
-DATA, DAGSTER, LAST = (KAFKA, SPARK_CONNECT, WAREHOUSE, CODE), (WEBSERVER, DAEMON), (WATCH,)
+FIRST, SECOND, LAST = (KAFKA, SPARK_CONNECT, WAREHOUSE, CODE), (WEBSERVER, DAEMON), (WATCH,)
+SERVICES = (*FIRST, *SECOND, *LAST)
 
 #: The module whose definitions the code server serves, and the name under which Dagster knows them.
 DEFINITIONS, LOCATION = "music_platform.definitions", "music_platform"
@@ -141,16 +141,8 @@ def _program(name: str, settings: Settings, java: Java | None) -> Program:
 
 def _sources() -> str:
     """The files that the definitions are made of, with their times: after an edit `up` starts the code server anew."""
-    found = [
-        path
-        for folder, kinds in (
-            ("music_platform", {".py"}),
-            ("spark", {".py"}),
-            ("dbt_project", {".sql", ".yml", ".csv"}),
-        )
-        for path in (project_root() / folder).rglob("*")
-        if path.suffix in kinds and not {"target", "dbt_packages", "logs"} & set(path.parts)
-    ]
+    packages = [path for name in ("music_platform", "spark") for path in (project_root() / name).rglob("*.py")]
+    found = [*packages, *dbt_sources(project_root() / "dbt_project")]
     return "\n".join(f"{path} {path.stat().st_mtime_ns}" for path in sorted(found))
 
 

@@ -105,10 +105,10 @@ class LocalStack:
             format.note(self.home)
             starting = self._configure(java, configured, starting)
             try:
-                self._start(tuple(name for name in wanted if name in services.DATA), starting)
+                self._start(tuple(name for name in wanted if name in services.FIRST), starting)
                 if provision is not None:
                     provision(self.settings)
-                for group in (services.DAGSTER, services.LAST):
+                for group in (services.SECOND, services.LAST):
                     self._start(tuple(name for name in wanted if name in group), starting)
             except BaseException:
                 self._stop(starting)

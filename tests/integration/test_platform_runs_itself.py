@@ -158,7 +158,7 @@ def test_events_arrive_in_the_marts_without_a_hand(tmp_path: Path) -> None:
         music(stack, "simulate", "--seed", "4", "--users", "200", "--days", "3")
         at_work = wait_for("a run at work", lambda: processes_at_work(stack))
         stack.kill("daemon")
-        kill_tree(stack.status()["code"].pid)
+        kill_tree(stack, "code")
         with suppress(ProcessLookupError):
             os.kill(at_work[0], signal.SIGKILL)
         wait_for("an empty backlog after the kill", lambda: not any(behind().values()), 240)

@@ -33,6 +33,7 @@ from tests.stack import kill_tree, settings_for
 
 #: Killed once each, evenly over the soak: a service after the other, but daemon and code server at once.
 VICTIMS = (("spark",), ("kafka",), ("warehouse",), ("daemon", "code"))
+KILLED = [service for services in VICTIMS for service in services]
 #: Seconds after an outage within which everything has to be as if nothing had been.
 RECOVERY = 120.0
 DISTURBANCES = (
@@ -102,7 +103,10 @@ def live_through(stack: LocalStack, instance: dg.DagsterInstance, load: Load, ti
                 named = " and ".join(services)
                 timeline.say(f"kill {named}")
                 for service in services:
-                    kill(stack, service)
+                    if service == "code":
+                        kill_tree(stack, service)
+                    else:
+                        stack.kill(service)
                 time.sleep(1)
                 stack.await_ready(set(services))
                 timeline.outages.append(Outage(named, died, time.time()))
@@ -113,14 +117,6 @@ def live_through(stack: LocalStack, instance: dg.DagsterInstance, load: Load, ti
         timeline.say("the stream has ended")
         await_rest(stack, instance, stack.settings.policy_window_seconds + 600)
         timeline.say("everything is in every mart")
-
-
-def kill(stack: LocalStack, service: str) -> None:
-    """SIGKILL a service; with the code server the runs at work, which it has started."""
-    if service == "code":
-        kill_tree(stack.status()[service].pid)
-    else:
-        stack.kill(service)
 
 
 def await_rest(stack: LocalStack, instance: dg.DagsterInstance, seconds: float) -> None:
@@ -145,9 +141,7 @@ def await_batch(instance: dg.DagsterInstance, after: float) -> float:
 def await_all_clears(received: Received) -> None:
     """The last all-clear comes when the fault has been away for a while."""
     deadline = time.monotonic() + 180
-    while (
-        sum(kind == "success" for _, kind, _ in received.posts) < sum(map(len, VICTIMS)) and time.monotonic() < deadline
-    ):
+    while sum(kind == "success" for _, kind, _ in received.posts) < len(KILLED) and time.monotonic() < deadline:
         time.sleep(1)
 
 
@@ -163,9 +157,8 @@ def report(timeline: Timeline, received: Received, instance: dg.DagsterInstance)
 
 def check(stack: LocalStack, instance: dg.DagsterInstance, timeline: Timeline, received: Received) -> None:
     """One alert and one all-clear for each fault, no run doubled, marts fresh, backlog within its limit."""
-    killed = [service for services in VICTIMS for service in services]
-    wanted = Counter({("failure", f"{service} is down"): 1 for service in killed})
-    wanted |= Counter({("success", f"over: {service} is down"): 1 for service in killed})
+    wanted = Counter({("failure", f"{service} is down"): 1 for service in KILLED})
+    wanted |= Counter({("success", f"over: {service} is down"): 1 for service in KILLED})
     assert Counter((kind, title) for _, kind, title in received.posts) == wanted, received.bodies
     assert not doubled(instance)
     assert not stale(timeline, stack.settings, RECOVERY)
