@@ -2,9 +2,11 @@
 
 Dagster's default launcher has no health check: a run whose process was killed along with its code server, or that was
 started from the command line, would stay STARTED for ever and keep every later run waiting. So a run says in its tags
-which process it is, and one whose process no longer exists on this host is failed.
+which process it is, and one whose process no longer exists on this host is failed. A run that has not come so far has a
+process if its code server says so: it is the process's parent.
 """
 
+import json
 import os
 import socket
 from collections.abc import Collection
@@ -13,6 +15,12 @@ from itertools import takewhile
 
 import dagster as dg
 import psutil
+from dagster._core.errors import DagsterUserCodeUnreachableError
+from dagster._core.storage.tags import GRPC_INFO_TAG
+from dagster._grpc.client import DagsterGrpcClient
+from dagster._grpc.types import CanCancelExecutionRequest, CanCancelExecutionResult
+from dagster._serdes import deserialize_value
+from dagster._time import get_current_timestamp
 
 #: Dagster's UI does not show tags with this beginning: they are for the platform, not for a reader of the list of runs.
 HIDDEN = ".dagster/music-"
@@ -35,6 +43,9 @@ _FAILURE, _SUCCESS = dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.SUCCESS
 #: Failures in a row that are counted at the most; more make no difference to the pause.
 MOST_FAILURES = 30
 
+#: Seconds from a run's launch within which its code server may not know it yet.
+LAUNCH_SECONDS = 10.0
+
 IN_FLIGHT = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -50,8 +61,17 @@ def process_tags(pid: int) -> dict[str, str]:
 
 
 def name_process(instance: dg.DagsterInstance, run_id: str) -> None:
-    """Note on the run that it is this process. Every op calls it first."""
+    """Note on the run that it is this process. Every op calls it first.
+
+    Raises dagster.Failure if the run has been ended: it was taken for one without a process (`never_began`).
+    """
     instance.add_run_tags(run_id, process_tags(os.getpid()))
+    run = instance.get_run_by_id(run_id)
+    if run is None or run.is_finished:
+        raise dg.Failure(
+            f"Run {run_id} was ended while its process {os.getpid()} started, so it does nothing. "
+            "Where there is work left, the next run does it."
+        )
 
 
 def process_is_gone(run: dg.DagsterRun) -> bool:
@@ -64,16 +84,49 @@ def process_is_gone(run: dg.DagsterRun) -> bool:
         return True
 
 
+def never_began(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Whether the run died before it could name its process: it was launched, and its code server does not have it.
+
+    The server that answers may be the successor of the one that was killed with the run. False where that cannot be
+    told: for a run that was launched elsewhere or just now, or while no server answers.
+    """
+    if PID_TAG in run.tags or GRPC_INFO_TAG not in run.tags:
+        return False
+    launched = instance.get_run_stats(run.run_id).launch_time
+    if launched is None or get_current_timestamp() - launched < LAUNCH_SECONDS or _has_process(run):
+        return False
+    # It may have come so far, or ended, while the server was asked.
+    now = instance.get_run_by_id(run.run_id)
+    return now is not None and not now.is_finished and PID_TAG not in now.tags
+
+
+def _has_process(run: dg.DagsterRun) -> bool:
+    """Whether the code server that the run was launched at has a process for it; also True if it does not answer."""
+    server = json.loads(run.tags[GRPC_INFO_TAG])
+    client = DagsterGrpcClient(**{key: server[key] for key in ("host", "port", "socket", "use_ssl") if key in server})
+    try:
+        answer = client.can_cancel_execution(CanCancelExecutionRequest(run_id=run.run_id))
+    except DagsterUserCodeUnreachableError:
+        return True
+    return deserialize_value(answer, CanCancelExecutionResult).can_cancel
+
+
 def runs_in_flight(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
     """Runs that are queued or at work. Those whose process is gone are failed on the way, and left out."""
     alive = []
     for run in instance.get_runs(dg.RunsFilter(statuses=IN_FLIGHT)):
         if process_is_gone(run):
-            instance.add_run_tags(run.run_id, {GONE_TAG: "true"})
-            instance.report_run_failed(run, f"Its process {run.tags[PID_TAG]} is gone: killed, or its machine was.")
+            _give_up(instance, run, f"Its process {run.tags[PID_TAG]} is gone: killed, or its machine was.")
+        elif never_began(instance, run):
+            _give_up(instance, run, "It was killed while it started: its code server has no process for it.")
         else:
             alive.append(run)
     return alive
+
+
+def _give_up(instance: dg.DagsterInstance, run: dg.DagsterRun, why: str) -> None:
+    instance.add_run_tags(run.run_id, {GONE_TAG: "true"})
+    instance.report_run_failed(run, why)
 
 
 def targets(run: dg.DagsterRun, jobs: Collection[str], keys: Collection[dg.AssetKey]) -> bool:
