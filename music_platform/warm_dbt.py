@@ -6,7 +6,8 @@ https://docs.getdbt.com/reference/programmatic-invocations
 """
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,19 @@ class BuildFailedError(PlatformError):
     """dbt could not build every node."""
 
 
+@dataclass(frozen=True)
+class Build:
+    """What dbt said about each node that it finished, and what it could not build; None where it built everything."""
+
+    messages: list[DbtCliEventMessage]
+    complaint: str | None
+
+    def require_success(self) -> None:
+        """Raise BuildFailedError if a node was not built."""
+        if self.complaint:
+            raise BuildFailedError(self.complaint)
+
+
 class WarmDbt:
     """Builds the nodes `select` (fully qualified names), as often as wanted."""
 
@@ -37,7 +51,7 @@ class WarmDbt:
         options = [
             "--project-dir", str(project.project_dir), "--profiles-dir", str(project.profiles_dir),
             "--target-path", str(target), "--log-path", str(target), "--log-level-file", "none", "--quiet",
-            "--no-send-anonymous-usage-stats", "--no-version-check",
+            "--no-send-anonymous-usage-stats", "--no-version-check", "--cache-selected-only",
         ]  # fmt: skip
         self._arguments = ["build", "--select", *select, "--indirect-selection", "empty", *options]
         target.mkdir(parents=True, exist_ok=True)
@@ -49,8 +63,8 @@ class WarmDbt:
             raise BuildFailedError(f"dbt does not understand {project.project_dir}: run dbt parse there")
         self._manifest: Manifest = manifest
 
-    def build(self) -> Iterator[DbtCliEventMessage]:
-        """Build once; yields what dbt said about each node that it finished. Raises BuildFailedError after them."""
+    def build(self) -> Build:
+        """Build once."""
         from dbt.cli.main import dbtRunner
         from google.protobuf.json_format import MessageToDict
 
@@ -60,12 +74,11 @@ class WarmDbt:
             callbacks=[lambda event: said.append(MessageToDict(event, preserving_proto_field_name=True))],
         )
         result = runner.invoke(self._arguments)
-        for raw in said:
-            message = DbtCoreCliEventMessage(raw_event=raw, event_history_metadata={})
-            if message.is_result_event:
-                yield message
-        if not result.success:
-            raise BuildFailedError(_complaint(result))
+        messages = [DbtCoreCliEventMessage(raw_event=raw, event_history_metadata={}) for raw in said]
+        return Build(
+            [message for message in messages if message.is_result_event],
+            None if result.success else _complaint(result),
+        )
 
 
 def _complaint(result: Any) -> str:

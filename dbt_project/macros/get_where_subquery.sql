@@ -17,13 +17,17 @@
 {# Condition on the rows of the tested model: the dates noted for its last build; none where these may be any. #}
 {% macro dates_of_last_build() %}
     {% if not execute or flags.WHICH not in ['build', 'test', 'retry'] %} {{ return(none) }} {% endif %}
-    {% do set_query_tag() %}
     {% set tested = graph.nodes[model.attached_node] %}
     {% set meta = tested.config.meta %}
-    {% set window = read_window(
-        "select build, since_build, version, since_version from " ~ ops('BUILDS') ~ " where model = '" ~ tested.name
-        ~ "' qualify row_number() over (order by built_at desc) = 1"
-    ) %}
+    {# Where the model was built just now, its window is known; else the ledger is asked. #}
+    {% set window = graph.get(invocation_id, {}).get(tested.name) %}
+    {% if window is none %}
+        {% do set_query_tag() %}
+        {% set window = read_window(
+            "select build, since_build, version, since_version from " ~ ops('BUILDS') ~ " where model = '" ~ tested.name
+            ~ "' qualify row_number() over (order by built_at desc) = 1"
+        ) %}
+    {% endif %}
     {% if window.since_build == 0 %} {{ return(none) }} {% endif %}
     {% set dates = [] %}
     {% for subject in meta.get('subjects', ['events']) %}

@@ -3,7 +3,7 @@
 import json
 import shutil
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -22,6 +22,7 @@ from music_platform.inputs import Inputs, current_inputs, inputs_of, note_inputs
 from music_platform.resources import dbt_variables, sentences, warehouse_session
 from music_platform.runs import BUILDING, PROGRESS_TAG, name_process
 from music_platform.settings import Settings
+from music_platform.warehouse.schema import literal
 from music_platform.warm_dbt import WarmDbt
 
 #: Pause between two looks for something new to build from.
@@ -130,7 +131,7 @@ def build_dbt_assets() -> dg.AssetsDefinition:
             build = dbt.cli(["build", *config.dbt_arguments()], context=context)
             lineage = ColumnLineage(build.manifest, build.target_path)
             for event in build.stream():
-                yield _with_figures(event, session, lineage)
+                yield _with_figures(event, lineage, lambda node: _row_counts(session, lineage, [node])[node])
             note_inputs(context.instance, context.run_id, whole, inputs)
 
     return models
@@ -148,14 +149,22 @@ def _follow(context: dg.AssetExecutionContext, settings: Settings, session: Any)
     deadline, first = time.monotonic() + settings.max_drain_seconds, True
     while True:
         begun, inputs = time.monotonic(), current_inputs(context.instance)
-        for message in dbt.build():
-            own = context if first else None
-            for event in message.to_default_asset_events(manifest, translator, own, target, project):
-                figured = _with_figures(event, session, lineage)
-                if first:
-                    yield figured
-                else:
-                    context.log_event(figured)
+        build = dbt.build()
+        events = [
+            event
+            for message in build.messages
+            for event in message.to_default_asset_events(
+                manifest, translator, context if first else None, target, project
+            )
+        ]
+        rows = _row_counts(session, lineage, [node for node in map(_made, events) if node])
+        for event in events:
+            figured = _with_figures(event, lineage, rows.__getitem__)
+            if first:
+                yield figured
+            else:
+                context.log_event(figured)
+        build.require_success()
         first = False
         note_inputs(context.instance, context.run_id, [LIVE], inputs)
         context.instance.add_run_tags(context.run_id, {PROGRESS_TAG: "true"})
@@ -176,14 +185,27 @@ def _more(instance: dg.DagsterInstance, built: Inputs, patience: float, deadline
     return False
 
 
-def _with_figures(event: Any, session: Any, lineage: ColumnLineage) -> Any:
-    """A materialization with the number of rows that its table has now, and the lineage of its columns."""
+def _made(event: Any) -> str | None:
+    """dbt's name of the node that the event says was materialized; None for other events."""
     if not isinstance(event, dg.Output | dg.AssetMaterialization):
+        return None
+    return _text((event.metadata or {})["unique_id"])
+
+
+def _row_counts(session: Any, lineage: ColumnLineage, nodes: Collection[str]) -> dict[str, int]:
+    """Rows in the tables of these nodes, asked in one statement."""
+    if not nodes:
+        return {}
+    counts = (f"SELECT {literal(node)}, COUNT(*) FROM {lineage.table(node)}" for node in nodes)
+    return {node: int(rows) for node, rows in session.cursor().execute(" UNION ALL ".join(counts)).fetchall()}
+
+
+def _with_figures(event: Any, lineage: ColumnLineage, rows: Callable[[str], int]) -> Any:
+    """A materialization with the number of rows that its table has now, and the lineage of its columns."""
+    node = _made(event)
+    if node is None:
         return event
-    metadata: dict[str, Any] = dict(event.metadata or {})
-    node = _text(metadata["unique_id"])
-    (rows,) = session.cursor().execute(f"SELECT COUNT(*) FROM {lineage.table(node)}").fetchone()
-    metadata["dagster/row_count"] = int(rows)
+    metadata: dict[str, Any] = {**(event.metadata or {}), "dagster/row_count": rows(node)}
     sources = lineage.of(node)
     if sources is not None:
         metadata["dagster/column_lineage"] = sources

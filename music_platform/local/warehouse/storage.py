@@ -31,6 +31,8 @@ PLAIN_NAME = re.compile(r"[A-Z_][A-Z0-9_]*")
 #: Results that RESULT_SCAN and a client's late fetch can still find; the oldest go first.
 RESULTS_KEPT = 64
 RESULTS_KEPT_BYTES = 64 * 2**20
+#: Bytes of the engine's log after which it checkpoints.
+CHECKPOINT_THRESHOLD = "256MB"
 #: Seconds that a statement waits for a table that another transaction changes.
 LOCK_TIMEOUT = 120.0
 
@@ -45,15 +47,19 @@ class ResultCache(OrderedDict[str, tuple[Any, ...]]):
     def __init__(self) -> None:
         super().__init__()
         self._guard = threading.Lock()
+        self._bytes = 0
 
     def __setitem__(self, query_id: str, result: tuple[Any, ...]) -> None:
         with self._guard:
+            self._bytes += _size(result) - _size(self.get(query_id))
             super().__setitem__(query_id, result)
-            while len(self) > RESULTS_KEPT or self._bytes() > RESULTS_KEPT_BYTES:
-                self.popitem(last=False)
+            while len(self) > RESULTS_KEPT or (self._bytes > RESULTS_KEPT_BYTES and self):
+                self._bytes -= _size(self.popitem(last=False)[1])
 
-    def _bytes(self) -> int:
-        return sum(result[0].nbytes for result in self.values() if result[0] is not None)
+
+def _size(result: tuple[Any, ...] | None) -> int:
+    """Bytes of a result's table; measured anew it would cost more than a small statement itself."""
+    return result[0].nbytes if result is not None and result[0] is not None else 0
 
 
 class Storage:
@@ -165,6 +171,9 @@ def _connect(root: Path, memory_limit: str | None) -> duckdb.DuckDBPyConnection:
         "temp_directory": str(root / "spill"),
         # Nothing is fetched from the network behind anybody's back.
         "autoinstall_known_extensions": False,
+        # Log that is kept before it goes into the database's file. At the engine's 16 MB each build of the models would
+        # pay for it once or twice, a tenth of its time; this much is read in a second or two after a crash.
+        "checkpoint_threshold": CHECKPOINT_THRESHOLD,
     }
     if memory_limit:
         config["memory_limit"] = memory_limit
