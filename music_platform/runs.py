@@ -46,6 +46,9 @@ MOST_FAILURES = 30
 #: Seconds from a run's launch within which its code server may not know it yet.
 LAUNCH_SECONDS = 10.0
 
+#: Seconds for which the code server's answer is waited for; Dagster's own limit is a minute, a sensor's whole time.
+ANSWER_SECONDS = 5
+
 IN_FLIGHT = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -105,7 +108,7 @@ def _has_process(run: dg.DagsterRun) -> bool:
     server = json.loads(run.tags[GRPC_INFO_TAG])
     client = DagsterGrpcClient(**{key: server[key] for key in ("host", "port", "socket", "use_ssl") if key in server})
     try:
-        answer = client.can_cancel_execution(CanCancelExecutionRequest(run_id=run.run_id))
+        answer = client.can_cancel_execution(CanCancelExecutionRequest(run_id=run.run_id), timeout=ANSWER_SECONDS)
     except DagsterUserCodeUnreachableError:
         return True
     return deserialize_value(answer, CanCancelExecutionResult).can_cancel

@@ -23,7 +23,7 @@ from music_platform.resources import dbt_variables, sentences, warehouse_session
 from music_platform.runs import BUILDING, PROGRESS_TAG, name_process
 from music_platform.settings import Settings
 from music_platform.warehouse.schema import literal
-from music_platform.warm_dbt import WarmDbt
+from music_platform.warm_dbt import NO_UNIT_TESTS, WarmDbt
 
 #: Pause between two looks for something new to build from.
 LOOK_SECONDS = 0.5
@@ -107,7 +107,6 @@ def build_dbt_assets() -> dg.AssetsDefinition:
         manifest=project.manifest_path,
         project=project,
         dagster_dbt_translator=MusicDbtTranslator(DagsterDbtTranslatorSettings(enable_code_references=True)),
-        # dbt's unit tests need no data: they run with the tests of the project, not with every build.
         exclude="resource_type:unit_test",
         name="models",
         pool="build",
@@ -128,7 +127,7 @@ def build_dbt_assets() -> dg.AssetsDefinition:
                 return
             whole = [tier for tier in TIERS if tier_keys(tier) <= context.selected_asset_keys]
             inputs = inputs_of(context.instance, whole)
-            build = dbt.cli(["build", *config.dbt_arguments()], context=context)
+            build = dbt.cli(["build", *NO_UNIT_TESTS, *config.dbt_arguments()], context=context)
             lineage = ColumnLineage(build.manifest, build.target_path)
             for event in build.stream():
                 yield _with_figures(event, lineage, lambda node: _row_counts(session, lineage, [node])[node])

@@ -82,6 +82,7 @@ def check_query_tags(platform: Platform) -> None:
     tests = [tag["asset"] for text, tag in sent if '"node_id": "test.music.' in text and "alter session" not in text]
     assert "silver/events" in tests
     assert problems_of(text for text, _ in sent) == []
+    assert [text for text, _ in sent if '"node_id": "unit_test.' in text] == []
     untagged = [s["text"] for s in platform.statements() if platform.settings.snowflake_database in s["text"]
                 and not s["query_tag"] and '"node_id"' in s["text"] and "alter session" not in s["text"]]  # fmt: skip
     assert untagged == []

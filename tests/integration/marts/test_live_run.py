@@ -12,6 +12,7 @@ from music_platform.definitions import build_defs
 from music_platform.freshness import LIVE
 from music_platform.inputs import built_inputs
 from music_platform.local.environment import settings_environment
+from tests.integration.conftest import latest_statements
 from tests.integration.marts.conftest import Simulation
 from tests.integration.marts.lake import Lake, records_of, rows_of
 from tests.integration.marts.test_truth import PRODUCED, cut
@@ -63,6 +64,8 @@ def test_a_live_run_builds_what_is_loaded_while_it_runs_and_makes_way_for_anothe
         builds = instance.fetch_materializations(SUMMARY, limit=10).records
         assert [record.run_id for record in builds] == [done.run_id] * 2
         rows = [record.asset_materialization.metadata["dagster/row_count"].value for record in builds]  # type: ignore[union-attr]
+    sent = [statement["text"] for statement in latest_statements(warehouse.settings)]
+    assert [text for text in sent if '"node_id": "unit_test.' in text] == []
     warehouse.build()
     assert_truth(warehouse, simulation.truth)
     assert rows[0] == warehouse.value("select count(*) from GOLD.DAILY_SUMMARY")
