@@ -1,8 +1,8 @@
 {% macro open_window() %}{{ {} }}{% endmacro %}
 {% macro dates_to_build(window) %}dates{% endmacro %}
 {% macro touched_dates(window, subjects=[]) %}dates{% endmacro %}
-{% macro whole_dates(window) %}dates{% endmacro %}
-{% macro further_dates(window) %}dates{% endmacro %}
+{% macro dates_of_events(window) %}dates{% endmacro %}
+{% macro dates_of_other_rows(window) %}dates{% endmacro %}
 {% macro shifted(dates, days) %}dates{% endmacro %}
 {% macro dates_of(period, dates) %}dates{% endmacro %}
 {% macro months_before(months) %}dates{% endmacro %}
@@ -13,6 +13,7 @@
 {% macro on_dates(column, dates) %}{{ column }} in ('2026-06-01'::date){% endmacro %}
 {% macro in_years(column, starts) %}{{ column }} >= '2026-01-01'::date{% endmacro %}
 {% macro in_versions(column, versions) %}{{ column }} in (1){% endmacro %}
+{% macro has_come(relation, window) %}{{ relation }}batch_id > 1{% endmacro %}
 {% macro changed_events(columns, window) %}select {{ columns | join(', ') }} from events{% endmacro %}
 {% macro seen_values(columns, condition, window) %}select distinct {{ columns.keys() | join(', ') }} from events{% endmacro %}
 {% macro reached_sessions(window) %}session_id in (1){% endmacro %}

@@ -133,21 +133,30 @@ In a model's meta:
     select {{ columns | join(', ') }} from {{ ref('events') }}
     {%- set dates = touched_dates(window) %}
     {%- if dates is not none %}
-    where
-        {{ on_dates('activity_date', dates) }}
-        and (
-            (batch_id > {{ window.since_version }} and batch_id <= {{ window.version }})
-            or {{ on_dates('activity_date', rebuild_dates()) }}
-        )
+    where {{ on_dates('activity_date', dates) }} and {{ has_come('', window) }}
     union
     select {{ columns | join(', ') }} from {{ ops('DISPLACED_EVENTS') }}
     where build > {{ window.since_build }} and build <= {{ window.build }}
     {%- endif %}
 {%- endmacro %}
 
+{# Dates whose events were taken from RAW anew, by this build or by one in the window that did not come so far as this model:
+whatever is on them may have changed, whichever version brought it. #}
+{% macro rebuilt_dates(window) %}
+    {{ return((rebuild_dates() + window.touched.get('rebuilt', [])) | unique | sort) }}
+{% endmacro %}
+
+{# Whether an event, a row of silver.events (`relation`, with its dot), has come in the window. #}
+{% macro has_come(relation, window) -%}
+    (
+        ({{ relation }}batch_id > {{ window.since_version }} and {{ relation }}batch_id <= {{ window.version }})
+        or {{ on_dates(relation ~ 'activity_date', rebuilt_dates(window)) }}
+    )
+{%- endmacro %}
+
 {# Whether events of the window have taken the place of others: only then can a value vanish. #}
 {% macro something_was_displaced(window) %}
-    {{ return('displaced' in window.touched or (rebuild_dates() | length) > 0) }}
+    {{ return('displaced' in window.touched or (rebuilt_dates(window) | length) > 0) }}
 {% endmacro %}
 
 {# First dates of the months before. #}

@@ -1,18 +1,18 @@
 {#
-Listens and page views are built for the touched dates. On other dates single rows of them may have to change: a song of
-theirs means another one now, or, of listens, the page view that ends them has come or gone.
+Listens and page views are built for the events that have come, and those of events that are gone are taken away. Of the
+others single rows may have to change: a song of theirs means another one now, or, of listens, the page view that ends them
+has come or gone.
 #}
 
-{# Dates of which all rows are built; none: all of them. #}
-{% macro whole_dates(window) %}
+{# Dates on which events came or went; none: everything is built. #}
+{% macro dates_of_events(window) %}
     {% if touched_dates(window, ['songs']) is none %} {{ return(none) }} {% endif %}
     {{ return(touched_dates(window)) }}
 {% endmacro %}
 
-{# The other dates. For listens the model must read silver.sessions. #}
-{% macro further_dates(window) %}
-    {% set whole = whole_dates(window) %}
-    {% if whole is none %} {{ return([]) }} {% endif %}
+{# Dates on which other rows may have to change. For listens the model must read silver.sessions. #}
+{% macro dates_of_other_rows(window) %}
+    {% if dates_of_events(window) is none %} {{ return([]) }} {% endif %}
     {% set dates = touched_dates(window, ['songs']) | list %}
     {% if model.name == 'listens' %}
         {% set found = run_query(
@@ -21,5 +21,5 @@ theirs means another one now, or, of listens, the page view that ends them has c
         ) %}
         {% for row in found.rows %} {% do dates.extend(dates_between(row[0] | string, row[1] | string)) %} {% endfor %}
     {% endif %}
-    {{ return(dates | reject('in', whole) | unique | sort) }}
+    {{ return(dates | unique | sort) }}
 {% endmacro %}

@@ -8,7 +8,7 @@
         (visitor, session_id) in ({{ changed_events(['visitor', 'session_id'], window) }})
         and ({{ lies_on(dates, '30') }})
     )
-    {%- if rebuild_dates() %} or {{ lies_on(rebuild_dates(), '30') }} {%- endif %}
+    {%- if rebuilt_dates(window) %} or {{ lies_on(rebuilt_dates(window), '30') }} {%- endif %}
     {%- endif -%}
 {%- endmacro %}
 

@@ -83,6 +83,9 @@ noted. Unlike delete+insert they also remove rows that have no successor.
         )
         or {{ on_dates('activity_date', rebuild_dates()) }}
     {% endset %}
+    {% set rebuilt %}
+        {% for date in rebuild_dates() %} union select '{{ date }}'::date, 'rebuilt' {% endfor %}
+    {% endset %}
     {% set keys = 'event_id, event_kind, activity_date, user_id, visitor, session_id, song_id, artist, song' %}
     {{ return([
         "insert into " ~ ops('DISPLACED_EVENTS') ~ " (build, " ~ keys ~ ") select " ~ build_number() ~ ", displaced.* from (select "
@@ -90,7 +93,7 @@ noted. Unlike delete+insert they also remove rows that have no successor.
         note_dates(
             "select activity_date, 'events' as subject from " ~ source ~ " union select activity_date, 'events' from " ~ target
             ~ " where " ~ rivals ~ " union select activity_date, 'displaced' from " ~ ops('DISPLACED_EVENTS')
-            ~ " where build = " ~ build_number()
+            ~ " where build = " ~ build_number() ~ rebuilt
         ),
         "delete from " ~ target ~ " where " ~ rivals,
         insert_all(target, source, columns),
@@ -132,23 +135,19 @@ noted. Unlike delete+insert they also remove rows that have no successor.
     {{ return(statements) }}
 {% endmacro %}
 
-{# `replace_rows`: all rows of the touched dates; of other dates the rows that the model gives. #}
+{# `replace_rows`: the rows that the model gives, and those of events that came or went. #}
 {% macro statements_of_replace_rows(target, source, columns) %}
-    {% set dates = whole_dates(window()) %}
-    {% set further = [] %}
-    {% if dates is not none %}
-        {% set found = run_query(
-            "select distinct activity_date from " ~ source ~ " where not (" ~ on_dates('activity_date', dates) ~ ")"
-        ) %}
-        {% for row in found.rows %} {% do further.append(row[0] | string) %} {% endfor %}
+    {% set window = window() %}
+    {% set dates = touched_dates(window) %}
+    {% if dates_of_events(window) is none %}
+        {{ return(["delete from " ~ target ~ " where true", insert_all(target, source, columns)]) }}
     {% endif %}
+    {% set found = run_query("select distinct activity_date from " ~ source) %}
+    {% for row in found.rows %} {% do dates.append(row[0] | string) %} {% endfor %}
     {{ return([
-        "delete from " ~ target ~ " where " ~ on_dates('activity_date', dates),
-        "delete from " ~ target ~ " where " ~ on_dates('activity_date', further) ~ " and event_id in (select event_id from "
-        ~ source ~ ")",
-        insert_all(target, source, columns),
-    ] if further else [
-        "delete from " ~ target ~ " where " ~ on_dates('activity_date', dates),
+        "delete from " ~ target ~ " where " ~ on_dates('activity_date', dates | unique | sort)
+        ~ " and (event_id in (select event_id from " ~ source ~ " union " ~ changed_events(['event_id'], window) ~ ") or "
+        ~ on_dates('activity_date', rebuilt_dates(window)) ~ ")",
         insert_all(target, source, columns),
     ]) }}
 {% endmacro %}

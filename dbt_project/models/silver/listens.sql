@@ -6,9 +6,8 @@
     cluster_by=['activity_date']
 ) }}
 {%- set window = open_window() %}
-{%- set dates = whole_dates(window) %}
-{%- set further = further_dates(window) %}
-{%- set all_dates = dates if dates is none else dates + further %}
+{%- set dates = dates_of_events(window) %}
+{%- set all_dates = dates if dates is none else (dates + dates_of_other_rows(window)) | unique | sort %}
 -- depends_on: {{ ref('sessions') }}
 
 with {% if dates is not none %} changed_sessions as (
@@ -84,7 +83,7 @@ where
     {% if dates is not none %}
     and {{ on_dates('events.activity_date', all_dates) }}
     and (
-        {{ on_dates('events.activity_date', dates) }}
+        ({{ on_dates('events.activity_date', dates) }} and {{ has_come('events.', window) }})
         or not equal_null({{ song_key() }}, standing.song_key)
         or (changed_sessions.session_id is not null and not equal_null(ended.listened_seconds, standing.listened_seconds))
     )

@@ -6,12 +6,12 @@
     cluster_by=['activity_date']
 ) }}
 {%- set window = open_window() %}
-{%- set dates = whole_dates(window) %}
-{%- set further = further_dates(window) %}
+{%- set dates = dates_of_events(window) %}
+{%- set others = dates_of_other_rows(window) %}
 
-{% if further %}
+{% if others %}
 with standing as (
-    select event_id, song_key from {{ this }} where {{ on_dates('activity_date', further) }}
+    select event_id, song_key from {{ this }} where {{ on_dates('activity_date', others) }}
 )
 
 {% endif %}
@@ -28,17 +28,16 @@ select
 from {{ ref('events') }} as events
 left join {{ ref('song_names') }} as names on {{ on_names() }}
 left join {{ ref('user_agents') }} as agents on events.user_agent = agents.user_agent
-{% if further %}
+{% if others %}
 left join standing on events.event_id = standing.event_id
 {% endif %}
 where
     events.event_kind = 'page_view'
+    {% if dates is not none %}
     and (
-        {{ on_dates('events.activity_date', dates) }}
-        {% if further %}
-        or (
-            {{ on_dates('events.activity_date', further) }}
-            and not equal_null({{ song_key() }}, standing.song_key)
-        )
+        ({{ on_dates('events.activity_date', dates) }} and {{ has_come('events.', window) }})
+        {% if others %}
+        or ({{ on_dates('events.activity_date', others) }} and not equal_null({{ song_key() }}, standing.song_key))
         {% endif %}
     )
+    {% endif %}

@@ -267,6 +267,22 @@ def test_a_date_range_can_be_rebuilt(feed: Feeder, warehouse: TestWarehouse) -> 
     assert_same(warehouse.snapshot(), before)
 
 
+def test_a_rebuild_that_came_as_far_as_events_is_finished_by_the_next_build(
+    feed: Feeder, warehouse: TestWarehouse
+) -> None:
+    feed(*(listen(f"2026-06-{day:02d}T10:00:00", user=day, session=day, eventId=f"e{day}") for day in range(1, 11)))
+    before = warehouse.snapshot()
+    damage = warehouse.session.cursor()
+    damage.execute("delete from SILVER.LISTENS where activity_date = '2026-06-03'")
+    damage.execute("update SILVER.LISTENS set event_id = 'of no event' where activity_date = '2026-06-04'")
+    damage.execute("update SILVER.EVENTS set user_id = '99' where activity_date = '2026-06-04'")
+    damage.execute("delete from SILVER.SESSIONS where session_id = 4")
+    dates = json.dumps({"rebuild_from": "2026-06-03", "rebuild_to": "2026-06-04"})
+    warehouse.build("--vars", dates, "--select", "event_dates", "events")
+    warehouse.build()
+    assert_same(warehouse.snapshot(), before)
+
+
 def test_nothing_reads_the_session_clock_or_an_ambiguous_day_of_the_week() -> None:
     files = [
         *PROJECT.glob("models/**/*.sql"),
