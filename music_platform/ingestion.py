@@ -21,6 +21,7 @@ from music_platform.lake.delta_log import DeltaTable
 from music_platform.lake.lease import Lease, held_lease
 from music_platform.lake.paths import events_path, lease_path
 from music_platform.lake.progress import Progress, read_progress
+from music_platform.local.home import Home
 from music_platform.settings import Settings
 from music_platform.topics import TopicOffsets, topic_names, topic_offsets, topic_shapes
 from music_platform.warehouse.loader import Loaded, load
@@ -166,6 +167,7 @@ def job(settings: Settings, progress: Progress, offsets: TopicOffsets, log: Call
         events_path(settings.lake_root),
         progress.checkpoint,
         read_reference(settings.reference_root, log),
+        shared=Home(settings.home).reference if settings.spark_is_local else None,
     )
 
 

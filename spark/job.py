@@ -8,14 +8,15 @@ The platform calls `run_micro_batches` with a session of its own. The same job r
 import argparse
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 from pyspark.errors import PySparkException
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
 from music_platform.contracts import events as contract
 from music_platform.contracts.shapes import Shape, own
@@ -23,6 +24,9 @@ from spark.enrich import Reference, enriched, lookups, read_reference
 from spark.read import KafkaSource, read_records
 from spark.shape import lake_batches
 from spark.write import create_table, lake_schema, start_micro_batches
+
+#: From records, as `read_records` gives them, to rows of the lake.
+Step = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 
 #: Seconds between two looks at a running query.
 POLL_SECONDS = 0.1
@@ -38,6 +42,8 @@ class Job:
     table: str
     checkpoint: str
     reference: Reference = field(default_factory=Reference)
+    #: Folder that this process and Spark's workers both see; None where they share none.
+    shared: Path | None = None
     name: str = "lake-events"
 
 
@@ -51,15 +57,15 @@ class MicroBatch:
     end_offsets: dict[str, dict[str, int]]
 
 
-def lake_stream(records: DataFrame, job: Job) -> DataFrame:
-    """The lake's row for each of a stream of records."""
+def lake_step(job: Job) -> Step:
+    """What makes the lake's rows of records, in Spark's Python workers."""
     shapes, topic_ids = dict(job.shapes), dict(job.topic_ids)
-    name, content = job.reference.name, job.reference.content
+    name, reference = job.reference.name, job.reference.sent(job.shared)
 
     def step(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        return enriched(lake_batches(batches, shapes, topic_ids), lookups(name, content))
+        return enriched(lake_batches(batches, shapes, topic_ids), lookups(name, reference))
 
-    return records.mapInArrow(step, lake_schema())
+    return step
 
 
 def run_micro_batches(session: SparkSession, job: Job) -> Iterator[MicroBatch]:
@@ -68,7 +74,7 @@ def run_micro_batches(session: SparkSession, job: Job) -> Iterator[MicroBatch]:
     Raises the query's own error if one fails. What was committed before stays; the next run goes on behind it.
     """
     create_table(session, job.table)
-    rows = lake_stream(read_records(session, job.source), job)
+    rows = read_records(session, job.source).mapInArrow(lake_step(job), lake_schema())
     query = start_micro_batches(rows, job.table, job.checkpoint, job.name)
     seen = -1
     try:

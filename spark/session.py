@@ -39,6 +39,12 @@ def spark_conf() -> dict[str, str]:
         "spark.sql.ui.retainedExecutions": "50",
         "spark.sql.connect.ui.retainedSessions": "20",
         "spark.sql.connect.ui.retainedStatements": "20",
+        # Each query has a consumer group of its own, so that its consumers, and the records that they have fetched, are
+        # of no use to the next; Spark would keep them for five minutes.
+        "spark.kafka.consumer.cache.timeout": "60s",
+        "spark.kafka.consumer.cache.evictorThreadRunInterval": "30s",
+        "spark.kafka.consumer.fetchedData.cache.timeout": "60s",
+        "spark.kafka.consumer.fetchedData.cache.evictorThreadRunInterval": "30s",
     }
 
 

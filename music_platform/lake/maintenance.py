@@ -21,6 +21,10 @@ from music_platform.lake.snapshot import complete_checkpoints
 from music_platform.warehouse.loader import loaded_version
 from music_platform.warehouse.staging import clean_stage
 
+#: Files that are made at once. Delta's default of 15 takes every core from the micro-batches beside it, which then wait
+#: for minutes.
+THREADS = 1
+
 #: Files below this size are put together, up to it.
 FILE_BYTES = 128 << 20
 
@@ -82,8 +86,8 @@ def maintain(parts: Parts) -> Upkeep:
 
 def compact(spark: SparkSession, table: DeltaTable) -> int:
     """Put small files together; returns how many were."""
-    for option in ("minFileSize", "maxFileSize"):
-        spark.conf.set(f"spark.databricks.delta.optimize.{option}", str(FILE_BYTES))
+    for option, value in (("minFileSize", FILE_BYTES), ("maxFileSize", FILE_BYTES), ("maxThreads", THREADS)):
+        spark.conf.set(f"spark.databricks.delta.optimize.{option}", str(value))
     row = spark.sql(f"OPTIMIZE delta.`{table.root}`").select("metrics.numFilesRemoved").first()
     return int(row[0]) if row else 0
 

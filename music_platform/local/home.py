@@ -36,6 +36,11 @@ class Home:
         return self.root / "spark"
 
     @property
+    def reference(self) -> Path:
+        """Reference data for the workers of the local Spark (spark/enrich.py)."""
+        return self.spark / "reference"
+
+    @property
     def warehouse(self) -> Path:
         """The local warehouse's databases and stages."""
         return self.root / "warehouse"

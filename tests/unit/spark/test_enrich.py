@@ -1,11 +1,15 @@
 """What the reference data says: read as it is written, and never in the way of the stream."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import cloudpickle
 import pyarrow as pa
 
 from music_platform.contracts import events
-from spark.enrich import Lookups, Reference, enriched, lookups, read_reference
+from spark.enrich import FILES_KEPT, Lookups, Reference, enriched, lookups, read_reference
+from spark.job import Job, lake_step
+from spark.read import KafkaSource
 from spark.shape import RECORD_SCHEMA
 
 
@@ -110,3 +114,22 @@ def test_files_that_have_not_changed_are_not_read_again(tmp_path: Path) -> None:
     assert read_reference(tmp_path) is first
     write(tmp_path, songs="song_id,title,artist_id,genre\n")
     assert read_reference(tmp_path).songs.num_rows == 0
+
+
+def test_a_query_carries_a_file_name_and_not_the_reference_data(tmp_path: Path) -> None:
+    """Spark Connect keeps the plan of each query for an hour: megabytes of users in each filled the server's memory."""
+    write(tmp_path, users="user_id,country\n" + "".join(f"{n},Country {n}\n" for n in range(50_000)))
+    found, shared = read_reference(tmp_path), tmp_path / "shared"
+    job = Job(KafkaSource("", (), 1), {}, {}, "", "", found, shared)
+    assert len(found.content) > 1_000_000
+    assert len(cloudpickle.dumps(lake_step(job))) < 100_000
+    assert len(cloudpickle.dumps(lake_step(replace(job, shared=None)))) > 1_000_000
+    (file,) = shared.iterdir()
+    by_file, by_content = lookups("by file", file), lookups("by content", found.content)
+    users = pa.array(["7", "49999", "nobody"])
+    assert by_file.users.positions(users) == by_content.users.positions(users)
+    for n in range(FILES_KEPT + 3):
+        write(tmp_path, users=f"user_id,country\n1,Other {n}\n")
+        newest = read_reference(tmp_path).sent(shared)
+    assert len(list(shared.iterdir())) == FILES_KEPT
+    assert newest in shared.iterdir()
