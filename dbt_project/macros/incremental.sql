@@ -1,7 +1,7 @@
 {#
 dbt's incremental materialization, with fewer statements: 7 to 9 for a build of a model instead of 19, of which each costs a
-round trip. What is left out: comparing the contract, describing the tables and writing the comments anew at each build. All three
-are done when a table is made; a model that gets a column must be built with --full-refresh, and says so until it is.
+round trip. What is left out: comparing the contract, describing the tables and writing the comments anew at each build. All
+three are done when a table is made; a model that gets a column must be built with --full-refresh, and says so until it is.
 
 A build is one transaction: the strategy's statements (macros/strategies.sql) and the row of OPS.BUILDS. So it has happened
 wholly or not at all. A strategy that needs the model's rows more than once, or while they replace what they are made from,

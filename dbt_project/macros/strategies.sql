@@ -1,7 +1,7 @@
 {#
-Incremental strategies: the statements, in order, that bring a model's rows into its table. `source` is what to select them from:
-a temporary table, or the model's query. The statements run in one transaction (macros/incremental.sql): the old rows in question go, the new ones come, and what others need to know is
-noted. Unlike delete+insert they also remove rows that have no successor.
+Incremental strategies: the statements, in order, that bring a model's rows into its table. `source` is what to select them
+from: a temporary table, or the model's query. They run in one transaction (macros/incremental.sql): the old rows in question
+go, the new ones come, and what others need to know is noted. Unlike delete+insert they also remove rows that have no successor.
 #}
 
 {% macro insert_all(target, source, columns) -%}
