@@ -31,8 +31,11 @@ from music_platform.local.stack import LocalStack
 from music_platform.settings import Settings, load_settings
 from music_platform.warehouse.connection import connect
 from music_platform.warehouse.schema import BUILDS, LOADS
+from simulator.options import users_for
 
 PERCENTILES = (50, 95, 99)
+#: Simulated days of the load.
+DAYS = 30
 
 
 def rows(settings: Settings, statement: str) -> list[tuple[Any, ...]]:
@@ -84,10 +87,9 @@ def measure(stack: LocalStack, rate: int, minutes: float, warm_up: float) -> dic
     settings = stack.settings
     with dg.DagsterInstance.from_config(str(stack.home.dagster)) as instance:
         wait(instance, 300)
-        # In thirty days a user makes some sixty pages: more than enough to send for the whole time.
-        users = max(1000, int(rate * minutes * 60 * 1.5 / 60))
+        users = users_for(rate * minutes * 60, DAYS)
         command = [str(venv_bin() / "music-platform"), "simulate", "--rate", str(rate), "--users", str(users)]
-        command += ["--start", "2026-06-01", "--days", "30"]
+        command += ["--start", "2026-06-01", "--days", str(DAYS)]
         environment = {**os.environ, **settings_environment(settings, secrets=True)}
         load_before = os.getloadavg()[0]
         process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -14,7 +14,7 @@ from dagster_snowflake import SnowflakeResource
 
 from music_platform.dbt import dbt_executable, dbt_project
 from music_platform.errors import PlatformError
-from music_platform.local.environment import settings_environment
+from music_platform.local.environment import settings_environment, variables_set
 from music_platform.settings import Settings
 from music_platform.warehouse.connection import KEY_ERRORS, connection_arguments, query_tag, unreachable
 from music_platform.warehouse.schema import literal
@@ -77,13 +77,8 @@ def dbt_resource() -> DbtCliResource:
 @contextmanager
 def dbt_variables(settings: Settings, **more: str) -> Iterator[None]:
     """dbt's profile reads the settings from the environment: they are in it for as long as dbt is at work."""
-    before = dict(os.environ)
-    os.environ.update(dbt_environment(settings) | more)
-    try:
+    with variables_set(dbt_environment(settings) | more):
         yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
 
 
 @contextmanager

@@ -17,13 +17,11 @@ import numpy as np
 from simulator.catalogue import Catalogue
 from simulator.clock import DAY, Clock
 from simulator.disturbances import RECORD, Disturbances, Records, delivery_order
-from simulator.options import Options
+from simulator.options import PAGES_PER_USER_AND_DAY, Options
 from simulator.sessions import LEAD_SECONDS, Sessions
 from simulator.users import Population
 from simulator.wire import Wire
 
-#: Pages that a user makes in a day, about; only the size of the windows follows from it.
-PAGES_PER_USER_AND_DAY = 2.0
 #: Pages that one window is meant to have: many, since arrays like it, or few, where a schedule is to be kept.
 PAGES_PER_WINDOW, PAGES_PER_PACED_WINDOW = 60_000, 8_000
 #: Shortest and longest window, seconds; the order of delivery has 19 bits for the seconds of a window.

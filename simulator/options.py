@@ -18,6 +18,8 @@ USERS_MOST = 50_000_000
 MOST_AHEAD = timedelta(hours=24)
 EARLIEST = datetime(2005, 1, 2)
 FIRST_DAY = datetime(2026, 6, 1)
+#: Pages that a user makes in a day, about.
+PAGES_PER_USER_AND_DAY = 2.0
 SHARES = ("duplicates", "late", "out_of_order", "malformed", "invalid", "unknown_fields", "v2", "hot_key")
 
 
@@ -27,6 +29,11 @@ OMITTABLE = tuple(page for page in MOMENTS if page != "Resume")
 
 class BadOptionError(ValueError):
     """An option that the run cannot be made with; the message is one line for a person."""
+
+
+def users_for(events: float, days: int) -> int:
+    """How many users a run of so many days needs to make surely more than so many events: half as many again."""
+    return max(1000, round(1.5 * events / days / PAGES_PER_USER_AND_DAY))
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@
 {% macro versions_to_measure(marts) %}{% endmacro %}
 {% macro note_everything(subject) %}{% endmacro %}
 {% macro on_dates(column, dates) %}{{ column }} in ('2026-06-01'::date){% endmacro %}
+{% macro rows_to_build(window) %}activity_date in ('2026-06-01'::date){% endmacro %}
 {% macro in_years(column, starts) %}{{ column }} >= '2026-01-01'::date{% endmacro %}
 {% macro in_versions(column, versions) %}{{ column }} in (1){% endmacro %}
 {% macro has_come(relation, window) %}{{ relation }}batch_id > 1{% endmacro %}

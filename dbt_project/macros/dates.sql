@@ -6,6 +6,8 @@ In a model's meta:
   after     a date changes the rows of these many days after it too: a list of days; default [0]
   spine     rows for every date from the first to the last listen: dates that enter or leave the spine are built too
   date      the column, or expression, that has the date of a row; default activity_date
+  keys      columns of events that a row has too: an event changes only the rows of its date that have its values of them;
+            default: all rows of its date
   completed_hours  rows for hours before the last listen's: the dates since the last row are built too
   period    'week', 'month' or 'year' where rows stand for more than a date
 #}
@@ -150,8 +152,22 @@ whatever is on them may have changed, whichever version brought it. #}
 {% macro has_come(relation, window) -%}
     (
         ({{ relation }}batch_id > {{ window.since_version }} and {{ relation }}batch_id <= {{ window.version }})
-        or {{ on_dates(relation ~ 'activity_date', rebuilt_dates(window)) }}
+        {%- if rebuilt_dates(window) %} or {{ on_dates(relation ~ 'activity_date', rebuilt_dates(window)) }} {%- endif %}
     )
+{%- endmacro %}
+
+{# The rows that this build replaces, as a condition on the model's table and, where it has `keys`, on what it is made from. #}
+{% macro rows_to_build(window) -%}
+    {%- set meta = model.config.meta %}
+    {%- set date = meta.get('date', 'activity_date') %}
+    {%- set dates = dates_to_build(window) -%}
+    {{ on_dates(date, dates) }}
+    {%- if dates and meta.get('keys') %}
+    and (
+        ({{ meta['keys'] | join(', ') }}) in ({{ changed_events(meta['keys'], window) }})
+        {%- if rebuilt_dates(window) %} or {{ on_dates(date, rebuilt_dates(window)) }} {%- endif %}
+    )
+    {%- endif -%}
 {%- endmacro %}
 
 {# Whether events of the window have taken the place of others: only then can a value vanish. #}

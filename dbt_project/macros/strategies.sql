@@ -14,12 +14,10 @@ go, the new ones come, and what others need to know is noted. Unlike delete+inse
         ~ dates ~ ") as dates") }}
 {%- endmacro %}
 
-{# `replace_dates`: the rows of the dates that the build is about (macro dates_to_build). #}
+{# `replace_dates`: the rows of the dates that the build is about, or those of them that events have changed (`rows_to_build`). #}
 {% macro statements_of_replace_dates(target, source, columns) %}
-    {% set dates = dates_to_build(window()) %}
-    {% set date = model.config.meta.get('date', 'activity_date') %}
     {{ return([
-        "delete from " ~ target ~ " where " ~ on_dates(date, dates),
+        "delete from " ~ target ~ " where " ~ rows_to_build(window()),
         insert_all(target, source, columns),
     ]) }}
 {% endmacro %}

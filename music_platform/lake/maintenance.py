@@ -25,6 +25,10 @@ from music_platform.warehouse.staging import clean_stage
 #: for minutes.
 THREADS = 1
 
+#: Tasks in which Delta lists the table's files to find those to delete. Spark's default of 10,000 is a minute of empty
+#: tasks on two cores, for which micro-batches wait.
+LISTINGS = 16
+
 #: Files below this size are put together, up to it.
 FILE_BYTES = 128 << 20
 
@@ -97,6 +101,7 @@ def vacuum(spark: SparkSession, table: DeltaTable, loaded: int, wanted_hours: fl
     oldest = next((v.timestamp_ms / 1000 for v in table.versions_after(loaded) if v.files), None)
     hours = retention_hours(wanted_hours, oldest, time.time())
     spark.conf.set("spark.databricks.delta.retentionDurationCheck.enabled", "false")
+    spark.conf.set("spark.sql.sources.parallelPartitionDiscovery.parallelism", str(LISTINGS))
     spark.sql(f"VACUUM delta.`{table.root}` RETAIN {int(hours + 1)} HOURS").collect()
     return hours
 

@@ -7,6 +7,8 @@ by inheritance only: they stand in no file of the home.
 import os
 import shlex
 import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import music_platform
@@ -76,6 +78,21 @@ def dagster_environment(settings: Settings) -> dict[str, str]:
         # Snowflake's client, inside dbt too, otherwise asks at which cloud it runs: 5 s where no name answers.
         "SNOWFLAKE_DISABLE_PLATFORM_DETECTION": "true",
     }
+
+
+@contextmanager
+def variables_set(variables: Mapping[str, str]) -> Iterator[None]:
+    """These variables in this process's environment until the block ends; no other is touched."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def export_lines(settings: Settings, java_home: Path | None) -> list[str]:

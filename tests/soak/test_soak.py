@@ -26,6 +26,7 @@ from music_platform.runs import GONE_TAG
 from music_platform.settings import Settings
 from music_platform.topics import topic_names, topic_offsets
 from music_platform.warehouse.connection import connect
+from simulator.options import users_for
 from tests.integration.marts.truth import KEYS, differences, load_truth
 from tests.soak.receiver import Received, receiving
 from tests.soak.timeline import Outage, Timeline, complete, sampling, stale
@@ -51,9 +52,8 @@ class Load:
 
     def options(self) -> list[str]:
         """The simulator's options: a population that has enough to send."""
-        records = self.rate * self.minutes * 60
         days = 30 if self.minutes > 30 else 10
-        users = max(500, int(records * 1.5 / days / 2))
+        users = users_for(self.rate * self.minutes * 60, days)
         return ["--rate", str(self.rate), "--users", str(users), "--days", str(days), "--start", "2026-06-01"]
 
 

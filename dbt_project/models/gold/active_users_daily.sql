@@ -16,19 +16,38 @@ user_dates as (
     where plays > 0 and {{ on_dates('activity_date', shifted(dates, range(-29, 1))) }}
 ),
 
+-- A user is counted by the latest date of theirs in a window: for so many days, until they are active again.
+spans as (
+    select
+        activity_date,
+        least(30, coalesce(
+            datediff('day', activity_date, lead(activity_date) over (partition by user_id order by activity_date)), 30
+        )) as days
+    from user_dates
+),
+
+span_counts as (
+    select activity_date, days, count(*) as users from spans group by activity_date, days
+),
+
 counted as (
     select
         spine.activity_date,
-        count(distinct case when user_dates.activity_date = spine.activity_date then user_dates.user_id end)
+        coalesce(sum(case when span_counts.activity_date = spine.activity_date then span_counts.users end), 0)::number(38, 0)
             as daily_active_users,
-        count(distinct case when user_dates.activity_date > dateadd('day', -7, spine.activity_date)
-            then user_dates.user_id end) as active_users_7d,
-        count(distinct user_dates.user_id) as active_users_30d
+        coalesce(sum(case
+            when datediff('day', span_counts.activity_date, spine.activity_date) < least(span_counts.days, 7)
+                then span_counts.users
+        end), 0)::number(38, 0) as active_users_7d,
+        coalesce(sum(case
+            when datediff('day', span_counts.activity_date, spine.activity_date) < span_counts.days
+                then span_counts.users
+        end), 0)::number(38, 0) as active_users_30d
     from spine
-    left join user_dates
+    left join span_counts
         on
-            user_dates.activity_date > dateadd('day', -30, spine.activity_date)
-            and user_dates.activity_date <= spine.activity_date
+            span_counts.activity_date > dateadd('day', -30, spine.activity_date)
+            and span_counts.activity_date <= spine.activity_date
     group by spine.activity_date
 )
 

@@ -1,27 +1,27 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_dates',
-    meta={'tier': 'live'},
+    meta={'tier': 'live', 'keys': ['user_id']},
     cluster_by=['activity_date']
 ) }}
 {%- set window = open_window() %}
-{%- set dates = dates_to_build(window) %}
+-- depends_on: {{ ref('events') }}
 
 with actions as (
     select activity_date, user_id, visitor, session_id, event_time, device_type, state, 'listen' as action, duration
     from {{ ref('listens') }}
-    where user_id is not null and {{ on_dates('activity_date', dates) }}
+    where user_id is not null and {{ rows_to_build(window) }}
     union all
     select activity_date, user_id, visitor, session_id, event_time, device_type, state, page as action, null as duration
     from {{ ref('page_views') }}
     where
         user_id is not null
         and page in ('Skip', 'Pause', 'Add to Playlist')
-        and {{ on_dates('activity_date', dates) }}
+        and {{ rows_to_build(window) }}
 ),
 
 sessions as (
-    select * from {{ ref('session_dates') }} where {{ on_dates('activity_date', dates) }}
+    select * from {{ ref('session_dates') }} where {{ rows_to_build(window) }}
 )
 
 select

@@ -8,14 +8,23 @@
 {%- set window = open_window() %}
 {%- set dates = dates_of_events(window) %}
 {%- set all_dates = dates if dates is none else (dates + dates_of_other_rows(window)) | unique | sort %}
+{%- set dates_of_songs = touched_dates(window, ['songs']) %}
 -- depends_on: {{ ref('sessions') }}
 
 with {% if dates is not none %} changed_sessions as (
     {{ changed_events(['session_id'], window) }}
 ),
 
+-- Rows that may have to change, and how they are.
 standing as (
-    select event_id, song_key, listened_seconds from {{ this }} where {{ on_dates('activity_date', all_dates) }}
+    select event_id, song_key, listened_seconds
+    from {{ this }}
+    where
+        {{ on_dates('activity_date', all_dates) }}
+        and (
+            session_id in (select session_id from changed_sessions)
+            or {{ on_dates('activity_date', dates_of_songs) }}
+        )
 ),
 
 {% endif %}
@@ -84,7 +93,7 @@ where
     and {{ on_dates('events.activity_date', all_dates) }}
     and (
         ({{ on_dates('events.activity_date', dates) }} and {{ has_come('events.', window) }})
-        or not equal_null({{ song_key() }}, standing.song_key)
+        or ({{ on_dates('events.activity_date', dates_of_songs) }} and not equal_null({{ song_key() }}, standing.song_key))
         or (changed_sessions.session_id is not null and not equal_null(ended.listened_seconds, standing.listened_seconds))
     )
     {% endif %}

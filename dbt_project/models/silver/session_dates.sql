@@ -2,6 +2,7 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_dates',
+    meta={'keys': ['visitor', 'session_id']},
     cluster_by=['activity_date']
 ) }}
 {%- set window = open_window() %}
@@ -19,7 +20,7 @@ with spaced as (
         lag(event_time) over (partition by activity_date, visitor, session_id order by event_time) as event_time_before,
         row_number() over (partition by activity_date, visitor, session_id order by {{ event_order() }}) as event_number
     from {{ ref('events') }}
-    where session_id is not null and {{ on_dates('activity_date', dates_to_build(window)) }}
+    where session_id is not null and {{ rows_to_build(window) }}
 ),
 
 parted as (

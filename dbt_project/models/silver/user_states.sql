@@ -3,6 +3,7 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_dates',
+    meta={'keys': ['user_id']},
     cluster_by=['activity_date']
 ) }}
 {%- set window = open_window() %}
@@ -27,7 +28,7 @@ with stated as (
         registered_at,
         {{ state }} as said
     from {{ ref('events') }}
-    where user_id is not null and {{ on_dates('activity_date', dates_to_build(window)) }}
+    where user_id is not null and {{ rows_to_build(window) }}
 ),
 
 compared as (

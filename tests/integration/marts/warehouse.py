@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from music_platform.contracts.reference import TABLES
 from music_platform.lake.delta_log import DeltaTable
+from music_platform.local.environment import variables_set
 from music_platform.settings import Settings
 from music_platform.warehouse.connection import connect
 from music_platform.warehouse.loader import load
@@ -64,10 +65,9 @@ class TestWarehouse:
         for table in TABLES:
             load_reference(self.session, table, folder / f"{table.name}.csv")
 
-    def dbt_environment(self) -> dict[str, str]:
-        """The environment in which dbt meets this database."""
+    def dbt_variables(self) -> dict[str, str]:
+        """Variables by which dbt meets this database."""
         return {
-            **os.environ,
             "WAREHOUSE_PORT": str(self.settings.warehouse_port),
             "SNOWFLAKE_DATABASE": self.settings.snowflake_database,
             "DBT_TARGET_PATH": str(self.scratch / "target"),
@@ -78,7 +78,7 @@ class TestWarehouse:
         """Start a dbt command."""
         return subprocess.Popen(
             [*DBT, *arguments, *FLAGS],
-            cwd=PROJECT, env=self.dbt_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            cwd=PROJECT, env=os.environ | self.dbt_variables(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
 
     def dbt(self, *arguments: str) -> str:
@@ -86,14 +86,9 @@ class TestWarehouse:
         from dbt.cli.main import dbtRunner
 
         lines: list[str] = []
-        before = dict(os.environ)
-        os.environ.update(self.dbt_environment())
-        try:
+        with variables_set(self.dbt_variables()):
             runner = dbtRunner(manifest(), [lambda event: lines.append(event.info.msg)])
             result = runner.invoke([*arguments, *FLAGS, *QUIET])
-        finally:
-            os.environ.clear()
-            os.environ.update(before)
         output = "\n".join(lines)
         if not result.success:
             raise BuildError(f"{output}\n{result.exception or ''}")
