@@ -245,6 +245,22 @@ def test_a_late_event_costs_the_dates_that_it_touches(feed: Feeder, warehouse: T
     assert [str(row["event_date"]) for row in warehouse.query(noted)] == ["2026-06-05"]
 
 
+def test_a_late_event_costs_the_rows_of_its_visitor(feed: Feeder, warehouse: TestWarehouse) -> None:
+    feed(*(listen("2026-06-05T10:00:00", user=n, session=n, eventId=f"e{n}") for n in (1, 2)))
+    marks = {"SILVER.SESSION_DATES": "page_views", "SILVER.USER_STATES": "item_in_session",
+             "GOLD.USER_ENGAGEMENT_DAILY": "pauses"}  # fmt: skip
+    for table, column in marks.items():
+        warehouse.session.cursor().execute(f"update {table} set {column} = 77")
+    feed(listen("2026-06-05T11:00:00", user=1, session=1, eventId="late"))
+    for table, column in marks.items():
+        marked = warehouse.query(f"select distinct user_id from {table} where {column} = 77")
+        assert marked == [{"user_id": "2"}], f"{table}: rows that the event does not change stay, its own are new"
+    assert warehouse.value("select plays from GOLD.USER_ENGAGEMENT_DAILY where user_id = '1'") == 2
+    warehouse.build("--vars", json.dumps({"rebuild_from": "2026-06-05"}))
+    assert not any(warehouse.query(f"select 1 from {table} where {column} = 77") for table, column in marks.items())
+    same_as_a_whole_build(warehouse)
+
+
 def test_a_build_that_was_killed_is_healed_by_the_next(feed: Feeder, warehouse: TestWarehouse) -> None:
     feed(*(listen(f"2026-06-{day:02d}T10:00:00", eventId=f"e{day}") for day in range(1, 20)))
     for number, models in enumerate((2, 9, 22)):

@@ -78,7 +78,8 @@ class TestWarehouse:
         """Start a dbt command."""
         return subprocess.Popen(
             [*DBT, *arguments, *FLAGS],
-            cwd=PROJECT, env=os.environ | self.dbt_variables(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            cwd=PROJECT, env=os.environ | self.dbt_variables(),
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
 
     def dbt(self, *arguments: str) -> str:
