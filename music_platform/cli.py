@@ -129,7 +129,7 @@ def up(
         stack = LocalStack(get_settings(), report, console)
         # A closed terminal and a polite kill end `up` as Ctrl-C does; so does that where a shell's `&` has it ignored.
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, _interrupt)
+            signal.signal(number, signal.default_int_handler)
         started = stack.up(wanted, lambda settings: provision_for(settings, wanted))
     if wanted is None or "webserver" in wanted:
         for finding in definitions(stack.settings):
@@ -279,10 +279,6 @@ def _plain(text: str) -> str:
     from rich.markup import escape
 
     return escape(text)
-
-
-def _interrupt(_number: int, _frame: object) -> None:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -14,12 +14,9 @@ def pytest_configure() -> None:
     """Cut the tests off from the developer's settings, and let a terminated session take its stack down."""
     forget_environment()
 
-    def interrupt(_number: int, _frame: object) -> None:
-        raise KeyboardInterrupt
-
     # SIGINT too: a shell's `&` has it ignored, which children inherit, and then Dagster's code server ignores SIGTERM.
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, interrupt)
+        signal.signal(number, signal.default_int_handler)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

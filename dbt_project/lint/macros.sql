@@ -2,7 +2,7 @@
 {% macro dates_to_build(window) %}dates{% endmacro %}
 {% macro touched_dates(window, subjects=[]) %}dates{% endmacro %}
 {% macro dates_of_events(window) %}dates{% endmacro %}
-{% macro dates_of_other_rows(window) %}dates{% endmacro %}
+{% macro dates_of_changed_sessions(window) %}dates{% endmacro %}
 {% macro shifted(dates, days) %}dates{% endmacro %}
 {% macro dates_of(period, dates) %}dates{% endmacro %}
 {% macro months_before(months) %}dates{% endmacro %}

@@ -148,11 +148,16 @@ whatever is on them may have changed, whichever version brought it. #}
     {{ return((rebuild_dates() + window.touched.get('rebuilt', [])) | unique | sort) }}
 {% endmacro %}
 
+{# `or column in (dates that were rebuilt)`; nothing where none were. #}
+{% macro or_rebuilt(column, window) -%}
+    {%- if rebuilt_dates(window) %} or {{ on_dates(column, rebuilt_dates(window)) }} {%- endif -%}
+{%- endmacro %}
+
 {# Whether an event, a row of silver.events (`relation`, with its dot), has come in the window. #}
 {% macro has_come(relation, window) -%}
     (
         ({{ relation }}batch_id > {{ window.since_version }} and {{ relation }}batch_id <= {{ window.version }})
-        {%- if rebuilt_dates(window) %} or {{ on_dates(relation ~ 'activity_date', rebuilt_dates(window)) }} {%- endif %}
+        {{- or_rebuilt(relation ~ 'activity_date', window) }}
     )
 {%- endmacro %}
 
@@ -165,7 +170,7 @@ whatever is on them may have changed, whichever version brought it. #}
     {%- if dates and meta.get('keys') %}
     and (
         ({{ meta['keys'] | join(', ') }}) in ({{ changed_events(meta['keys'], window) }})
-        {%- if rebuilt_dates(window) %} or {{ on_dates(date, rebuilt_dates(window)) }} {%- endif %}
+        {{- or_rebuilt(date, window) }}
     )
     {%- endif -%}
 {%- endmacro %}

@@ -10,16 +10,13 @@ has come or gone.
     {{ return(touched_dates(window)) }}
 {% endmacro %}
 
-{# Dates on which other rows may have to change. For listens the model must read silver.sessions. #}
-{% macro dates_of_other_rows(window) %}
-    {% if dates_of_events(window) is none %} {{ return([]) }} {% endif %}
-    {% set dates = touched_dates(window, ['songs']) | list %}
-    {% if model.name == 'listens' %}
-        {% set found = run_query(
-            "select distinct session_start::date, session_end::date from " ~ ref('sessions')
-            ~ " where session_id in (" ~ changed_events(['session_id'], window) ~ ")"
-        ) %}
-        {% for row in found.rows %} {% do dates.extend(dates_between(row[0] | string, row[1] | string)) %} {% endfor %}
-    {% endif %}
-    {{ return(dates | unique | sort) }}
+{# Dates of the sessions whose events came or went. #}
+{% macro dates_of_changed_sessions(window) %}
+    {% set found = run_query(
+        "select distinct session_start::date, session_end::date from " ~ ref('sessions')
+        ~ " where session_id in (" ~ changed_events(['session_id'], window) ~ ")"
+    ) %}
+    {% set dates = [] %}
+    {% for row in found.rows %} {% do dates.extend(dates_between(row[0] | string, row[1] | string)) %} {% endfor %}
+    {{ return(dates) }}
 {% endmacro %}

@@ -144,8 +144,8 @@ go, the new ones come, and what others need to know is noted. Unlike delete+inse
     {% for row in found.rows %} {% do dates.append(row[0] | string) %} {% endfor %}
     {{ return([
         "delete from " ~ target ~ " where " ~ on_dates('activity_date', dates | unique | sort)
-        ~ " and (event_id in (select event_id from " ~ source ~ " union " ~ changed_events(['event_id'], window) ~ ") or "
-        ~ on_dates('activity_date', rebuilt_dates(window)) ~ ")",
+        ~ " and (event_id in (select event_id from " ~ source ~ " union " ~ changed_events(['event_id'], window) ~ ")"
+        ~ or_rebuilt('activity_date', window) ~ ")",
         insert_all(target, source, columns),
     ]) }}
 {% endmacro %}

@@ -7,8 +7,9 @@
 ) }}
 {%- set window = open_window() %}
 {%- set dates = dates_of_events(window) %}
-{%- set all_dates = dates if dates is none else (dates + dates_of_other_rows(window)) | unique | sort %}
 {%- set dates_of_songs = touched_dates(window, ['songs']) %}
+{%- set all_dates = dates if dates is none
+    else (dates + dates_of_songs + dates_of_changed_sessions(window)) | unique | sort %}
 -- depends_on: {{ ref('sessions') }}
 
 with {% if dates is not none %} changed_sessions as (

@@ -7,11 +7,11 @@
 ) }}
 {%- set window = open_window() %}
 {%- set dates = dates_of_events(window) %}
-{%- set others = dates_of_other_rows(window) %}
+{%- set dates_of_songs = [] if dates is none else touched_dates(window, ['songs']) %}
 
-{% if others %}
+{% if dates_of_songs %}
 with standing as (
-    select event_id, song_key from {{ this }} where {{ on_dates('activity_date', others) }}
+    select event_id, song_key from {{ this }} where {{ on_dates('activity_date', dates_of_songs) }}
 )
 
 {% endif %}
@@ -28,7 +28,7 @@ select
 from {{ ref('events') }} as events
 left join {{ ref('song_names') }} as names on {{ on_names() }}
 left join {{ ref('user_agents') }} as agents on events.user_agent = agents.user_agent
-{% if others %}
+{% if dates_of_songs %}
 left join standing on events.event_id = standing.event_id
 {% endif %}
 where
@@ -36,8 +36,8 @@ where
     {% if dates is not none %}
     and (
         ({{ on_dates('events.activity_date', dates) }} and {{ has_come('events.', window) }})
-        {% if others %}
-        or ({{ on_dates('events.activity_date', others) }} and not equal_null({{ song_key() }}, standing.song_key))
+        {% if dates_of_songs %}
+        or ({{ on_dates('events.activity_date', dates_of_songs) }} and not equal_null({{ song_key() }}, standing.song_key))
         {% endif %}
     )
     {% endif %}

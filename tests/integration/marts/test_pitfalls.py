@@ -64,6 +64,15 @@ def same_as_a_whole_build(warehouse: TestWarehouse) -> None:
     assert_same(warehouse.snapshot(), found)
 
 
+def ten_days_and_damage(feed: Feeder, *statements: str) -> dict[str, list[str]]:
+    """A listen of another user on each of ten dates, then what these statements do; what was there before them."""
+    feed(*(listen(f"2026-06-{day:02d}T10:00:00", user=day, session=day, eventId=f"e{day}") for day in range(1, 11)))
+    before = feed.warehouse.snapshot()
+    for statement in statements:
+        feed.warehouse.session.cursor().execute(statement)
+    return before
+
+
 def test_a_join_by_name_does_not_fan_out(feed: Feeder, warehouse: TestWarehouse) -> None:
     feed(
         listen("2026-06-01T10:00:00", songId="S1", artist="Shared Name", song="Same Title"),
@@ -272,13 +281,13 @@ def test_a_build_that_was_killed_is_healed_by_the_next(feed: Feeder, warehouse: 
 
 
 def test_a_date_range_can_be_rebuilt(feed: Feeder, warehouse: TestWarehouse) -> None:
-    feed(*(listen(f"2026-06-{day:02d}T10:00:00", user=day, session=day, eventId=f"e{day}") for day in range(1, 11)))
-    before = warehouse.snapshot()
-    damage = warehouse.session.cursor()
-    damage.execute("delete from SILVER.LISTENS where activity_date between '2026-06-03' and '2026-06-05'")
-    damage.execute("update SILVER.EVENTS set user_id = '99' where activity_date = '2026-06-04'")
-    damage.execute("update GOLD.DAILY_SUMMARY set plays = 77 where activity_date = '2026-06-05'")
-    damage.execute("delete from SILVER.SESSIONS where session_id = 4")
+    before = ten_days_and_damage(
+        feed,
+        "delete from SILVER.LISTENS where activity_date between '2026-06-03' and '2026-06-05'",
+        "update SILVER.EVENTS set user_id = '99' where activity_date = '2026-06-04'",
+        "update GOLD.DAILY_SUMMARY set plays = 77 where activity_date = '2026-06-05'",
+        "delete from SILVER.SESSIONS where session_id = 4",
+    )
     warehouse.build("--vars", json.dumps({"rebuild_from": "2026-06-03", "rebuild_to": "2026-06-05"}))
     assert_same(warehouse.snapshot(), before)
 
@@ -286,13 +295,13 @@ def test_a_date_range_can_be_rebuilt(feed: Feeder, warehouse: TestWarehouse) -> 
 def test_a_rebuild_that_came_as_far_as_events_is_finished_by_the_next_build(
     feed: Feeder, warehouse: TestWarehouse
 ) -> None:
-    feed(*(listen(f"2026-06-{day:02d}T10:00:00", user=day, session=day, eventId=f"e{day}") for day in range(1, 11)))
-    before = warehouse.snapshot()
-    damage = warehouse.session.cursor()
-    damage.execute("delete from SILVER.LISTENS where activity_date = '2026-06-03'")
-    damage.execute("update SILVER.LISTENS set event_id = 'of no event' where activity_date = '2026-06-04'")
-    damage.execute("update SILVER.EVENTS set user_id = '99' where activity_date = '2026-06-04'")
-    damage.execute("delete from SILVER.SESSIONS where session_id = 4")
+    before = ten_days_and_damage(
+        feed,
+        "delete from SILVER.LISTENS where activity_date = '2026-06-03'",
+        "update SILVER.LISTENS set event_id = 'of no event' where activity_date = '2026-06-04'",
+        "update SILVER.EVENTS set user_id = '99' where activity_date = '2026-06-04'",
+        "delete from SILVER.SESSIONS where session_id = 4",
+    )
     dates = json.dumps({"rebuild_from": "2026-06-03", "rebuild_to": "2026-06-04"})
     warehouse.build("--vars", dates, "--select", "event_dates", "events")
     warehouse.build()
