@@ -81,7 +81,7 @@ format: $(INSTALLED) ## Put the code into its form
 	@$(BIN)/ruff format .
 
 contract: $(INSTALLED) ## Write JSON Schemas and dbt's sources from the contract; refuses an edit that breaks it
-	@$(BIN)/python -m music_platform.release
+	@$(BIN)/python -m music_platform.cli.contract
 
 bench: ready ## Measure
 	@$(BIN)/python -m benchmarks

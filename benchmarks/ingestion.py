@@ -18,16 +18,16 @@ from pathlib import Path
 
 from pyspark.sql import SparkSession
 
-from music_platform.ingestion import Parts, drain
+from music_platform.environment import settings_environment, venv_bin
+from music_platform.ingestion.drain import Parts, drain
 from music_platform.lake.delta_log import DeltaTable
 from music_platform.lake.paths import events_path
-from music_platform.local.environment import settings_environment, venv_bin
-from music_platform.local.provision import provision
-from music_platform.local.stack import LocalStack
 from music_platform.settings import Settings, load_settings
+from music_platform.stack.local_stack import LocalStack
+from music_platform.stack.provision import provision
 from music_platform.topics import topic_names
 from music_platform.warehouse.connection import connect
-from spark.job import MicroBatch
+from music_spark.job import MicroBatch
 
 SMALL = 200
 #: Drains before the first that counts, of half the size; then the drains and raw reads whose median is told.

@@ -5,12 +5,14 @@ from typing import Any
 
 import dagster as dg
 
-from music_platform import checks, jobs, schedules, sensors
-from music_platform.assets import ingestion, ledgers, marts, reference, report, topics
-from music_platform.assets.keys import GOLD
-from music_platform.assets.links import with_links
-from music_platform.freshness import freshness_policy
-from music_platform.resources import build_resources
+from music_platform.orchestration import checks, jobs, schedules, sensors
+from music_platform.orchestration.assets import kafka as topics
+from music_platform.orchestration.assets import ledgers, marts, reference, report
+from music_platform.orchestration.assets import raw as ingestion
+from music_platform.orchestration.assets.links import with_links
+from music_platform.orchestration.freshness import freshness_policy
+from music_platform.orchestration.keys import GOLD
+from music_platform.orchestration.resources import build_resources
 from music_platform.settings import Settings, get_settings
 
 

@@ -9,13 +9,13 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import NewPartitions
 
-from music_platform.backlog import kafka_age, lake_age, read_kafka_stage
-from music_platform.gaps import StreamStoppedError
+from music_platform.ingestion.backlog import kafka_age, lake_age, read_kafka_stage
+from music_platform.ingestion.gaps import StreamStoppedError
 from music_platform.lake.progress import read_progress
-from music_platform.local.provision import create_topics
-from music_platform.local.stack import LocalStack
+from music_platform.stack.local_stack import LocalStack
+from music_platform.stack.provision import create_topics
 from music_platform.topics import TopicMissingError
-from tests.integration.ingestion import LISTEN, PAGE_VIEW, Platform, listens
+from tests.support.ingestion import LISTEN, PAGE_VIEW, Platform, listens
 
 
 def test_a_topic_created_again_is_noticed_and_goes_on_once_adopted(stack: LocalStack, tmp_path: Path) -> None:

@@ -7,19 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from music_platform.ingestion import drain
+from music_platform.ingestion.drain import drain
+from music_platform.ingestion.maintenance import maintain
+from music_platform.ingestion.redrive import quarantined
 from music_platform.lake.delta_log import DeltaTable
-from music_platform.lake.maintenance import maintain
 from music_platform.lake.paths import events_path
-from music_platform.local.stack import LocalStack
-from music_platform.redrive import quarantined
+from music_platform.stack.local_stack import LocalStack
 from music_platform.warehouse.connection import connect
 from music_platform.warehouse.loader import LoadError, load
 from music_platform.warehouse.schema import RAW_EVENTS
 from music_platform.warehouse.staging import STAGE_FOLDER, stage_files, staged_folders, version_folder
-from spark.job import MicroBatch
-from tests.integration.ingestion import Platform, listens
-from tests.unit.spark.payloads import ACCEPTED, REFUSED
+from music_spark.job import MicroBatch
+from tests.support.ingestion import Platform, listens
+from tests.support.payloads import ACCEPTED, REFUSED
 
 
 def test_payloads_that_break_parsers_go_the_whole_way_and_block_nothing(stack: LocalStack, tmp_path: Path) -> None:

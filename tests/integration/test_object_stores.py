@@ -9,21 +9,21 @@ import pytest
 from pyspark.sql import SparkSession
 
 from music_platform import failpoints
-from music_platform.conservation import file_imbalances, raw_files, taken_in
+from music_platform.ingestion.conservation import file_imbalances, raw_files, taken_in
+from music_platform.ingestion.maintenance import maintain
+from music_platform.ingestion.rebuild import rebuild
 from music_platform.lake.delta_log import DeltaTable
 from music_platform.lake.files import Folder
-from music_platform.lake.maintenance import maintain
 from music_platform.lake.paths import events_path
 from music_platform.lake.snapshot import snapshot
-from music_platform.local.stack import LocalStack
 from music_platform.settings import Settings
+from music_platform.stack.local_stack import LocalStack
 from music_platform.warehouse.connection import connect
-from music_platform.warehouse.rebuild import rebuild
-from tests.chaos import worker
-from tests.chaos.harness import CONTEXT, finish
-from tests.integration.ingestion import Platform, listens
-from tests.stack import running_stack, spark_session
-from tests.stores import Store, gcs, s3
+from tests.support import worker
+from tests.support.harness import CONTEXT, finish
+from tests.support.ingestion import Platform, listens
+from tests.support.stack import running_stack, spark_session
+from tests.support.stores import Store, gcs, s3
 
 PLAYBACK = b'{"user_id": "U001", "song_id": "S001", "timestamp": "2025-04-09T10:00:00", "device": "mobile"}\n'
 

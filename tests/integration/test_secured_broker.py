@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from music_platform.ingestion import Parts, drain
-from music_platform.local.environment import settings_environment, venv_bin
-from music_platform.local.errors import LocalStackError
-from music_platform.local.provision import create_topics, provision
-from music_platform.local.stack import LocalStack
+from music_platform.environment import settings_environment, venv_bin
+from music_platform.errors import LocalStackError
+from music_platform.ingestion.drain import Parts, drain
 from music_platform.settings import Settings
+from music_platform.stack.local_stack import LocalStack
+from music_platform.stack.provision import create_topics, provision
 from music_platform.topics import BrokerRefusedError, BrokerUnreachableError, topic_names, topic_offsets
 from music_platform.warehouse.connection import connect
-from tests.stack import running_stack
+from tests.support.stack import running_stack
 
 #: Broker of its own; Spark and warehouse are the session's.
 ONLY = frozenset({"kafka"})

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from music_platform.ingestion.maintenance import maintain, vacuum
 from music_platform.lake.delta_log import DeltaTable
-from music_platform.lake.maintenance import maintain, vacuum
 from music_platform.lake.paths import events_path
 from music_platform.lake.snapshot import snapshot
-from music_platform.local.stack import LocalStack
+from music_platform.stack.local_stack import LocalStack
 from music_platform.warehouse.connection import connect
 from music_platform.warehouse.loader import load
 from music_platform.warehouse.staging import staged_folders
-from tests.integration.ingestion import Platform, listens
+from tests.support.ingestion import Platform, listens
 
 DAYS, BATCHES_A_DAY, ROWS_A_BATCH = 30, 18, 5
 #: Days on which the loader is down.

@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from music_platform.conservation import audit
-from music_platform.ingestion import Parts, drain
-from music_platform.local.environment import project_root, venv_bin
-from music_platform.local.provision import provision
+from music_platform.environment import project_root, venv_bin
+from music_platform.ingestion.conservation import audit
+from music_platform.ingestion.drain import Parts, drain
+from music_platform.stack.provision import provision
 from music_platform.topics import topic_names, topic_offsets
 from music_platform.warehouse.connection import connect
-from tests.stack import DATA_SERVICES, running_stack, spark_session
+from tests.support.stack import DATA_SERVICES, running_stack, spark_session
 
 #: A run of the older code, of both stages, in the home that its environment names.
 DRAIN = """
 from pyspark.sql import SparkSession
-from music_platform.ingestion import Parts, drain
+from music_platform.ingestion.drain import Parts, drain
 from music_platform.settings import load_settings
 from music_platform.warehouse.connection import connect
 settings = load_settings()
