@@ -1,5 +1,5 @@
-"""The embedded defaults: Kafka, Spark Connect, the local warehouse and Dagster as supervised processes of one home.
+"""The local stack: broker, Spark Connect, local warehouse and Dagster as supervised processes of one home.
 
-Everything that a cluster would offer, as local processes under `MUSIC_HOME`. The platform itself knows only addresses
-(`music_platform.settings`), so nothing outside this package and the command line imports it.
+Does not belong here: what production needs too. The platform knows addresses only (`music_platform.settings`), so only
+the command line and the watch import this room.
 """
