@@ -166,12 +166,11 @@ def _show(settings: Settings, clock: Clock) -> None:
 
 def _stage_seconds(settings: Settings) -> dict[str, float]:
     """Seconds inside the materialization, as the run itself has noted them."""
-    from dagster import DagsterInstance
+    from music_platform.home import Home
+    from music_platform.orchestration.store import open_store
 
-    with DagsterInstance.from_config(dagster_environment(settings)["DAGSTER_HOME"]) as instance:
-        (run,) = instance.get_runs(limit=1)
-        stats = instance.get_run_step_stats(run.run_id)
-        taken = {s.step_key: s.end_time - s.start_time for s in stats if s.end_time and s.start_time}
+    with open_store(Home(settings.home).dagster) as store:
+        taken = store.step_seconds()
     return {shown: taken[step] for step, shown in STEPS.items() if step in taken}
 
 

@@ -9,14 +9,14 @@ from rich.console import Console
 from rich.table import Table
 
 from music_platform.ingestion.backlog import (
-    Stage,
+    Backlog,
     built_version,
     kafka_age,
     lake_age,
-    marts_stage,
-    read_files_stage,
-    read_kafka_stage,
-    read_lake_stage,
+    marts_backlog,
+    read_files_backlog,
+    read_kafka_backlog,
+    read_lake_backlog,
 )
 from music_platform.settings import get_settings
 from music_platform.warehouse.connection import connect
@@ -33,17 +33,17 @@ STAGES = {
 def lag(as_json: Annotated[bool, typer.Option("--json", help="One JSON object by stage.")] = False) -> None:
     """Show the backlog of each stage: records (of the intake, files) that are not there yet, and their greatest age."""
     settings = get_settings()
-    offsets, kafka = read_kafka_stage(settings)
+    offsets, kafka = read_kafka_backlog(settings)
     with connect(settings) as session:
         loaded, built = loaded_version(session), built_version(session)
-        lake, marts = read_lake_stage(settings, loaded), marts_stage(session)
+        lake, marts = read_lake_backlog(settings, loaded), marts_backlog(session)
     aged = (
         replace(kafka, seconds=kafka_age(settings, offsets) if kafka.records else 0.0),
-        read_files_stage(settings),
+        read_files_backlog(settings),
         replace(lake, seconds=lake_age(settings, loaded) if lake.records else 0.0),
         replace(marts, seconds=lake_age(settings, built, loaded) if marts.records else 0.0),
     )
-    stages: dict[str, Stage] = dict(zip(STAGES, aged, strict=True))
+    stages: dict[str, Backlog] = dict(zip(STAGES, aged, strict=True))
     if as_json:
         print(json.dumps({name: asdict(stage) for name, stage in stages.items()}, indent=2))
         return

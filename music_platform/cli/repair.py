@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 
 from music_platform.errors import PlatformError
-from music_platform.ingestion.drain import Parts
+from music_platform.ingestion.context import IngestionContext
 from music_platform.settings import get_settings
 from music_platform.warehouse.connection import connect, query_tag
 
@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 console = Console()
 
 
-def command_parts() -> Parts:
+def _say(line: str) -> None:
+    console.print(line, highlight=False)
+
+
+def command_context() -> IngestionContext:
     """Sessions for a command of a person's; what is going on is printed."""
     settings = get_settings()
 
@@ -31,7 +35,7 @@ def command_parts() -> Parts:
         return SparkSession.builder.config(map=dict(spark_conf())).getOrCreate()
 
     tag = query_tag("command line", "raw/events")
-    return Parts(settings, spark, lambda: connect(settings, tag), lambda line: console.print(line, highlight=False))
+    return IngestionContext(settings, spark, lambda: connect(settings, tag), _say)
 
 
 def topic(
@@ -43,22 +47,22 @@ def topic(
 
     if action != "adopt":
         raise typer.BadParameter(f"{action}: the one thing to do with a topic is `topic adopt <topic>`")
-    console.print(f"{name} is adopted with its new id {adopt(command_parts(), name)}. The next run reads it.")
+    console.print(f"{name} is adopted with its new id {adopt(command_context(), name)}. The next run reads it.")
 
 
 def accept_loss() -> None:
     """Record offsets that the broker deleted before they were read in OPS.GAPS, and go on behind them."""
     from music_platform.ingestion.reconnection import accept_loss as accept
 
-    for gap in accept(command_parts()):
-        console.print(f"{gap.topic}/{gap.partition}: offsets {gap.first} to {gap.last} are recorded as lost")
+    for gap in accept(command_context()):
+        console.print(f"{gap} recorded as lost")
 
 
 def recover() -> None:
     """Go on behind the lake's own highest offsets where the checkpoint is lost or another's."""
     from music_platform.ingestion.reconnection import recover as go_on
 
-    for name, ends in sorted(go_on(command_parts()).items()):
+    for name, ends in sorted(go_on(command_context()).items()):
         console.print(f"{name}: goes on at {', '.join(f'{number}: {end}' for number, end in sorted(ends.items()))}")
 
 
@@ -66,14 +70,14 @@ def rebuild() -> None:
     """Make RAW.EVENTS anew from the lake. Ends a rebuild that was killed, too."""
     from music_platform.ingestion.rebuild import rebuild as again
 
-    again(command_parts())
+    again(command_context())
 
 
 def maintain() -> None:
     """Compact the lake, delete replaced files, clean its log and the stage; never what is not loaded yet."""
     from music_platform.ingestion.maintenance import maintain as keep
 
-    keep(command_parts())
+    keep(command_context())
 
 
 def redrive(

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Stage:
+class Backlog:
     """Backlog of one stage: records that have not arrived, and what tells it (partitions behind, or versions)."""
 
     records: int
@@ -35,21 +35,21 @@ class Stage:
     seconds: float = 0.0
 
 
-def kafka_stage(offsets: TopicOffsets, committed: Offsets) -> Stage:
+def kafka_backlog(offsets: TopicOffsets, committed: Offsets) -> Backlog:
     """Records between the committed offsets and the end; by topic."""
     behind: dict[str, int] = {}
     for topic, ends in offsets.end.items():
         done = committed.get(topic, {})
         first = offsets.first[topic]
         behind[topic] = sum(max(0, end - done.get(number, first[number])) for number, end in ends.items())
-    return Stage(sum(behind.values()), behind)
+    return Backlog(sum(behind.values()), behind)
 
 
-def read_files_stage(settings: Settings) -> Stage:
+def read_files_backlog(settings: Settings) -> Backlog:
     """Files that wait in the intake, by folder; the age is that of the oldest, by its modification."""
     found = waiting(settings)
     behind = dict(Counter(folder for folder, _ in found))
-    return Stage(len(found), behind, _age([file.modified_ms for _, file in found]))
+    return Backlog(len(found), behind, _age([file.modified_ms for _, file in found]))
 
 
 def unread_from(progress: Progress, offsets: TopicOffsets) -> Offsets:
@@ -58,31 +58,31 @@ def unread_from(progress: Progress, offsets: TopicOffsets) -> Offsets:
     return {topic: parts for topic, parts in progress.committed().items() if topic not in renewed}
 
 
-def lake_stage(table: DeltaTable, loaded: int) -> Stage:
+def lake_backlog(table: DeltaTable, loaded: int) -> Backlog:
     """Records in versions above the loaded one; by version."""
     behind = {str(version.number): version.rows for version in table.versions_after(loaded) if version.rows}
-    return Stage(sum(behind.values()), behind)
+    return Backlog(sum(behind.values()), behind)
 
 
-def read_kafka_stage(settings: Settings) -> tuple[TopicOffsets, Stage]:
+def read_kafka_backlog(settings: Settings) -> tuple[TopicOffsets, Backlog]:
     """The topics' offsets and the backlog of the first stage, now."""
     offsets = topic_offsets(settings.kafka_client_config(), topic_names(settings).values())
-    return offsets, kafka_stage(offsets, unread_from(read_progress(settings.lake_root), offsets))
+    return offsets, kafka_backlog(offsets, unread_from(read_progress(settings.lake_root), offsets))
 
 
-def read_lake_stage(settings: Settings, loaded: int) -> Stage:
+def read_lake_backlog(settings: Settings, loaded: int) -> Backlog:
     """The backlog of the second stage, now."""
-    return lake_stage(DeltaTable(events_path(settings.lake_root)), loaded)
+    return lake_backlog(DeltaTable(events_path(settings.lake_root)), loaded)
 
 
-def read_marts_stage(settings: Settings, built: int, loaded: int) -> Stage:
+def read_marts_backlog(settings: Settings, built: int, loaded: int) -> Backlog:
     """The backlog of the third stage by the lake's log, without the warehouse: rows of the versions above `built` up to
     `loaded`, and the age of the oldest. Versions whose log is cleaned away count for nothing."""
     table = DeltaTable(events_path(settings.lake_root))
     above = max(built, table.earliest_version() - 1)
     versions = [version for version in table.versions_after(above, loaded) if version.rows]
     behind = {str(version.number): version.rows for version in versions}
-    return Stage(sum(behind.values()), behind, _age(v.oldest_ms for v in versions if v.oldest_ms is not None))
+    return Backlog(sum(behind.values()), behind, _age(v.oldest_ms for v in versions if v.oldest_ms is not None))
 
 
 def kafka_age(settings: Settings, offsets: TopicOffsets) -> float:
@@ -120,7 +120,7 @@ def built_version(session: "SnowflakeConnection") -> int:
     return int(row[0])
 
 
-def marts_stage(session: "SnowflakeConnection") -> Stage:
+def marts_backlog(session: "SnowflakeConnection") -> Backlog:
     """Rows of RAW above the version that the last build of `silver.events` covers; by version."""
     cursor = session.cursor()
     cursor.execute(
@@ -128,4 +128,4 @@ def marts_stage(session: "SnowflakeConnection") -> Stage:
     )
     rows: Any = cursor.fetchall()
     behind = {str(version): int(count) for version, count in rows}
-    return Stage(sum(behind.values()), behind)
+    return Backlog(sum(behind.values()), behind)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from music_platform.ingestion.gaps import Gap, Partition
 from music_platform.ingestion.intake import ended_files
 from music_platform.lake.progress import read_progress
 from music_platform.settings import Settings
@@ -20,15 +21,6 @@ if TYPE_CHECKING:
     from snowflake.connector.cursor import SnowflakeCursor
 
 
-@dataclass(frozen=True, order=True)
-class Partition:
-    """A partition of a topic. A topic that was created again has another id, and so other partitions."""
-
-    topic: str
-    number: int
-    topic_id: str = ""
-
-
 @dataclass(frozen=True)
 class Rows:
     """Rows of a partition in RAW: how many, of how many distinct offsets, from which to which."""
@@ -37,15 +29,6 @@ class Rows:
     offsets: int
     lowest: int
     highest: int
-
-
-@dataclass(frozen=True)
-class Gap:
-    """Offsets of a partition that no row is asked for, `first` to `last`, both included: accepted losses, markers."""
-
-    partition: Partition
-    first: int
-    last: int
 
 
 def committed_partitions(settings: Settings) -> dict[Partition, int]:

@@ -6,34 +6,32 @@ killed at any moment: the next call goes on where the checkpoint, the lake and t
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING
 
 from music_platform import failpoints
 from music_platform.errors import PlatformError
 from music_platform.home import Home
-from music_platform.ingestion.backlog import kafka_stage
+from music_platform.ingestion.backlog import kafka_backlog
+from music_platform.ingestion.context import IngestionContext, writing
 from music_platform.ingestion.gaps import require_same_topics, require_sound_checkpoint
 from music_platform.ingestion.intake import Intake
 from music_platform.lake.checkpoint import covers
 from music_platform.lake.delta_log import DeltaTable
-from music_platform.lake.lease import Lease, held_lease
-from music_platform.lake.paths import events_path, lease_path
+from music_platform.lake.lease import Lease
+from music_platform.lake.paths import events_path
 from music_platform.lake.progress import Progress, read_progress
 from music_platform.settings import Settings
 from music_platform.topics import TopicOffsets, topic_names, topic_offsets, topic_shapes
 from music_platform.warehouse.loader import Loaded, load
-from music_platform.warehouse.staging import way_of
+from music_platform.warehouse.staging import staging_method
 from music_spark.enrich import read_reference
 from music_spark.job import Job, MicroBatch, run_micro_batches
-from music_spark.orphans import notice_restarts, session_id, stop_orphans
+from music_spark.orphans import notice_restarts, session_id
 from music_spark.read import KafkaSource
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-    from snowflake.connector import SnowflakeConnection
 
 
 #: Seconds from look to look into the topics while a load has to wait.
@@ -44,38 +42,26 @@ class UnfinishedBatchError(PlatformError):
     """The query ended without an error and without having read what it was to read."""
 
 
-@dataclass(frozen=True)
-class Parts:
-    """What ingestion works with. Sessions are opened when they are needed."""
-
-    settings: Settings
-    spark: "Callable[[], SparkSession]"
-    warehouse: "Callable[[], AbstractContextManager[SnowflakeConnection]]"
-    log: Callable[[str], None]
-    #: When the warehouse was last loaded, in epoch seconds; None if that is not known.
-    last_load: float | None = None
-
-
-def drain(parts: Parts, *, to_lake: bool = True, to_raw: bool = True) -> Iterator[MicroBatch | Loaded]:
+def drain(context: IngestionContext, *, to_lake: bool = True, to_raw: bool = True) -> Iterator[MicroBatch | Loaded]:
     """Work off the backlog until there is none; yield each micro-batch and each loaded version.
 
     Raises LeaseError, StreamStoppedError, UnfinishedBatchError, LoadError, or what Spark or the warehouse raises.
     """
-    table = DeltaTable(events_path(parts.settings.lake_root))
-    loads = Loads(parts, table) if to_raw else None
+    table = DeltaTable(events_path(context.settings.lake_root))
+    loads = Loads(context, table) if to_raw else None
     if loads and loads.are_due():
         yield from loads.run()
     if to_lake:
-        with writing(parts) as lease:
+        with writing(context) as lease:
             started = time.monotonic()
             while True:
-                for batch in chain(_files(parts, lease), _micro_batches(parts, table, lease, started)):
+                for batch in chain(_files(context, lease), _micro_batches(context, table, lease, started)):
                     yield batch
                     failpoints.reach(failpoints.AFTER_LAKE_COMMIT)
                     if loads and loads.are_due():
                         yield from loads.run()
                     lease.check()
-                if not loads or not loads.seconds_left() or _spent(parts.settings, started):
+                if not loads or not loads.seconds_left() or _time_is_up(context.settings, started):
                     break
                 # What comes into the topics until then goes along with the next load.
                 time.sleep(min(loads.seconds_left(), WAITING_POLL_SECONDS))
@@ -84,60 +70,47 @@ def drain(parts: Parts, *, to_lake: bool = True, to_raw: bool = True) -> Iterato
         yield from loads.run()
 
 
-@contextmanager
-def writing(parts: Parts) -> Iterator[Lease]:
-    """Being the one writer of the lake: the lease is held, and what a dead writer left running has been ended."""
-    settings = parts.settings
-    with held_lease(lease_path(settings.lake_root), settings.lease_wait_seconds, parts.log) as lease:
-        for claim in lease.dead:
-            parts.log(f"{claim.holder} died while it was writing the lake; going on behind it")
-            if claim.spark_session and settings.spark_url:
-                stop_orphans(settings.spark_url, claim.spark_session, parts.log)
-        lease.bury()
-        yield lease
-
-
-def _files(parts: Parts, lease: Lease) -> Iterator[MicroBatch]:
+def _files(context: IngestionContext, lease: Lease) -> Iterator[MicroBatch]:
     def session() -> "SparkSession":
-        opened = parts.spark()
+        opened = context.spark()
         notice_restarts(opened)
         lease.note_spark_session(session_id(opened))
         return opened
 
-    yield from Intake(parts.settings, parts.log).take_in(session)
+    yield from Intake(context.settings, context.log).take_in(session)
 
 
-def _spent(settings: Settings, started: float) -> bool:
+def _time_is_up(settings: Settings, started: float) -> bool:
     return time.monotonic() - started > settings.max_drain_seconds
 
 
-def _micro_batches(parts: Parts, table: DeltaTable, lease: Lease, started: float) -> Iterator[MicroBatch]:
-    settings = parts.settings
+def _micro_batches(context: IngestionContext, table: DeltaTable, lease: Lease, started: float) -> Iterator[MicroBatch]:
+    settings = context.settings
     while True:
         progress = read_progress(settings.lake_root)
         offsets = topic_offsets(settings.kafka_client_config(), topic_names(settings).values())
         require_sound_checkpoint(progress, table)
         committed = progress.committed()
         require_same_topics(progress, offsets, committed)
-        backlog = kafka_stage(offsets, committed)
+        backlog = kafka_backlog(offsets, committed)
         if not backlog.records and table.latest_version() >= 0:
             return
-        if _spent(settings, started):
-            parts.log(
+        if _time_is_up(settings, started):
+            context.log(
                 f"{backlog.records:,} records are left after {time.monotonic() - started:.0f} s; the next run goes on."
             )
             return
-        parts.log(f"{backlog.records:,} records to read: {backlog.behind}")
-        session = parts.spark()
+        context.log(f"{backlog.records:,} records to read: {backlog.behind}")
+        session = context.spark()
         notice_restarts(session)
         lease.note_spark_session(session_id(session))
         done = 0
         with failpoints.during(failpoints.INSIDE_MICRO_BATCH, delay=1.5):
             for batch in run_micro_batches(
-                session, job(settings, progress.with_new_topics(offsets.ids), offsets, parts.log)
+                session, job(settings, progress.with_new_topics(offsets.ids), offsets, context.log)
             ):
                 done += batch.records
-                parts.log(
+                context.log(
                     f"micro-batch {batch.number}: {batch.records:,} records in {batch.seconds:.1f} s, "
                     f"{done:,} of {backlog.records:,}"
                 )
@@ -179,10 +152,10 @@ def seconds_until_load(now: float, last_load: float | None, interval: float) -> 
 class Loads:
     """The loads of one drain, LOAD_MIN_INTERVAL apart at the least; none where the lake has nothing new."""
 
-    def __init__(self, parts: Parts, table: DeltaTable) -> None:
-        self._parts = parts
+    def __init__(self, context: IngestionContext, table: DeltaTable) -> None:
+        self._context = context
         self._table = table
-        self._last = parts.last_load
+        self._last = context.last_load
         #: Version of the lake up to which this drain has loaded.
         self._loaded: int | None = None
 
@@ -194,7 +167,7 @@ class Loads:
         """Seconds until what is pending may be loaded; 0 also where nothing is."""
         if not self.are_pending():
             return 0.0
-        return seconds_until_load(time.time(), self._last, self._parts.settings.load_interval)
+        return seconds_until_load(time.time(), self._last, self._context.settings.load_interval)
 
     def are_due(self) -> bool:
         """Whether there is something to load, and the time for it has come."""
@@ -203,9 +176,9 @@ class Loads:
     def run(self) -> Iterator[Loaded]:
         """Load every version that the warehouse does not have; yield those with rows."""
         latest = self._table.latest_version()
-        with self._parts.warehouse() as session:
-            for loaded in load(session, self._table, way_of(self._parts.settings)):
+        with self._context.warehouse() as session:
+            for loaded in load(session, self._table, staging_method(self._context.settings)):
                 if loaded.rows:
-                    self._parts.log(f"version {loaded.version} loaded: {loaded.rows:,} rows of {loaded.files} files")
+                    self._context.log(f"version {loaded.version} loaded: {loaded.rows:,} rows of {loaded.files} files")
                     yield loaded
         self._loaded, self._last = latest, time.time()

@@ -17,14 +17,25 @@ class StreamStoppedError(PlatformError):
     """The stream cannot go on without a person's decision."""
 
 
-@dataclass(frozen=True)
-class Lost:
-    """Offsets that the broker has deleted before they were read: `first` up to `last`, both lost."""
+@dataclass(frozen=True, order=True)
+class Partition:
+    """A partition of a topic. A topic that was created again has another id, and so other partitions."""
 
     topic: str
-    partition: int
+    number: int
+    topic_id: str = ""
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Offsets of a partition that have no row, `first` to `last`, both included: expired, accepted, or markers."""
+
+    partition: Partition
     first: int
     last: int
+
+    def __str__(self) -> str:
+        return f"{self.partition.topic}/{self.partition.number} {self.first}–{self.last}"
 
 
 def recreated(kept: dict[str, str], found: dict[str, str]) -> list[str]:
@@ -32,17 +43,17 @@ def recreated(kept: dict[str, str], found: dict[str, str]) -> list[str]:
     return sorted(topic for topic, topic_id in found.items() if kept.get(topic, topic_id) != topic_id)
 
 
-def expired(committed: Offsets, first: Offsets, topics: Iterable[str]) -> list[Lost]:
+def expired(committed: Offsets, first: Offsets, topics: Iterable[str]) -> list[Gap]:
     """Ranges between what is committed and what the broker still has."""
     return [
-        Lost(topic, number, done, first[topic][number] - 1)
+        Gap(Partition(topic, number), done, first[topic][number] - 1)
         for topic in sorted(topics)
         for number, done in sorted(committed.get(topic, {}).items())
         if number in first[topic] and done < first[topic][number]
     ]
 
 
-def beyond(committed: Offsets, end: Offsets, topics: Iterable[str]) -> list[str]:
+def ahead_of_broker(committed: Offsets, end: Offsets, topics: Iterable[str]) -> list[str]:
     """Partitions that end before what was read from them, or that are gone, in words."""
     return [
         f"{topic}/{number} (read up to {done}, ends at {end[topic].get(number, 'nothing: it is gone')})"
@@ -89,12 +100,12 @@ def require_same_topics(progress: Progress, offsets: TopicOffsets, committed: Of
             + "; ".join(f"music-platform topic adopt {topic}" for topic in renewed)
         )
     if lost := expired(committed, offsets.first, offsets.first):
-        ranges = ", ".join(f"{gap.topic}/{gap.partition} {gap.first}–{gap.last}" for gap in lost)
+        ranges = ", ".join(map(str, lost))
         raise StreamStoppedError(
             f"Ingestion stops: the broker has deleted records before they were read: offsets {ranges}. If they cannot "
             "be brought back, record the loss and go on: music-platform accept-loss"
         )
-    if short := beyond(committed, offsets.end, offsets.end):
+    if short := ahead_of_broker(committed, offsets.end, offsets.end):
         raise StreamStoppedError(
             f"Ingestion stops: the broker has less than what was read from it: {', '.join(short)}. It has lost "
             "records, or it is another cluster (KAFKA_BOOTSTRAP_SERVERS). If the topic is to be read anew, delete it, "

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pyspark.sql import SparkSession
 
 from music_platform import failpoints
-from music_platform.ingestion.drain import Parts
+from music_platform.ingestion.context import IngestionContext
 from music_platform.lake.delta_log import DeltaTable
 from music_platform.lake.files import Folder
 from music_platform.lake.paths import events_path
@@ -66,22 +66,22 @@ def superfluous(names: Iterable[str], checkpoints: Iterable[int], loaded: int, o
     return [name for name in names if (match := _VERSION.match(name)) and int(match[1]) < base]
 
 
-def maintain(parts: Parts) -> Upkeep:
+def maintain(context: IngestionContext) -> Upkeep:
     """Compact, vacuum, clean log and stage, in this order."""
-    settings = parts.settings
+    settings = context.settings
     table = DeltaTable(events_path(settings.lake_root))
     if table.latest_version() < 0:
-        parts.log("there is no lake yet")
+        context.log("there is no lake yet")
         return Upkeep(0, 0, 0, 0)
-    with parts.warehouse() as session:
+    with context.warehouse() as session:
         loaded = loaded_version(session)
         folders = clean_stage(session, loaded)
-    spark = parts.spark()
+    spark = context.spark()
     with failpoints.during(failpoints.INSIDE_COMPACTION, delay=0.3):
         compacted = compact(spark, table)
     hours = vacuum(spark, table, loaded, settings.lake_retention_hours)
     removed = clean_log(table, loaded, settings.log_retention_hours)
-    parts.log(
+    context.log(
         f"compacted {compacted} files; replaced files are kept for {hours:.0f} h; removed {removed} log files and "
         f"{len(folders)} folders of the stage"
     )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from music_platform import failpoints
 from music_platform.contracts import events
 from music_platform.errors import PlatformError
-from music_platform.ingestion.drain import Parts
+from music_platform.ingestion.context import IngestionContext
 from music_platform.lake.delta_log import DeltaTable
 from music_platform.lake.lease import held_lease
 from music_platform.lake.paths import events_path, lease_path
@@ -28,7 +28,7 @@ from music_platform.warehouse.schema import (
     create_table,
     provision_warehouse,
 )
-from music_platform.warehouse.staging import Way, way_of
+from music_platform.warehouse.staging import StagingMethod, staging_method
 
 if TYPE_CHECKING:
     from snowflake.connector import SnowflakeConnection
@@ -40,30 +40,30 @@ class RebuildError(PlatformError):
     """RAW was not rebuilt; it is as it was before."""
 
 
-def rebuild(parts: Parts) -> Snapshot:
+def rebuild(context: IngestionContext) -> Snapshot:
     """Make RAW.EVENTS from the lake's latest snapshot. Raises RebuildError or LeaseError."""
-    settings = parts.settings
+    settings = context.settings
     table = DeltaTable(events_path(settings.lake_root))
     # What was dropped, a table or all of the database, is there again, empty.
     provision_warehouse(settings)
     with (
-        held_lease(lease_path(settings.lake_root, "rebuild"), settings.lease_wait_seconds, parts.log),
-        parts.warehouse() as session,
+        held_lease(lease_path(settings.lake_root, "rebuild"), settings.lease_wait_seconds, context.log),
+        context.warehouse() as session,
     ):
         state = snapshot(table)
-        parts.log(
+        context.log(
             f"rebuilding {RAW_EVENTS} from version {state.version}: {state.rows:,} rows of {len(state.files)} files"
         )
         _state(session, f"rebuilding = {state.version}")
         failpoints.reach(failpoints.REBUILD_INTENT)
-        stage = _fill(session, table, state, way := way_of(settings))
+        stage = _fill(session, table, state, method := staging_method(settings))
         failpoints.reach(failpoints.REBUILD_COPIED)
         session.cursor().execute(f"ALTER TABLE {RAW_EVENTS} SWAP WITH {NEW_EVENTS}")
         failpoints.reach(failpoints.REBUILD_SWAPPED)
         _settle(session, state)
         session.cursor().execute(f"DROP TABLE IF EXISTS {NEW_EVENTS}")
-        way.clear(session, stage)
-    parts.log(f"{RAW_EVENTS} holds version {state.version} of the lake: {state.rows:,} rows")
+        method.clear(session, stage)
+    context.log(f"{RAW_EVENTS} holds version {state.version} of the lake: {state.rows:,} rows")
     return state
 
 
@@ -73,7 +73,7 @@ def _state(session: "SnowflakeConnection", change: str) -> None:
     )
 
 
-def _fill(session: "SnowflakeConnection", table: DeltaTable, state: Snapshot, way: Way) -> str:
+def _fill(session: "SnowflakeConnection", table: DeltaTable, state: Snapshot, method: StagingMethod) -> str:
     """Fill the new table; returns the files' folder of the stage.
 
     Whatever a killed rebuild left in the table is dropped, with COPY's memory of it.
@@ -81,7 +81,7 @@ def _fill(session: "SnowflakeConnection", table: DeltaTable, state: Snapshot, wa
     description = "One row for each Kafka record or file line, good or bad."
     session.cursor().execute(f"DROP TABLE IF EXISTS {NEW_EVENTS}")
     session.cursor().execute(create_table(NEW_EVENTS, description, events.raw_columns()))
-    stage = way.bring(session, table.folder, state.files, state.version, "rebuild")
+    stage = method.stage(session, table.folder, state.files, state.version, "rebuild")
     footers = {file: table.footer(file) for file in state.files}
     session.cursor().execute("BEGIN")
     try:

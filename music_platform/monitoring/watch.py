@@ -6,21 +6,17 @@ the lake's log and Dagster's store, never the warehouse.
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime
-
-import dagster as dg
 
 from music_platform.environment import project_root
 from music_platform.errors import PlatformError
 from music_platform.home import Home
-from music_platform.ingestion.backlog import kafka_age, lake_age, read_kafka_stage, read_lake_stage
+from music_platform.ingestion.backlog import kafka_age, lake_age, read_kafka_backlog, read_lake_backlog
 from music_platform.monitoring import alerts
 from music_platform.monitoring.alerts import CRITICAL, WARNING, Message, Problem, State
-from music_platform.orchestration.inputs import loaded_version
-from music_platform.orchestration.keys import GOLD, TOPIC_KEYS
-from music_platform.orchestration.quality import Failed, failed_checks, known_checks
-from music_platform.orchestration.runs import failures_in_a_row
+from music_platform.orchestration.quality import FailedCheck
+from music_platform.orchestration.store import Store, open_store
 from music_platform.settings import Settings
 from music_platform.stack.local_stack import LocalStack
 from music_platform.stack.readiness import lacks
@@ -58,11 +54,8 @@ SHOWN = 5
 class Watch:
     """Looks again and again. What is open is kept in a file, so that a watch that is restarted tells nothing twice."""
 
-    def __init__(
-        self, settings: Settings, instance: dg.DagsterInstance, check_keys: Callable[[], Sequence[dg.AssetCheckKey]]
-    ) -> None:
-        self.settings, self.instance = settings, instance
-        self._check_keys = check_keys
+    def __init__(self, settings: Settings, store: Store) -> None:
+        self.settings, self.store = settings, store
         self.home = Home(settings.home)
         self._file = self.home.root / "alerts.json"
         self._pids: dict[str, int] = {}
@@ -133,16 +126,14 @@ class Watch:
         return f"It does not answer: {complaint}" if complaint else None
 
     def _silence(self) -> str | None:
-        found = self.instance.get_daemon_statuses().values()
-        beats = [status.last_heartbeat.timestamp for status in found if status.required and status.last_heartbeat]
-        if beats and (silent := time.time() - min(beats)) > DAEMON_SILENT:
+        if (silent := self.store.silent_seconds()) > DAEMON_SILENT:
             return f"It has given no sign of life for {silent:.0f} s"
         return None
 
     def _jobs(self, outages: tuple[alerts.Outage, ...]) -> Iterator[Problem]:
         """Jobs whose last run failed by its own fault."""
         for jobs, consequence in WATCHED_JOBS.items():
-            failures = failures_in_a_row(self.instance, *jobs)
+            failures = self.store.failures_in_a_row(*jobs)
             if failures.count and not alerts.explained(failures.ended, outages):
                 yield Problem(
                     f"job {jobs[0]}",
@@ -154,8 +145,8 @@ class Watch:
 
     def _checks(self) -> Iterator[Problem]:
         """Assets with failed checks, by their latest evaluation."""
-        failed: dict[str, list[Failed]] = {}
-        for check in failed_checks(self.instance, self._check_keys()):
+        failed: dict[str, list[FailedCheck]] = {}
+        for check in self.store.failed_checks():
             failed.setdefault(check.key.asset_key.to_user_string(), []).append(check)
         for asset, checks in sorted(failed.items()):
             severe = any(check.severe for check in checks)
@@ -171,14 +162,8 @@ class Watch:
 
     def _freshness(self) -> Iterator[Problem]:
         """Marts whose freshness policy is broken."""
-        keys = self.instance.get_asset_keys(prefix=[GOLD])
-        broken = {
-            key: record.updated_at.timestamp()
-            for key, record in self.instance.get_freshness_state_records(keys).items()
-            if record.freshness_state.value == "FAIL"
-        }
-        if broken:
-            names = ", ".join(sorted(key.path[-1] for key in broken)[:SHOWN])
+        if broken := self.store.stale_marts():
+            names = ", ".join(sorted(broken)[:SHOWN])
             yield Problem(
                 "freshness",
                 "marts are older than they may be",
@@ -192,11 +177,11 @@ class Watch:
         if KAFKA in self._down:
             return
         try:
-            offsets, kafka = read_kafka_stage(self.settings)
+            offsets, kafka = read_kafka_backlog(self.settings)
         except BrokerUnreachableError:
             return  # The next look finds the service down.
-        loaded = loaded_version(self.instance)
-        lake = read_lake_stage(self.settings, loaded)
+        loaded = self.store.recorded_version()
+        lake = read_lake_backlog(self.settings, loaded)
         seconds = max(
             kafka_age(self.settings, offsets) if kafka.records else 0.0,
             lake_age(self.settings, loaded) if lake.records else 0.0,
@@ -213,8 +198,7 @@ class Watch:
 
     def _source(self, now: float) -> Iterator[Problem]:
         """Topics into which nothing has come for long: the lag sensor observes them when their ends have moved."""
-        moved = [record for key in TOPIC_KEYS.values() for record in self.instance.fetch_observations(key, 1).records]
-        newest = max((record.timestamp for record in moved), default=now)
+        newest = self.store.last_topic_movement() or now
         if now - newest > self.settings.source_silent_hours * 3600:
             yield Problem(
                 "source",
@@ -251,8 +235,8 @@ def send(settings: Settings, message: Message) -> bool:
 def run(settings: Settings) -> None:
     """Look until the process ends."""
     manifest = project_root() / "dbt_project" / "target" / "manifest.json"
-    with dg.DagsterInstance.get() as instance:
-        watch = Watch(settings, instance, lambda: known_checks(manifest))
+    with open_store(Home(settings.home).dagster, manifest) as store:
+        watch = Watch(settings, store)
         while True:
             try:
                 watch.look(time.time())

@@ -1,6 +1,6 @@
-"""What can be wrong with the data itself: a question to the warehouse for each check, and a verdict on its answer.
+"""What can be wrong with the data itself: a question to the warehouse for each check, and a outcome on its answer.
 
-Each verdict has the figures that it rests on and the coordinates of a few offending rows; nothing personal. A check
+Each outcome has the figures that it rests on and the coordinates of a few offending rows; nothing personal. A check
 that blocks fails with ERROR: nothing is built from such data. The others warn: a person should look. What is new is
 judged by the last hour that was loaded, reckoned from the newest row: a check tells the same whenever it is asked.
 """
@@ -35,7 +35,7 @@ Ask = Callable[[str], list[tuple[Any, ...]]]
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Outcome:
     """Whether the data passes, in words, with figures and coordinates."""
 
     passed: bool
@@ -51,7 +51,7 @@ class DataCheck:
     name: str
     asset: dg.AssetKey
     description: str
-    judge: Callable[[Ask, Settings], Verdict]
+    judge: Callable[[Ask, Settings], Outcome]
     blocking: bool = False
 
     def spec(self) -> dg.AssetCheckSpec:
@@ -65,16 +65,16 @@ class DataCheck:
             rows: Any = session.cursor().execute(statement).fetchall()  # type: ignore[union-attr]
             return list(rows)
 
-        verdict = self.judge(ask, settings)
-        metadata: dict[str, Any] = dict(verdict.figures)
-        if verdict.samples:
-            metadata["samples"] = dg.MetadataValue.json(list(verdict.samples[:SHOWN]))
+        outcome = self.judge(ask, settings)
+        metadata: dict[str, Any] = dict(outcome.figures)
+        if outcome.samples:
+            metadata["samples"] = dg.MetadataValue.json(list(outcome.samples[:SHOWN]))
         return dg.AssetCheckResult(
             asset_key=self.asset,
             check_name=self.name,
-            passed=verdict.passed,
+            passed=outcome.passed,
             severity=dg.AssetCheckSeverity.ERROR if self.blocking else dg.AssetCheckSeverity.WARN,
-            description=verdict.said,
+            description=outcome.said,
             metadata=metadata,
         )
 
@@ -87,26 +87,26 @@ COORDINATES = (
 )
 
 
-def quarantine(ask: Ask, settings: Settings) -> Verdict:
+def quarantine(ask: Ask, settings: Settings) -> Outcome:
     """Share of the records of the last hour that are quarantined, by reason."""
     ((records,),) = ask(f"SELECT COUNT(*) FROM {LAST_HOUR}")
     rows = ask(
         f"SELECT quarantine_reason, COUNT(*), MIN({COORDINATES}) FROM {LAST_HOUR} AND quarantine_reason IS NOT NULL "
         "GROUP BY quarantine_reason ORDER BY 2 DESC"
     )
-    return quarantine_verdict(records, rows, settings.quarantine_limit)
+    return quarantine_outcome(records, rows, settings.quarantine_limit)
 
 
-def quarantine_verdict(records: int, reasons: Sequence[tuple[str, int, str]], limit: float) -> Verdict:
+def quarantine_outcome(records: int, reasons: Sequence[tuple[str, int, str]], limit: float) -> Outcome:
     """`reasons`: each with its records and the coordinates of one of them."""
     bad = sum(count for _, count, _ in reasons)
     share = bad / records if records else 0.0
     said = f"{bad:,} of {records:,} records of the last hour are quarantined ({share:.2%}; the limit is {limit:.2%})"
     figures = {"records": records, "quarantined": bad, "share": share, "limit": limit}
-    return Verdict(share <= limit, said, figures, [f"{at}: {reason} ({n:,} like it)" for reason, n, at in reasons])
+    return Outcome(share <= limit, said, figures, [f"{at}: {reason} ({n:,} like it)" for reason, n, at in reasons])
 
 
-def required_columns(ask: Ask, _: Settings) -> Verdict:
+def required_columns(ask: Ask, _: Settings) -> Outcome:
     """NULLs in columns that the contract requires, among valid rows."""
     wanted = [(kind, f.column) for f in events.FIELDS for kind in sorted(f.required_in)]
     wanted += [(kind, "event_id") for kind in events.TOPICS] + [(kind, "event_time") for kind in events.TOPICS]
@@ -125,7 +125,7 @@ def required_columns(ask: Ask, _: Settings) -> Verdict:
     ]
     valid = sum(int(row[1]) for row in rows)
     said = ", ".join(f"{count:,} {kind} rows without {column}" for kind, column, count in wrong)
-    return Verdict(
+    return Outcome(
         not wrong,
         said or f"none of {valid:,} valid rows of the last hour lacks a required column",
         {"rows": valid, "nulls": sum(count for *_, count in wrong)},
@@ -133,7 +133,7 @@ def required_columns(ask: Ask, _: Settings) -> Verdict:
     )
 
 
-def schema_drift(ask: Ask, settings: Settings) -> Verdict:
+def schema_drift(ask: Ask, settings: Settings) -> Outcome:
     """Fields that the contract does not know, and columns of RAW that are not the contract's."""
     ((records,),) = ask(f"SELECT COUNT(*) FROM {LAST_HOUR}")
     names = ask(
@@ -143,10 +143,10 @@ def schema_drift(ask: Ask, settings: Settings) -> Verdict:
     columns = ask(
         "SELECT LOWER(column_name) FROM INFORMATION_SCHEMA.COLUMNS WHERE table_schema = 'RAW' AND table_name = 'EVENTS'"
     )
-    return drift_verdict(records, names, {name for (name,) in columns}, settings.drift_limit)
+    return drift_outcome(records, names, {name for (name,) in columns}, settings.drift_limit)
 
 
-def drift_verdict(records: int, unknown: Sequence[tuple[str, int, str]], columns: set[str], limit: float) -> Verdict:
+def drift_outcome(records: int, unknown: Sequence[tuple[str, int, str]], columns: set[str], limit: float) -> Outcome:
     """`unknown`: names of unknown fields, with their records and the coordinates of one; `columns`: those of RAW."""
     contract = {column.column for column in events.raw_columns()}
     differ = sorted(contract ^ columns)
@@ -157,14 +157,14 @@ def drift_verdict(records: int, unknown: Sequence[tuple[str, int, str]], columns
         said += f"; RAW.EVENTS and the contract differ in {', '.join(differ)}"
     samples = [f"{at}: {fields} ({count:,} like it)" for fields, count, at in unknown]
     figures = {"records": records, "with_unknown_fields": strange, "share": share, "limit": limit}
-    return Verdict(share <= limit and not differ, said, figures, samples)
+    return Outcome(share <= limit and not differ, said, figures, samples)
 
 
 #: Columns that a copy of an event may have of its own: where it came from, and when.
 _OWN = {c.column for c in (*events.ORIGIN_COLUMNS, *events.OUTCOME_COLUMNS, *events.LOAD_COLUMNS)} - {"event_kind"}
 
 
-def same_id(ask: Ask, _: Settings) -> Verdict:
+def same_id(ask: Ask, _: Settings) -> Outcome:
     """Ids of the last hour that stand for different content. Each counts once; the earliest record wins."""
     content = ", ".join(c.column for c in events.raw_columns() if c.column not in _OWN and c.column != "event_id")
     rows = ask(
@@ -175,20 +175,20 @@ def same_id(ask: Ask, _: Settings) -> Verdict:
     )
     said = f"{len(rows):,} ids of the last hour stand for different content; each counts once, as the earliest record"
     samples = [f"{first} and {last} ({count} records)" for first, last, count in rows]
-    return Verdict(not rows, said, {"ids": len(rows)}, samples)
+    return Outcome(not rows, said, {"ids": len(rows)}, samples)
 
 
-def volume(ask: Ask, _: Settings) -> Verdict:
+def volume(ask: Ask, _: Settings) -> Outcome:
     """Listens of the last complete hours against the four same hours of the weeks before."""
     rows = ask(
         "WITH last_hour AS (SELECT MAX(activity_hour) AS at FROM GOLD.HOURLY_METRICS WHERE plays > 0) "
         "SELECT DATEDIFF('hour', m.activity_hour, l.at), m.plays FROM GOLD.HOURLY_METRICS m CROSS JOIN last_hour l "
         f"WHERE m.activity_hour < l.at AND m.activity_hour >= DATEADD('hour', -{4 * 168 + HOURS}, l.at)"
     )
-    return volume_verdict({int(ago): int(plays) for ago, plays in rows})
+    return volume_outcome({int(ago): int(plays) for ago, plays in rows})
 
 
-def volume_verdict(plays: Mapping[int, int]) -> Verdict:
+def volume_outcome(plays: Mapping[int, int]) -> Outcome:
     """`plays` by hours before the newest hour, which is not complete. The sum of the last `HOURS` is held against the
     sums of the same hours one to four weeks before."""
 
@@ -197,35 +197,35 @@ def volume_verdict(plays: Mapping[int, int]) -> Verdict:
 
     now, before = total(0), [total(week) for week in range(1, 5)]
     if max(plays, default=0) < 4 * 168 + HOURS or sum(before) / 4 < LEAST_PLAYS:
-        return Verdict(True, "no baseline yet: four weeks of listens are needed", {"plays": now})
+        return Outcome(True, "no baseline yet: four weeks of listens are needed", {"plays": now})
     mean = sum(before) / 4
     deviation = max((sum((x - mean) ** 2 for x in before) / 4) ** 0.5, mean**0.5, LEAST_DEVIATION * mean)
     score = (now - mean) / deviation
     said = f"{now:,} listens in the last {HOURS} complete hours, {mean:,.0f} in the same hours of four weeks"
     figures = {"plays": now, "mean": mean, "deviation": deviation, "score": score}
-    return Verdict(abs(score) <= SURPRISING, f"{said} (score {score:.1f}, limit {SURPRISING})", figures)
+    return Outcome(abs(score) <= SURPRISING, f"{said} (score {score:.1f}, limit {SURPRISING})", figures)
 
 
-def distribution(ask: Ask, _: Settings) -> Verdict:
+def distribution(ask: Ask, _: Settings) -> Outcome:
     """How the listens of the last complete hours are spread over the states, against the same hours of four weeks."""
     rows = ask(
         "SELECT state, SUM(plays), SUM(mean_plays) FROM GOLD.STREAM_ANOMALIES WHERE activity_hour > "
         f"(SELECT DATEADD('hour', -{HOURS}, MAX(activity_hour)) FROM GOLD.STREAM_ANOMALIES) GROUP BY state"
     )
-    return distribution_verdict({str(state): (float(plays), float(mean)) for state, plays, mean in rows})
+    return distribution_outcome({str(state): (float(plays), float(mean)) for state, plays, mean in rows})
 
 
-def distribution_verdict(states: Mapping[str, tuple[float, float]]) -> Verdict:
+def distribution_outcome(states: Mapping[str, tuple[float, float]]) -> Outcome:
     """`states`: listens now and by the baseline. The measure is the total variation distance of the two."""
     now, before = (sum(pair[i] for pair in states.values()) for i in (0, 1))
     if min(now, before) < LEAST_PLAYS:
-        return Verdict(True, "no baseline yet: four weeks of listens are needed", {"plays": now})
+        return Outcome(True, "no baseline yet: four weeks of listens are needed", {"plays": now})
     moved = {state: plays / now - mean / before for state, (plays, mean) in states.items()}
     distance = sum(abs(share) for share in moved.values()) / 2
     most = sorted(moved, key=lambda state: -abs(moved[state]))[:SHOWN]
     said = f"{distance:.1%} of the listens of the last {HOURS} hours are in other states than in the four weeks before"
     samples = [f"{state}: {moved[state]:+.1%}" for state in most]
-    return Verdict(distance <= MOVED, f"{said} (limit {MOVED:.0%})", {"moved": distance, "plays": now}, samples)
+    return Outcome(distance <= MOVED, f"{said} (limit {MOVED:.0%})", {"moved": distance, "plays": now}, samples)
 
 
 #: Marts whose plays add up to the listens (docs/marts.md), with the column that holds them.
@@ -243,7 +243,7 @@ ADDITIVE = {
 }
 
 
-def totals(ask: Ask, _: Settings) -> Verdict:
+def totals(ask: Ask, _: Settings) -> Outcome:
     """Plays of the marts that are as far as silver is, against the listens."""
     builds = ask(f"SELECT model, MAX(version) FROM {BUILDS} WHERE built_at IS NOT NULL GROUP BY model")
     reached = {model: int(version) for model, version in builds}
@@ -252,29 +252,29 @@ def totals(ask: Ask, _: Settings) -> Verdict:
     found = {
         mart: int(ask(f"SELECT COALESCE(SUM({ADDITIVE[mart]}), 0) FROM GOLD.{mart.upper()}")[0][0]) for mart in level
     }
-    return totals_verdict(int(listens), found)
+    return totals_outcome(int(listens), found)
 
 
-def totals_verdict(listens: int, plays: Mapping[str, int]) -> Verdict:
+def totals_outcome(listens: int, plays: Mapping[str, int]) -> Outcome:
     """`plays` by mart."""
     wrong = {mart: found for mart, found in plays.items() if found != listens}
     said = f"{len(plays) - len(wrong)} of {len(plays)} marts add up to {listens:,} listens"
     samples = [f"{mart}: {found:,} plays, {found - listens:+,}" for mart, found in sorted(wrong.items())]
-    return Verdict(not wrong, said, {"listens": listens, "marts": len(plays), "wrong": len(wrong)}, samples)
+    return Outcome(not wrong, said, {"listens": listens, "marts": len(plays), "wrong": len(wrong)}, samples)
 
 
-def inferred(ask: Ask, settings: Settings) -> Verdict:
+def inferred(ask: Ask, settings: Settings) -> Outcome:
     """Songs that only events name: the catalogue lacks them, or has them under another name."""
     ((songs, members),) = ask("SELECT COUNT(*), COALESCE(SUM(IFF(is_inferred, 1, 0)), 0) FROM SILVER.DIM_SONGS")
     keys = ask(f"SELECT song_key FROM SILVER.DIM_SONGS WHERE is_inferred ORDER BY 1 LIMIT {SHOWN}")
-    return inferred_verdict(int(songs), int(members), [str(key) for (key,) in keys], settings.inferred_limit)
+    return inferred_outcome(int(songs), int(members), [str(key) for (key,) in keys], settings.inferred_limit)
 
 
-def inferred_verdict(songs: int, members: int, keys: Iterable[str], limit: float) -> Verdict:
+def inferred_outcome(songs: int, members: int, keys: Iterable[str], limit: float) -> Outcome:
     """`members` of `songs` are inferred; `keys` are some of them."""
     share = members / songs if songs else 0.0
     said = f"{members:,} of {songs:,} songs are in no catalogue ({share:.2%}; the limit is {limit:.2%})"
-    return Verdict(share <= limit, said, {"songs": songs, "inferred": members, "share": share}, list(keys))
+    return Outcome(share <= limit, said, {"songs": songs, "inferred": members, "share": share}, list(keys))
 
 
 RAW_CHECKS = (

@@ -36,7 +36,7 @@ def tier_tag(tier: str) -> str:
     return f"music/builds_{tier}"
 
 
-def loaded_version(instance: dg.DagsterInstance) -> int:
+def recorded_version(instance: dg.DagsterInstance) -> int:
     """Version of the lake table that the last materialization of RAW says it has loaded; -1 before the first."""
     return _version(_latest(instance, [RAW_EVENTS]))
 

@@ -1,8 +1,8 @@
 """Jobs: what sensors launch, and what a person starts as a whole."""
 
 import dagster as dg
-from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
+from music_platform.orchestration._dagster import UnresolvedAssetJobDefinition
 from music_platform.orchestration.assets.marts import BuildConfig, build_dbt_assets, key_tests, tier_keys
 from music_platform.orchestration.assets.raw import DrainConfig
 from music_platform.orchestration.assets.report import REPORT

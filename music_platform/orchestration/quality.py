@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
+from music_platform.orchestration._dagster import AssetCheckExecutionRecordStatus
 from music_platform.orchestration.data_checks import MART_CHECKS, RAW_CHECKS
 from music_platform.orchestration.keys import CONSERVATION
 
@@ -31,7 +31,7 @@ def known_checks(manifest: Path) -> list[dg.AssetCheckKey]:
 
 
 @dataclass(frozen=True)
-class Failed:
+class FailedCheck:
     """A check that failed when it last ran: since when that evaluation stands (epoch seconds), and what it said."""
 
     key: dg.AssetCheckKey
@@ -41,7 +41,7 @@ class Failed:
     description: str
 
 
-def failed_checks(instance: dg.DagsterInstance, keys: Sequence[dg.AssetCheckKey]) -> list[Failed]:
+def failed_checks(instance: dg.DagsterInstance, keys: Sequence[dg.AssetCheckKey]) -> list[FailedCheck]:
     """Those of the checks whose latest finished evaluation failed, by key."""
     found = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
     failed = []
@@ -49,7 +49,7 @@ def failed_checks(instance: dg.DagsterInstance, keys: Sequence[dg.AssetCheckKey]
         evaluation = record.evaluation
         if record.status is AssetCheckExecutionRecordStatus.FAILED and evaluation is not None:
             failed.append(
-                Failed(
+                FailedCheck(
                     key,
                     record.create_timestamp,
                     evaluation.severity is dg.AssetCheckSeverity.ERROR,

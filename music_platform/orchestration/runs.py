@@ -15,12 +15,16 @@ from itertools import takewhile
 
 import dagster as dg
 import psutil
-from dagster._core.errors import DagsterUserCodeUnreachableError
-from dagster._core.storage.tags import GRPC_INFO_TAG
-from dagster._grpc.client import DagsterGrpcClient
-from dagster._grpc.types import CanCancelExecutionRequest, CanCancelExecutionResult
-from dagster._serdes import deserialize_value
-from dagster._time import get_current_timestamp
+
+from music_platform.orchestration._dagster import (
+    GRPC_INFO_TAG,
+    CanCancelExecutionRequest,
+    CanCancelExecutionResult,
+    DagsterGrpcClient,
+    DagsterUserCodeUnreachableError,
+    deserialize_value,
+    get_current_timestamp,
+)
 
 #: Dagster's UI does not show tags with this beginning: they are for the platform, not for a reader of the list of runs.
 HIDDEN = ".dagster/music-"
@@ -31,7 +35,7 @@ HOST_TAG, PID_TAG, STARTED_TAG = f"{HIDDEN}host", f"{HIDDEN}pid", f"{HIDDEN}proc
 BUILDING = {"live", "policy", "build", "everything", "rebuild", "quality", "nightly"}
 
 #: On a run of checks or upkeep: what there was when it was asked for.
-SEEN_TAG = f"{HIDDEN}seen"
+INPUT_TAG = f"{HIDDEN}seen"
 
 #: On a run that was failed because its process is gone: no reason to wait before the next.
 GONE_TAG = f"{HIDDEN}process-gone"
@@ -137,15 +141,15 @@ def targets(run: dg.DagsterRun, jobs: Collection[str], keys: Collection[dg.Asset
     return run.job_name in jobs or any(key in keys for key in run.asset_selection or ())
 
 
-def seen(instance: dg.DagsterInstance, job: str) -> str | None:
+def last_run_input(instance: dg.DagsterInstance, job: str) -> str | None:
     """What there was when the job's last run was asked for; None before the first. One that failed has seen nothing."""
     found = instance.get_run_records(dg.RunsFilter(job_name=job), limit=1)
     if not found or found[0].dagster_run.status is _FAILURE:
         return None
-    return found[0].dagster_run.tags.get(SEEN_TAG)
+    return found[0].dagster_run.tags.get(INPUT_TAG)
 
 
-def begun(instance: dg.DagsterInstance, job: str) -> float:
+def last_run_requested_at(instance: dg.DagsterInstance, job: str) -> float:
     """When the job's last run was asked for, in epoch seconds; 0 before the first."""
     found = instance.get_run_records(dg.RunsFilter(job_name=job), limit=1)
     return found[0].create_timestamp.timestamp() if found else 0.0

@@ -1,12 +1,12 @@
 """Schedules: what is done by the clock. None starts a run when nothing was loaded since its last one."""
 
 import dagster as dg
-from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
+from music_platform.orchestration._dagster import UnresolvedAssetJobDefinition
 from music_platform.orchestration.automation import decide_upkeep
 from music_platform.orchestration.inputs import current_inputs
 from music_platform.orchestration.jobs import nightly_job, reconciliation_job
-from music_platform.orchestration.runs import SEEN_TAG, seen
+from music_platform.orchestration.runs import INPUT_TAG, last_run_input
 from music_platform.orchestration.upkeep import maintenance_job
 from music_platform.settings import get_settings
 
@@ -22,8 +22,8 @@ def _schedule(job: dg.JobDefinition | UnresolvedAssetJobDefinition, cron: str, w
     )
     def evaluate(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         now = str(current_inputs(context.instance))
-        decision = decide_upkeep(now, seen(context.instance, job.name))
-        return dg.RunRequest(tags={SEEN_TAG: now}) if decision.start else dg.SkipReason(decision.reason)
+        decision = decide_upkeep(now, last_run_input(context.instance, job.name))
+        return dg.RunRequest(tags={INPUT_TAG: now}) if decision.start else dg.SkipReason(decision.reason)
 
     return evaluate
 

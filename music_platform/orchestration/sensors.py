@@ -9,19 +9,18 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 
 import dagster as dg
-from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition as AssetJob
-from dagster._core.instance.ref import InstanceRef
-from dagster._time import get_current_timestamp
 
 from music_platform.ingestion.backlog import (
-    Stage,
+    Backlog,
     kafka_age,
     lake_age,
-    read_files_stage,
-    read_kafka_stage,
-    read_lake_stage,
-    read_marts_stage,
+    read_files_backlog,
+    read_kafka_backlog,
+    read_lake_backlog,
+    read_marts_backlog,
 )
+from music_platform.orchestration._dagster import InstanceRef, get_current_timestamp
+from music_platform.orchestration._dagster import UnresolvedAssetJobDefinition as AssetJob
 from music_platform.orchestration.assets.kafka import topic_observation
 from music_platform.orchestration.assets.marts import build_dbt_assets, tier_keys
 from music_platform.orchestration.automation import (
@@ -35,7 +34,7 @@ from music_platform.orchestration.automation import (
 )
 from music_platform.orchestration.checks import BLOCKING
 from music_platform.orchestration.freshness import LIVE, POLICY, TIERS, ages, verify_after, warn_after
-from music_platform.orchestration.inputs import built_inputs, current_inputs, loaded_version
+from music_platform.orchestration.inputs import built_inputs, current_inputs, recorded_version
 from music_platform.orchestration.jobs import (
     INGESTING,
     build_job,
@@ -49,11 +48,11 @@ from music_platform.orchestration.keys import GOLD, LAKE_EVENTS, RAW_EVENTS, REF
 from music_platform.orchestration.quality import failed_checks
 from music_platform.orchestration.runs import (
     BUILDING,
-    SEEN_TAG,
-    begun,
+    INPUT_TAG,
     failures_in_a_row,
+    last_run_input,
+    last_run_requested_at,
     runs_in_flight,
-    seen,
     targets,
 )
 from music_platform.settings import Settings
@@ -100,12 +99,12 @@ def _result(decision: Decision, job: str, tags: Mapping[str, str] | None = None,
 def lag_tick(instance: dg.DagsterInstance, settings: Settings, cursor: str | None) -> dg.SensorResult:
     """The cursor holds the end offsets that were last reported, as JSON."""
     try:
-        offsets, kafka = read_kafka_stage(settings)
+        offsets, kafka = read_kafka_backlog(settings)
     except BrokerUnreachableError as error:
         return dg.SensorResult(skip_reason=str(error), cursor=cursor)
-    loaded = loaded_version(instance)
-    lake = read_lake_stage(settings, loaded)
-    files = read_files_stage(settings)
+    loaded = recorded_version(instance)
+    lake = read_lake_backlog(settings, loaded)
+    files = read_files_backlog(settings)
     decision = decide_ingest(
         # A file counts as a record: it is not read before it is taken in.
         (kafka.records + files.records, max(kafka_age(settings, offsets) if kafka.records else 0.0, files.seconds)),
@@ -125,7 +124,7 @@ def lag_tick(instance: dg.DagsterInstance, settings: Settings, cursor: str | Non
 def live_tick(instance: dg.DagsterInstance, settings: Settings, _cursor: str | None) -> dg.SensorResult:
     """Decides from Dagster's store and the lake's log."""
     now, built = current_inputs(instance), built_inputs(instance, LIVE)
-    behind = read_marts_stage(settings, built.raw if built else -1, now.raw)
+    behind = read_marts_backlog(settings, built.raw if built else -1, now.raw)
     decision = decide_live(
         str(now),
         str(built) if built else None,
@@ -142,7 +141,7 @@ def freshness_tick(instance: dg.DagsterInstance, settings: Settings, _cursor: st
     live, policy = (built_inputs(instance, tier) for tier in TIERS)
     marts = {tier: {key.path[-1]: key for key in tier_keys(tier, GOLD)} for tier in TIERS}
     aged = {tier: ages(instance, marts[tier].values(), moment) for tier in TIERS}
-    behind = read_marts_stage(settings, policy.raw if policy else -1, live.raw if live else -1)
+    behind = read_marts_backlog(settings, policy.raw if policy else -1, live.raw if live else -1)
     decision = decide_policy(
         aged[POLICY],
         warn_after(settings, POLICY),
@@ -166,11 +165,11 @@ def freshness_tick(instance: dg.DagsterInstance, settings: Settings, _cursor: st
 def _complete(settings: Settings, instance: dg.DagsterInstance) -> set[str]:
     """Tiers behind which nothing is left: no record on the way to RAW, and none in RAW that their models lack."""
     try:
-        _, kafka = read_kafka_stage(settings)
+        _, kafka = read_kafka_backlog(settings)
     except BrokerUnreachableError:
         return set()
     now = current_inputs(instance)
-    if kafka.records or read_files_stage(settings).records or read_lake_stage(settings, now.raw).records:
+    if kafka.records or read_files_backlog(settings).records or read_lake_backlog(settings, now.raw).records:
         return set()
     return {tier for tier in TIERS if built_inputs(instance, tier) == now}
 
@@ -187,7 +186,7 @@ def _verified(instance: dg.DagsterInstance, key: dg.AssetKey, moment: float) -> 
     )
 
 
-def _said(stage: Stage) -> str:
+def _said(stage: Backlog) -> str:
     return f"{stage.records:,} records (oldest {stage.seconds:.0f} s)"
 
 
@@ -216,9 +215,9 @@ def quality_tick(instance: dg.DagsterInstance, settings: Settings, _cursor: str 
     if built_inputs(instance, LIVE) is None:
         return dg.SensorResult(skip_reason="nothing to do: no model is built yet")
     now = str(current_inputs(instance))
-    since = get_current_timestamp() - begun(instance, quality_job.name)
-    decision = decide_upkeep(now, seen(instance, quality_job.name), since, settings.quality_interval_seconds)
-    return _result(decision, quality_job.name, {SEEN_TAG: now})
+    since = get_current_timestamp() - last_run_requested_at(instance, quality_job.name)
+    decision = decide_upkeep(now, last_run_input(instance, quality_job.name), since, settings.quality_interval_seconds)
+    return _result(decision, quality_job.name, {INPUT_TAG: now})
 
 
 #: Seconds for which a file must not have changed before it is loaded.

@@ -3,13 +3,13 @@
 from datetime import timedelta
 
 import dagster as dg
-from dagster._time import get_current_datetime
 from dagster_dbt import DbtCliResource
 from dagster_pyspark import LazyPySparkResource
 from dagster_snowflake import SnowflakeResource
 
-from music_platform.ingestion.drain import Parts
+from music_platform.ingestion.context import IngestionContext
 from music_platform.ingestion.maintenance import maintain
+from music_platform.orchestration._dagster import get_current_datetime
 from music_platform.orchestration.keys import LAKE_EVENTS
 from music_platform.orchestration.resources import dbt_variables, sentences, spark_session, warehouse_session
 from music_platform.orchestration.runs import name_process
@@ -27,7 +27,7 @@ def keep_lake(
     name_process(context.instance, context.run_id)
     with sentences(), spark_session(spark, settings) as session:
         maintain(
-            Parts(
+            IngestionContext(
                 settings,
                 lambda: session,
                 lambda: warehouse_session(snowflake, settings, context.run, LAKE_EVENTS),

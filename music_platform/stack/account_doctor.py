@@ -30,7 +30,7 @@ Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Seen:
+class AccountState:
     """What the account has answered. A refusal is a text in place of rows."""
 
     role: str | None
@@ -45,16 +45,16 @@ def examine_warehouse(settings: Settings) -> Iterator[Finding]:
     """The doctor's findings on the warehouse of these settings."""
     try:
         with connect(settings, query_tag("command line", "doctor")) as session:
-            seen = read(session, settings)
+            state = read(session, settings)
     except WarehouseUnreachableError as error:
         advice = "Check SNOWFLAKE_ACCOUNT, SNOWFLAKE_USER and SNOWFLAKE_PRIVATE_KEY_PATH: music-platform settings"
         yield Finding("connection", Verdict.BAD, str(error).split(". Is it up")[0], advice)
         return
     yield Finding("connection", Verdict.GOOD, f"{warehouse_address(settings)}, user {settings.snowflake_user}")
-    yield from findings(seen, settings)
+    yield from findings(state, settings)
 
 
-def read(session: "SnowflakeConnection", settings: Settings) -> Seen:
+def read(session: "SnowflakeConnection", settings: Settings) -> AccountState:
     """Ask the account, or the local warehouse what it knows."""
     account = Account.of(settings)
 
@@ -71,12 +71,12 @@ def read(session: "SnowflakeConnection", settings: Settings) -> Seen:
 
     stages = {LAKE_STAGE: rows(f"LIST @{account.named(LAKE_STAGE)}/events/")}
     if settings.warehouse_is_local:
-        return Seen(session.role, parameters=rows("SHOW PARAMETERS LIKE 'TIMEZONE' IN SESSION"), stages=stages)
+        return AccountState(session.role, parameters=rows("SHOW PARAMETERS LIKE 'TIMEZONE' IN SESSION"), stages=stages)
     if settings.loads_in_place:
         # Nothing has to be there; that it can be looked for shows that the bucket may be read.
         shown = f"LIST @{account.named(LAKE_FILES_STAGE)}/events/_delta_log/_last_checkpoint"
         stages[LAKE_FILES_STAGE] = rows(shown)
-    return Seen(
+    return AccountState(
         session.role,
         {role: rows(f"SHOW GRANTS TO ROLE {role}") for role in account.roles},
         {role: rows(f"SHOW FUTURE GRANTS TO ROLE {role}") for role in account.roles},
@@ -86,16 +86,16 @@ def read(session: "SnowflakeConnection", settings: Settings) -> Seen:
     )
 
 
-def findings(seen: Seen, settings: Settings) -> Iterator[Finding]:
+def findings(state: AccountState, settings: Settings) -> Iterator[Finding]:
     """What was read, judged."""
     account = Account.of(settings)
     if not settings.warehouse_is_local:
-        yield _role(seen.role, account)
+        yield _role(state.role, account)
         for role in account.roles:
-            yield _grants(role, account, seen)
-        yield _warehouse(seen.warehouses, account)
-    yield _time_zone(seen.parameters, account, settings)
-    for stage, found in seen.stages.items():
+            yield _grants(role, account, state)
+        yield _warehouse(state.warehouses, account)
+    yield _time_zone(state.parameters, account, settings)
+    for stage, found in state.stages.items():
         yield _stage(stage, found, account)
 
 
@@ -140,8 +140,8 @@ def _plain(name: object) -> str:
     return str(name).upper().replace('"', "")
 
 
-def _grants(role: str, account: Account, seen: Seen) -> Finding:
-    present, future = seen.grants.get(role, ()), seen.future_grants.get(role, ())
+def _grants(role: str, account: Account, state: AccountState) -> Finding:
+    present, future = state.grants.get(role, ()), state.future_grants.get(role, ())
     if isinstance(present, str):
         return Finding("grants", Verdict.BAD, f"{role}: {present}", f"CREATE ROLE IF NOT EXISTS {role}; {ALL_OF_IT}")
     wanted = [grant for grant in grants(account) if grant.role == role]

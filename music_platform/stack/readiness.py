@@ -150,15 +150,10 @@ def _heartbeats_by_webserver(settings: Settings) -> dict[str, float]:
 
 def _heartbeats_by_instance(settings: Settings) -> dict[str, float]:
     """The same where no webserver runs, from Dagster's store: importing Dagster takes seconds."""
-    from dagster import DagsterInstance
+    from music_platform.orchestration.store import open_store
 
-    with DagsterInstance.from_config(str(Home(settings.home).dagster)) as instance:
-        statuses = instance.get_daemon_statuses()
-    return {
-        name: status.last_heartbeat.timestamp if status.last_heartbeat else 0
-        for name, status in statuses.items()
-        if status.required
-    }
+    with open_store(Home(settings.home).dagster) as store:
+        return store.heartbeats()
 
 
 def _require_listener(address: str) -> None:

@@ -180,10 +180,9 @@ def create_dagster_store(folder: Path) -> None:
     """
     if not (folder / "schedules" / "schedules.db").exists():
         # Imported here: it takes seconds, which only the first start in a home needs.
-        from dagster import DagsterInstance
+        from music_platform.orchestration.store import create_store
 
-        with DagsterInstance.from_config(str(folder)):
-            pass
+        create_store(folder)
 
 
 #: What production adds to dagster.yaml. The URL is a secret: it comes from the environment.

@@ -118,7 +118,7 @@ def test_files_and_topics_of_every_shape_go_into_one_table(stack: LocalStack, tm
     platform.ingest()
     assert (platform.count(), platform.count("source_file = 'playback/b.jsonl'"), platform.unbalanced()) == (20, 1, [])
     assert [line for line in platform.lines if "a file of this name was taken in before" in line]
-    rebuild(platform.parts)
+    rebuild(platform.context)
     assert (platform.count(), platform.unbalanced()) == (20, [])
 
 

@@ -88,12 +88,12 @@ def chain(platform: OnStore) -> None:
     assert Folder.at(f"{root}/playback").names() == [".part.jsonl"]
     assert Folder.at(f"{root}/_archive/playback").names() == ["a.jsonl"]
 
-    assert maintain(platform.parts).compacted >= 3
+    assert maintain(platform.context).compacted >= 3
     platform.produce(listens(50, first=200))
     platform.ingest()
     assert (platform.count(), platform.unbalanced()) == (260, [])
     assert snapshot(DeltaTable(events_path(platform.settings.lake_root))).rows == 260
-    rebuild(platform.parts)
+    rebuild(platform.context)
     assert (platform.count(), platform.unbalanced(), platform.ingest()) == (260, [], [])
 
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from music_platform.environment import settings_environment, venv_bin
-from music_platform.ingestion.backlog import read_kafka_stage, read_lake_stage
+from music_platform.ingestion.backlog import read_kafka_backlog, read_lake_backlog
 from music_platform.lake.checkpoint import last_committed
 from music_platform.lake.delta_log import DeltaTable
 from music_platform.lake.paths import events_path
@@ -128,8 +128,8 @@ def check_conservation(stack: LocalStack) -> int:
         loaded = loaded_version(session)
     for key, found in seen.items():
         assert raw.get(key) == (len(found), len(found), min(found), max(found)), f"{key} in RAW"
-    _, backlog = read_kafka_stage(settings)
-    assert (backlog.records, read_lake_stage(settings, loaded).records) == (0, 0)
+    _, backlog = read_kafka_backlog(settings)
+    assert (backlog.records, read_lake_backlog(settings, loaded).records) == (0, 0)
     return len(rows)
 
 
@@ -153,7 +153,7 @@ def stream(stack: LocalStack, rate: int = 150, seed: int = 7) -> Iterator[None]:
 
 
 def backlog(stack: LocalStack) -> int:
-    return read_kafka_stage(stack.settings)[1].records
+    return read_kafka_backlog(stack.settings)[1].records
 
 
 def await_backlog(stack: LocalStack, records: int = 20) -> None:

@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 from music_platform.cli import app
 from music_platform.environment import settings_environment
 from music_platform.ingestion.conservation import audit
-from music_platform.ingestion.drain import Parts, drain
+from music_platform.ingestion.context import IngestionContext
+from music_platform.ingestion.drain import drain
 from music_platform.settings import Settings, get_settings
 from music_platform.stack.local_stack import LocalStack
 from music_platform.stack.provision import create_topics, provision
@@ -34,7 +35,7 @@ class Platform:
         self.settings: Settings = stack.settings.model_copy(update={**own, "topic_partitions": 2, **settings})
         self.lines: list[str] = []
         provision(self.settings)
-        self.parts = Parts(self.settings, self._spark, lambda: connect(self.settings), self.lines.append)
+        self.context = IngestionContext(self.settings, self._spark, lambda: connect(self.settings), self.lines.append)
         self.admin = AdminClient(self.settings.kafka_client_config())
 
     def _spark(self) -> SparkSession:
@@ -53,7 +54,7 @@ class Platform:
         assert producer.flush(30) == 0
 
     def ingest(self) -> list[Any]:
-        return list(drain(self.parts))
+        return list(drain(self.context))
 
     def command(self, *arguments: str) -> str:
         """Run `music-platform …` on this platform, in this process; what it printed."""

@@ -8,7 +8,13 @@ from dataclasses import dataclass, field
 
 import dagster as dg
 
-from music_platform.ingestion.backlog import kafka_age, lake_age, read_kafka_stage, read_lake_stage, read_marts_stage
+from music_platform.ingestion.backlog import (
+    kafka_age,
+    lake_age,
+    read_kafka_backlog,
+    read_lake_backlog,
+    read_marts_backlog,
+)
 from music_platform.orchestration.assets.marts import tier_keys
 from music_platform.orchestration.freshness import LIVE, TIERS, ages, window
 from music_platform.orchestration.inputs import built_inputs, current_inputs, loaded_version
@@ -75,9 +81,9 @@ def take_sample(stack: LocalStack, instance: dg.DagsterInstance) -> Sample:
     loaded = loaded_version(instance)
     live = built_inputs(instance, LIVE)
     try:
-        offsets, kafka = read_kafka_stage(settings)
-        lake = read_lake_stage(settings, loaded)
-        marts = read_marts_stage(settings, live.raw if live else -1, loaded)
+        offsets, kafka = read_kafka_backlog(settings)
+        lake = read_lake_backlog(settings, loaded)
+        marts = read_marts_backlog(settings, live.raw if live else -1, loaded)
         backlog = (kafka.records, lake.records, marts.records)
         waiting = (
             kafka_age(settings, offsets) if kafka.records else 0.0,
@@ -129,10 +135,10 @@ def describe(sample: Sample) -> str:
 def complete(settings: Settings, instance: dg.DagsterInstance) -> bool:
     """Whether nothing is behind: no record on the way, every tier built from what there is, and no run at work."""
     now = current_inputs(instance)
-    _, kafka = read_kafka_stage(settings)
+    _, kafka = read_kafka_backlog(settings)
     return (
         not kafka.records
-        and not read_lake_stage(settings, now.raw).records
+        and not read_lake_backlog(settings, now.raw).records
         and all(built_inputs(instance, tier) == now for tier in TIERS)
         and not instance.get_runs(dg.RunsFilter(statuses=IN_FLIGHT), limit=1)
     )

@@ -28,35 +28,35 @@ def run(what: str, settings: Settings, failpoint: str, log: str) -> None:
     os._exit(0)
 
 
-def parts(settings: Settings) -> "object":
+def context(settings: Settings) -> "object":
     from pyspark.sql import SparkSession
 
-    from music_platform.ingestion.drain import Parts
+    from music_platform.ingestion.context import IngestionContext
     from music_platform.warehouse.connection import connect
 
     def spark() -> SparkSession:
         return SparkSession.builder.remote(settings.spark_url or "").getOrCreate()  # type: ignore[attr-defined]
 
-    return Parts(settings, spark, lambda: connect(settings), lambda line: print(line, flush=True))
+    return IngestionContext(settings, spark, lambda: connect(settings), lambda line: print(line, flush=True))
 
 
 def drain(settings: Settings) -> None:
     from music_platform.ingestion.drain import drain as ingest
 
-    for step in ingest(parts(settings)):  # type: ignore[arg-type]
+    for step in ingest(context(settings)):  # type: ignore[arg-type]
         print(step, flush=True)
 
 
 def rebuild(settings: Settings) -> None:
     from music_platform.ingestion.rebuild import rebuild as again
 
-    again(parts(settings))  # type: ignore[arg-type]
+    again(context(settings))  # type: ignore[arg-type]
 
 
 def maintain(settings: Settings) -> None:
     from music_platform.ingestion.maintenance import maintain as keep
 
-    keep(parts(settings))  # type: ignore[arg-type]
+    keep(context(settings))  # type: ignore[arg-type]
 
 
 JOBS: dict[str, Callable[[Settings], None]] = {"drain": drain, "rebuild": rebuild, "maintain": maintain}

@@ -12,13 +12,14 @@ from dagster_pyspark import LazyPySparkResource
 from dagster_snowflake import SnowflakeResource
 
 from music_platform.contracts import events
-from music_platform.ingestion.drain import Parts
-from music_platform.ingestion.drain import drain as ingest
+from music_platform.ingestion.context import IngestionContext
+from music_platform.ingestion.drain import drain
 from music_platform.ingestion.rebuild import rebuild
 from music_platform.lake.delta_log import DeltaTable
 from music_platform.lake.paths import events_path
 from music_platform.lake.snapshot import Snapshot
 from music_platform.orchestration.assets.columns import table_schema
+from music_platform.orchestration.assets.markdown import markdown_table
 from music_platform.orchestration.inputs import last_load
 from music_platform.orchestration.keys import LAKE, LAKE_EVENTS, OWNERS, RAW, RAW_EVENTS, topic_key
 from music_platform.orchestration.resources import sentences, spark_session, warehouse_session
@@ -88,8 +89,8 @@ class DrainConfig(dg.Config):
     )
 
 
-@dg.multi_asset(specs=[lake_spec, raw_spec], can_subset=True, pool="ingest")
-def drain(
+@dg.multi_asset(name="drain", specs=[lake_spec, raw_spec], can_subset=True, pool="ingest")
+def lake_and_raw(
     context: dg.AssetExecutionContext,
     config: DrainConfig,
     spark: LazyPySparkResource,
@@ -114,7 +115,7 @@ def _drain(
     to_lake, to_raw = LAKE_EVENTS in context.selected_asset_keys, RAW_EVENTS in context.selected_asset_keys
     table = DeltaTable(events_path(settings.lake_root))
     lake, raw = Drained(LAKE_EVENTS), Drained(RAW_EVENTS)
-    parts = Parts(
+    ingestion = IngestionContext(
         settings,
         spark=spark,
         warehouse=lambda: warehouse_session(snowflake, settings, context.run, RAW_EVENTS),
@@ -122,9 +123,9 @@ def _drain(
         last_load=last_load(context.instance),
     )
     if config.rebuild_raw:
-        rebuilt = rebuild(parts)
+        rebuilt = rebuild(ingestion)
         raw.add(context, _rebuilt_metadata(rebuilt), rebuilt.version, rows=rebuilt.rows, files=len(rebuilt.files))
-    for step in ingest(parts, to_lake=to_lake, to_raw=to_raw):
+    for step in drain(ingestion, to_lake=to_lake, to_raw=to_raw):
         if isinstance(step, MicroBatch):
             version = table.latest_version()
             lake.add(context, _lake_metadata(step, version), version, rows=step.records, seconds=step.seconds)
@@ -180,6 +181,4 @@ def _sample(session: Any) -> dg.MetadataValue:
         .execute(f"SELECT {names} FROM RAW.EVENTS WHERE batch_id = {newest} LIMIT {SAMPLE_ROWS}")
         .fetchall()
     )
-    lines = [" | ".join("" if value is None else str(value) for value in row) for row in rows]
-    head = [" | ".join(SAMPLE_COLUMNS), " | ".join("---" for _ in SAMPLE_COLUMNS)]
-    return dg.MetadataValue.md("\n".join([*head, *lines]))
+    return dg.MetadataValue.md(markdown_table(SAMPLE_COLUMNS, rows))

@@ -1,12 +1,13 @@
 """The nightly quality report: what a person wants to know in the morning, as one page."""
 
-from collections.abc import Iterable
 from typing import Any
 
 import dagster as dg
 from dagster_snowflake import SnowflakeResource
 
+from music_platform.orchestration.assets.markdown import markdown_page, markdown_table
 from music_platform.orchestration.assets.marts import build_dbt_assets
+from music_platform.orchestration.checks import check_keys
 from music_platform.orchestration.keys import GOLD, OPS, OWNERS, RAW_EVENTS
 from music_platform.orchestration.quality import failed_checks
 from music_platform.orchestration.resources import sentences, warehouse_session
@@ -29,17 +30,6 @@ SECTIONS = (
 )  # fmt: skip
 
 
-def table(columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
-    """A Markdown table."""
-    head = [" | ".join(columns), " | ".join("---" for _ in columns)]
-    return "\n".join(head + [" | ".join("" if cell is None else f"{cell}" for cell in row) for row in rows])
-
-
-def page(sections: Iterable[tuple[str, str]]) -> str:
-    """Headings and what stands below them."""
-    return "\n\n".join(f"### {heading}\n\n{body}" for heading, body in sections)
-
-
 @dg.asset(
     key=REPORT,
     deps=[RAW_EVENTS, dg.AssetKey([GOLD, "daily_summary"])],
@@ -59,13 +49,15 @@ def quality_report(
     with sentences(), warehouse_session(snowflake, settings, context.run, context.asset_key, role) as session:
         for heading, columns, statement in SECTIONS:
             rows: Any = session.cursor().execute(statement).fetchall()  # type: ignore[union-attr]
-            sections.append((heading, table(columns, rows) if rows else "none"))
-    from music_platform.orchestration.checks import check_keys
-
+            sections.append((heading, markdown_table(columns, rows) if rows else "none"))
     keys = [*check_keys(), *(spec.key for spec in build_dbt_assets().check_specs)]
     failed = failed_checks(context.instance, keys)
     lines = [(check.key.asset_key.to_user_string(), check.key.name, check.description) for check in failed]
-    sections.append(("Failed checks", table(("asset", "check", "said"), lines) if lines else "none"))
+    sections.append(("Failed checks", markdown_table(("asset", "check", "said"), lines) if lines else "none"))
     return dg.MaterializeResult(
-        metadata={"report": dg.MetadataValue.md(page(sections)), "failed_checks": len(failed), "checks": len(keys)}
+        metadata={
+            "report": dg.MetadataValue.md(markdown_page(sections)),
+            "failed_checks": len(failed),
+            "checks": len(keys),
+        }
     )

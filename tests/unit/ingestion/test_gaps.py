@@ -2,12 +2,12 @@
 
 import pytest
 
-from music_platform.ingestion.conservation import Gap, Partition, Rows, imbalances
-from music_platform.ingestion.gaps import Lost, beyond, checkpoint_trouble, expired, recreated
+from music_platform.ingestion.conservation import Rows, imbalances
+from music_platform.ingestion.gaps import Gap, Partition, ahead_of_broker, checkpoint_trouble, expired, recreated
 from music_platform.ingestion.reconnection import behind
 from music_platform.lake.checkpoint import covers
 from music_platform.lake.delta_log import Transaction
-from music_platform.lake.progress import Progress, Retired, read_progress
+from music_platform.lake.progress import Progress, RetiredTopic, read_progress
 
 
 def test_a_topic_with_another_id_was_created_again_and_a_new_one_was_not() -> None:
@@ -16,13 +16,13 @@ def test_a_topic_with_another_id_was_created_again_and_a_new_one_was_not() -> No
 
 def test_expired_offsets_are_the_range_between_what_is_read_and_what_is_left() -> None:
     committed, first = {"a": {0: 5, 1: 7}}, {"a": {0: 5, 1: 9, 2: 3}}
-    assert expired(committed, first, ["a"]) == [Lost("a", 1, 7, 8)]
+    assert expired(committed, first, ["a"]) == [Gap(Partition("a", 1), 7, 8)]
     assert behind(committed, expired(committed, first, ["a"])) == {"a": {0: 5, 1: 9}}
 
 
 def test_a_broker_that_has_less_than_was_read_is_noticed() -> None:
-    assert beyond({"a": {0: 5, 1: 6}}, {"a": {0: 5, 1: 4}}, ["a"]) == ["a/1 (read up to 6, ends at 4)"]
-    assert beyond({"a": {0: 5}}, {"a": {}}, ["a"]) == ["a/0 (read up to 5, ends at nothing: it is gone)"]
+    assert ahead_of_broker({"a": {0: 5, 1: 6}}, {"a": {0: 5, 1: 4}}, ["a"]) == ["a/1 (read up to 6, ends at 4)"]
+    assert ahead_of_broker({"a": {0: 5}}, {"a": {}}, ["a"]) == ["a/0 (read up to 5, ends at nothing: it is gone)"]
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_a_batch_has_succeeded_when_the_checkpoint_covers_what_was_to_be_read() 
 def test_progress_is_kept_whole_and_says_where_a_new_generation_begins(tmp_path: object) -> None:
     root = str(tmp_path)
     assert read_progress(root) == Progress(root)
-    kept = Progress(root, {"a": "1"}, 2, {"a": {0: 5}}, (Retired("a", "0", {0: 9}),), ("q",))
+    kept = Progress(root, {"a": "1"}, 2, {"a": {0: 5}}, (RetiredTopic("a", "0", {0: 9}),), ("q",))
     kept.save()
     assert read_progress(root) == kept
     assert kept.checkpoint.endswith("events-2")

@@ -73,7 +73,7 @@ def test_a_dead_holder_is_succeeded_at_once_and_leaves_its_spark_session(tmp_pat
     started = time.monotonic()
     with held_lease(str(tmp_path), 5) as held:
         assert [dead.spark_session for dead in held.dead] == ["session-of-the-dead"]
-        held.bury()
+        held.remove_dead_claims()
     assert time.monotonic() - started < 2
     assert Folder.at(str(tmp_path)).names() == []
 

@@ -17,6 +17,7 @@ from music_platform.monitoring import alerts
 from music_platform.monitoring.alerts import WARNING, Changes, Outage, Problem, State
 from music_platform.monitoring.watch import Watch, send
 from music_platform.orchestration.keys import TOPIC_KEYS
+from music_platform.orchestration.store import Store
 from music_platform.settings import Settings
 from music_platform.stack.local_stack import LocalStack, ServiceStatus
 
@@ -139,7 +140,7 @@ def test_the_watch_sees_failed_runs_and_failed_checks(
     url, received = receiver
     settings = Settings(_env_file=None, music_home=tmp_path, alert_urls=url, kafka_bootstrap_servers="127.0.0.1:1")
     with dg.DagsterInstance.ephemeral() as instance:
-        watch = Watch(settings, instance, lambda: list(some_check.check_keys))
+        watch = Watch(settings, Store(instance, lambda: list(some_check.check_keys)))
         policy.execute_in_process(instance=instance, raise_on_error=False)
         dg.materialize(
             [some_check], instance=instance, raise_on_error=False, selection=dg.AssetSelection.all_asset_checks()
@@ -158,7 +159,7 @@ def test_the_watch_sees_failed_runs_and_failed_checks(
 def test_a_source_that_is_silent_for_a_day_is_a_warning(tmp_path: Path) -> None:
     settings = Settings(_env_file=None, music_home=tmp_path)
     with dg.DagsterInstance.ephemeral() as instance:
-        watch = Watch(settings, instance, list)
+        watch = Watch(settings, Store(instance))
         assert not list(watch._source(1e9))
         with freeze_time(1e9):
             instance.report_runless_asset_event(dg.AssetObservation(TOPIC_KEYS[events.LISTEN]))
@@ -170,7 +171,7 @@ def test_a_source_that_is_silent_for_a_day_is_a_warning(tmp_path: Path) -> None:
 def test_a_service_that_comes_up_with_the_platform_is_not_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     looks = [("starting", 7), ("running", 7), ("starting", 8), ("running", 8), ("running", 8)]
     with dg.DagsterInstance.ephemeral() as instance:
-        watch = Watch(Settings(_env_file=None, music_home=tmp_path), instance, list)
+        watch = Watch(Settings(_env_file=None, music_home=tmp_path), Store(instance))
         down = []
         for state, pid in looks:
             status = {"daemon": ServiceStatus(state, pid, None, 0)}

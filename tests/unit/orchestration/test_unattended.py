@@ -12,7 +12,7 @@ import dagster as dg
 import pytest
 from dagster._core.test_utils import create_run_for_test, freeze_time
 
-from music_platform.ingestion.backlog import Stage
+from music_platform.ingestion.backlog import Backlog
 from music_platform.lake.checkpoint import Offsets
 from music_platform.monitoring import alerts
 from music_platform.monitoring.watch import Watch
@@ -22,6 +22,7 @@ from music_platform.orchestration.freshness import LIVE, POLICY, TIERS, ages, wa
 from music_platform.orchestration.inputs import inputs_of, note_inputs
 from music_platform.orchestration.keys import GOLD, RAW_EVENTS
 from music_platform.orchestration.runs import process_tags
+from music_platform.orchestration.store import Store
 from music_platform.settings import Settings
 from music_platform.topics import TopicOffsets
 
@@ -87,11 +88,11 @@ class Day:
 def day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Day]:
     """A day that begins with one loaded version. Nothing waits in Kafka."""
 
-    def nothing_waits(_: Settings) -> tuple[TopicOffsets, Stage]:
+    def nothing_waits(_: Settings) -> tuple[TopicOffsets, Backlog]:
         none: Offsets = {}
-        return TopicOffsets(none, none, {}), Stage(0, {})
+        return TopicOffsets(none, none, {}), Backlog(0, {})
 
-    monkeypatch.setattr(sensors, "read_kafka_stage", nothing_waits)
+    monkeypatch.setattr(sensors, "read_kafka_backlog", nothing_waits)
     settings = Settings(_env_file=None, music_home=tmp_path, lake_url=str(tmp_path / "lake"))
     with dg.DagsterInstance.ephemeral() as instance:
         found = Day(settings, instance)
@@ -141,7 +142,7 @@ def test_a_build_that_is_late_for_what_it_began_with_is_followed_by_another(day:
 def test_a_model_that_fails_for_ever_is_at_most_thirty_runs_and_one_alert_a_day(day: Day) -> None:
     built(day)
     day.load(1)
-    watch, state, told = Watch(day.settings, day.instance, list), alerts.State(), 0
+    watch, state, told = Watch(day.settings, Store(day.instance)), alerts.State(), 0
     begin = day.now
     while day.now < begin + 24 * HOUR:
         for run in day.tick(sensors.live_tick):
@@ -175,7 +176,7 @@ def test_three_idle_windows_are_no_run_and_no_mart_that_is_not_fresh(day: Day) -
 
 def test_what_waits_upstream_is_not_called_complete(day: Day, monkeypatch: pytest.MonkeyPatch) -> None:
     built(day)
-    monkeypatch.setattr(sensors, "read_kafka_stage", lambda _: (None, Stage(5, {"listen_events": 5})))
+    monkeypatch.setattr(sensors, "read_kafka_backlog", lambda _: (None, Backlog(5, {"listen_events": 5})))
     day.now += warn_after(day.settings, LIVE)
     before = day.oldest(LIVE)
     assert not day.tick()

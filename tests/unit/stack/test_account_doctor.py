@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from music_platform.settings import Settings
-from music_platform.stack.account_doctor import Seen, findings, read
+from music_platform.stack.account_doctor import AccountState, findings, read
 from music_platform.stack.findings import Finding, Verdict
 from music_platform.warehouse.account import Account, grants
 
@@ -37,7 +37,7 @@ def shown(role: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
 WAREHOUSE = {"name": "MUSIC_WH", "state": "SUSPENDED", "size": "X-Small", "auto_suspend": 60,
              "resource_monitor": "MUSIC_WH"}  # fmt: skip
 UTC = {"key": "TIMEZONE", "value": "UTC"}
-READY = Seen(
+READY = AccountState(
     "MUSIC_LOADER",
     {role: shown(role)[0] for role in ACCOUNT.roles},
     {role: shown(role)[1] for role in ACCOUNT.roles},
@@ -47,8 +47,8 @@ READY = Seen(
 )
 
 
-def wrong(seen: Seen) -> list[Finding]:
-    return [finding for finding in findings(seen, SETTINGS) if finding.verdict is not Verdict.GOOD]
+def wrong(state: AccountState) -> list[Finding]:
+    return [finding for finding in findings(state, SETTINGS) if finding.verdict is not Verdict.GOOD]
 
 
 def test_an_account_that_is_set_up_is_good() -> None:
@@ -126,9 +126,9 @@ class Answers:
 
 def test_only_questions_that_wake_no_warehouse_are_asked() -> None:
     session = Answers({"SHOW WAREHOUSES": [WAREHOUSE], "SHOW PARAMETERS": [UTC]})
-    seen = read(session, SETTINGS)  # type: ignore[arg-type]
-    assert seen.warehouses == [WAREHOUSE]
-    assert seen.parameters == [UTC]
+    state = read(session, SETTINGS)  # type: ignore[arg-type]
+    assert state.warehouses == [WAREHOUSE]
+    assert state.parameters == [UTC]
     assert {statement.split()[0] for statement in session.sent} == {"SHOW", "LIST"}
     assert "SHOW PARAMETERS LIKE 'TIMEZONE' FOR USER MUSIC_PLATFORM" in session.sent
-    assert set(seen.grants) == set(ACCOUNT.roles)
+    assert set(state.grants) == set(ACCOUNT.roles)

@@ -12,12 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from music_platform.ingestion.drain import Loads, Parts, seconds_until_load
+from music_platform.ingestion.context import IngestionContext
+from music_platform.ingestion.drain import Loads, seconds_until_load
 from music_platform.lake.delta_log import DeltaTable
 from music_platform.lake.paths import events_path
 from music_platform.settings import Settings
 from music_platform.warehouse.loader import load
-from music_platform.warehouse.staging import IN_PLACE, PUT, Way, way_of
+from music_platform.warehouse.staging import IN_PLACE, PUT, StagingMethod, staging_method
 
 
 @dataclass
@@ -81,8 +82,8 @@ ACCOUNT = {"snowflake_account": "org-account"}
         (ACCOUNT | {"lake_url": "s3a://bucket/lake", "snowflake_external_stage": False}, PUT),
     ],
 )
-def test_files_stay_where_the_account_can_read_them(given: dict[str, object], way: Way) -> None:
-    assert way_of(settings(**given)) == way
+def test_files_stay_where_the_account_can_read_them(given: dict[str, object], way: StagingMethod) -> None:
+    assert staging_method(settings(**given)) == way
 
 
 def test_a_load_in_place_copies_from_the_lake_and_touches_nothing_there(tmp_path: Path) -> None:
@@ -122,12 +123,12 @@ def test_the_local_warehouse_is_loaded_at_once_and_an_account_each_minute() -> N
     assert settings(load_min_interval=5).load_interval == 5
 
 
-def parts_of(root: Path, session: Account, last_load: float | None, **given: object) -> Parts:
+def parts_of(root: Path, session: Account, last_load: float | None, **given: object) -> IngestionContext:
     @contextmanager
     def warehouse() -> Iterator[Any]:
         yield session
 
-    return Parts(settings(lake_url=str(root), **given), spark=lambda: None, warehouse=warehouse,
+    return IngestionContext(settings(lake_url=str(root), **given), spark=lambda: None, warehouse=warehouse,
                  log=lambda _: None, last_load=last_load)  # type: ignore[arg-type, return-value]  # fmt: skip
 
 
