@@ -1,37 +1,41 @@
 """Every setting of the platform: its environment variable, default and meaning.
 
-Read from the environment, then from `.env` in the working directory, then from `ports.env` in the home (written by
-`music-platform up`). Nothing else in the project reads `os.environ` for a setting.
+Read from the environment, then from the project's `.env`, then from `ports.env` in the home (written by
+`music-platform up`); `sources.py` finds them. Nothing else in the project reads `os.environ` for a setting.
 """
 
 import os
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, PrivateAttr, ValidationError, field_validator
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from music_platform.contracts import shapes
 from music_platform.contracts.events import TOPICS
+from music_platform.sources import DEFAULT_HOME, SettingsError, Sources, Value, find_project, find_sources
 
-DEFAULT_HOME = ".local"
-PORTS_FILE = "ports.env"
 LOOPBACK = "127.0.0.1"
 #: The settings that are ports, in the order in which they are chosen.
 PORT_FIELDS = ("kafka_port", "kafka_controller_port", "spark_port", "warehouse_port", "dagster_port")
-#: Seconds from load to load where the warehouse is billed: Snowflake bills a minute at the least.
+#: Seconds between two loads where the warehouse is billed: Snowflake bills at least a minute.
 ACCOUNT_LOAD_INTERVAL = 60.0
 
 
-class Settings(BaseSettings):
-    """One field per setting. The variable is the field's name in capitals."""
+class Places(BaseSettings):
+    """Where things are."""
 
-    model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=True)
-
-    # --- Where things are -------------------------------------------------------------------------------------------
     music_home: Path = Field(
         default=Path(DEFAULT_HOME),
-        description="Folder of all local state. Two homes run side by side on ports of their own.",
+        description="Folder of all local state. Unset: .local in the project. Two homes run side by side, each on its "
+        "own ports.",
+    )
+    music_env_file: Path | None = Field(
+        default=None,
+        description="File of settings to read in place of the project's .env. Set to nothing: read none.",
     )
     jars_dir: Path | None = Field(
         default=None,
@@ -42,8 +46,8 @@ class Settings(BaseSettings):
     )
     jvm_options: str = Field(
         default="",
-        description="More options for the JVMs of the local broker and Spark. -XX:TieredStopAtLevel=1 halves what "
-        "a start and the first batches cost; large batches are slower by it in the long run.",
+        description="More options for the JVMs of the local broker and Spark. -XX:TieredStopAtLevel=1 halves the cost "
+        "of a start and of the first batches, and makes large batches slower in the long run.",
     )
     lake_url: str | None = Field(
         default=None,
@@ -51,18 +55,21 @@ class Settings(BaseSettings):
     )
     intake_url: str | None = Field(
         default=None,
-        description="Folder into which producers drop files: a path or s3a://…, gs://…, with a folder for each topic "
+        description="Folder into which producers drop files: a path or s3a://…, gs://…, with one folder for each topic "
         "and shape. Unset: <home>/intake.",
     )
     intake_max_file_bytes: int = Field(
-        default=64 << 20, ge=1, description="Bytes of text that an intake file may have; bounds Spark's memory."
+        default=64 << 20, ge=1, description="Largest intake file, in bytes of text. Limits the memory that Spark needs."
     )
     reference_dir: Path | None = Field(
         default=None,
-        description="Folder of songs.csv, artists.csv and users.csv. Unset: <home>/reference, which `simulate` fills.",
+        description="Folder with songs.csv, artists.csv and users.csv. Unset: <home>/reference; `simulate` fills it.",
     )
 
-    # --- Kafka ------------------------------------------------------------------------------------------------------
+
+class Kafka(BaseSettings):
+    """Kafka."""
+
     kafka_bootstrap_servers: str | None = Field(
         default=None,
         description="host:port[,host:port] of a Kafka cluster. Unset: the local broker on 127.0.0.1:<KAFKA_PORT>.",
@@ -75,178 +82,227 @@ class Settings(BaseSettings):
     kafka_sasl_password: str | None = Field(default=None, description="SASL password.", repr=False)
     kafka_ssl_ca_location: Path | None = Field(
         default=None,
-        description="PEM file of the CA that signed the brokers. Unset: the system's; for the local broker its own.",
+        description="PEM file of the CA that signed the brokers' certificates. Unset: the system's CAs, or the local "
+        "broker's own.",
     )
     kafka_ssl_certificate_location: Path | None = Field(
         default=None,
-        description="Mutual TLS: PEM file of the client's certificate. Unset with KAFKA_SECURITY_PROTOCOL=SSL and the "
-        "local broker: one that the broker trusts.",
+        description="Mutual TLS: PEM file of the client's certificate. Unset, with KAFKA_SECURITY_PROTOCOL=SSL and the "
+        "local broker: a certificate that the broker trusts.",
     )
     kafka_ssl_key_location: Path | None = Field(
         default=None, description="Mutual TLS: PEM file of the client's private key, in PKCS #8."
     )
-    kafka_ssl_key_password: str | None = Field(default=None, description="Its passphrase.", repr=False)
+    kafka_ssl_key_password: str | None = Field(default=None, description="Passphrase of that private key.", repr=False)
     topic_prefix: str = Field(
-        default="", description="Put before the name of each topic; lets several platforms share one cluster."
+        default="", description="Prefix of every topic name. Lets several platforms share one cluster."
     )
     shape_topics: str = Field(
         default="",
-        description="Further topics, of other producers' shapes: topic=shape[,topic=shape]; the shapes are those of "
-        "contracts/shapes. TOPIC_PREFIX goes before these names too.",
+        description="More topics to read, with records in other producers' shapes: topic=shape[,topic=shape]. The "
+        "shapes are those in contracts/shapes. TOPIC_PREFIX applies to these names too.",
     )
     topic_partitions: int = Field(default=4, ge=1, description="Partitions of a topic that `up` creates.")
     topic_replication: int = Field(default=1, ge=1, description="Replicas of a topic that `up` creates.")
     kafka_retention_hours: int = Field(
-        default=7 * 24, ge=1, description="Local broker: hours after which records are deleted."
+        default=7 * 24, ge=1, description="Local broker: hours for which it keeps records."
     )
     kafka_retention_bytes: int = Field(
-        default=1 << 30, ge=1 << 20, description="Local broker: bytes that a partition keeps; older ones go."
+        default=1 << 30,
+        ge=1 << 20,
+        description="Local broker: bytes that a partition keeps; older records are deleted.",
     )
 
-    # --- Spark ------------------------------------------------------------------------------------------------------
+
+class Spark(BaseSettings):
+    """Spark."""
+
     spark_remote: str | None = Field(
         default=None,
-        description="Spark Connect address, sc://host:port. Unset: the local Connect server. 'local': no Connect, "
-        "a classic session inside the run's own process.",
+        description="Spark Connect address, sc://host:port. Unset: the local Connect server. 'local': no Connect "
+        "server, a classic session inside each run's process.",
     )
     spark_driver_memory: str = Field(default="2g", description="Heap of the local Spark Connect server.")
     max_records_per_batch: int = Field(
-        default=1_000_000, ge=1, description="Records that one micro-batch reads at the most; bounds its memory."
+        default=1_000_000, ge=1, description="Most records that one micro-batch reads. Limits its memory."
     )
     max_drain_seconds: float = Field(
-        default=600, gt=0, description="Seconds after which a draining run starts no further micro-batch."
+        default=600, gt=0, description="Seconds after which a run starts no further micro-batch."
     )
 
     lease_wait_seconds: float = Field(
-        default=900, ge=0, description="Seconds for which a run waits for another one that is writing the lake."
+        default=900, ge=0, description="Seconds that a run waits for another run that is writing the lake."
     )
     lake_retention_hours: int = Field(
-        default=7 * 24, ge=1, description="Hours for which data files that compaction has replaced are kept."
+        default=7 * 24, ge=1, description="Hours to keep data files that compaction has replaced."
     )
     log_retention_hours: int = Field(
-        default=48, ge=1, description="Hours for which versions of the lake's log are kept once they are loaded."
+        default=48, ge=1, description="Hours to keep versions of the lake's log after they are loaded."
     )
 
-    # --- Snowflake --------------------------------------------------------------------------------------------------
+
+class Snowflake(BaseSettings):
+    """Snowflake."""
+
     snowflake_account: str | None = Field(
         default=None, description="Account identifier. Unset: the local warehouse on 127.0.0.1:<WAREHOUSE_PORT>."
     )
     snowflake_user: str = Field(default="music", description="User name.")
     snowflake_password: str | None = Field(default=None, description="Password; prefer a key pair.", repr=False)
     snowflake_private_key_path: Path | None = Field(default=None, description="PEM file of the user's private key.")
-    snowflake_private_key_passphrase: str | None = Field(default=None, description="Its passphrase.", repr=False)
+    snowflake_private_key_passphrase: str | None = Field(
+        default=None, description="Passphrase of that private key.", repr=False
+    )
     snowflake_role: str | None = Field(
-        default=None, description="Role that loads RAW and keeps OPS; of every session without a role of its own."
+        default=None, description="Role that loads RAW and writes OPS, and of every session that has no other role."
     )
     snowflake_transform_role: str | None = Field(
-        default=None, description="Role of dbt, which builds STAGING, SILVER and GOLD. Unset: SNOWFLAKE_ROLE."
+        default=None, description="Role with which dbt builds STAGING, SILVER and GOLD. Unset: SNOWFLAKE_ROLE."
     )
     snowflake_read_role: str | None = Field(
         default=None,
-        description="Role of `music-platform sql` and of dashboards: sees personal columns masked. Unset: "
+        description="Role of `music-platform sql` and of dashboards, which sees personal columns masked. Unset: "
         "SNOWFLAKE_ROLE.",
     )
     snowflake_warehouse: str | None = Field(default=None, description="Virtual warehouse of every session.")
-    snowflake_database: str = Field(default="MUSIC", description="Database with the schemas RAW … GOLD, OPS.")
+    snowflake_database: str = Field(
+        default="MUSIC", description="Database with the schemas RAW, STAGING, SILVER, GOLD and OPS."
+    )
     snowflake_external_stage: bool | None = Field(
         default=None,
         description="Whether Snowflake reads the lake's files where they are, through the external stage "
-        "RAW.LAKE_FILES, rather than have them PUT into an internal one. Unset: yes for an account with the lake on "
-        "s3a:// or gs://, no otherwise.",
+        "RAW.LAKE_FILES, instead of having them PUT into an internal stage. Unset: yes for an account with the lake on "
+        "s3a:// or gs://, otherwise no.",
     )
     load_min_interval: float | None = Field(
         default=None,
         ge=0,
-        description="Seconds from one load into the warehouse to the next at the least; what has come since goes "
-        "along. Unset: 0 for the local warehouse, 60 for an account, which bills each minute that it is awake.",
+        description="Minimum seconds between two loads. Anything that arrives meanwhile is included in the next one. "
+        "Unset: 0 for the local warehouse, 60 for an account, which bills each minute that it is awake.",
     )
 
-    # --- Automation -------------------------------------------------------------------------------------------------
+
+class Automation(BaseSettings):
+    """Automation."""
+
     lag_threshold_records: int = Field(
-        default=1, ge=1, description="Backlog in records from which the lag sensor starts a run."
+        default=1, ge=1, description="Smallest backlog, in records, at which the lag sensor starts a run."
     )
-    sensor_interval_seconds: int = Field(default=5, ge=1, description="Shortest pause between two sensor ticks.")
+    sensor_interval_seconds: int = Field(default=5, ge=1, description="Minimum seconds between two sensor ticks.")
     freshness_interval_seconds: int = Field(
-        default=30, ge=1, description="Shortest pause between two looks at the marts' freshness."
+        default=30, ge=1, description="Minimum seconds between two evaluations of the marts' freshness."
     )
     retry_pauses_seconds: str = Field(
         default="60,300,900,3600",
         pattern=r"^\d+(,\d+)*$",
-        description="Seconds before a sensor starts again what has failed: after the first failure in a row, the "
-        "second, … and, the last number, after all later ones.",
+        description="Seconds before a sensor retries a failed run: after the first failure in a row, after the second, "
+        "and so on. The last number holds for all later failures.",
     )
     live_window_seconds: int = Field(
-        default=600, ge=80, description="Freshness of the live marts: WARN at three quarters of it, FAIL at its end."
+        default=600,
+        ge=80,
+        description="Freshness window of the live marts, in seconds: WARN after three quarters of it, FAIL at its end.",
     )
     policy_window_seconds: int = Field(
         default=3600,
         ge=80,
-        description="Freshness of the other marts: they are rebuilt at three quarters of it, FAIL at its end.",
+        description="Freshness window of the other marts, in seconds: rebuilt after three quarters of it, FAIL at its "
+        "end.",
     )
     live_linger_seconds: float = Field(
-        default=10, ge=0, description="Seconds for which a live build waits for more to build from before it ends."
+        default=10, ge=0, description="Seconds that a live build waits for more data before it ends."
     )
     quality_interval_seconds: int = Field(
-        default=900, ge=1, description="Shortest pause between two runs of the data checks; none while nothing is new."
+        default=900,
+        ge=1,
+        description="Minimum seconds between two runs of the data checks. They do not run while nothing is new.",
     )
     nightly_schedule: str = Field(
-        default="0 3 * * *", description="When whole tables are tested and the report is written: cron, UTC."
+        default="0 3 * * *", description="When whole tables are tested and the report is written. Cron, UTC."
     )
     reconciliation_schedule: str = Field(
-        default="30 2 * * *", description="When every partition is counted from Kafka to RAW: cron, UTC."
+        default="30 2 * * *", description="When every partition is counted from Kafka to RAW. Cron, UTC."
     )
     maintenance_schedule: str = Field(
-        default="17 * * * *", description="When the lake is compacted and its log cleaned: cron, UTC."
+        default="17 * * * *", description="When the lake is compacted and its log cleaned up. Cron, UTC."
     )
     quarantine_limit: float = Field(
-        default=0.02, ge=0, le=1, description="Share of quarantined records in the last hour that is no warning yet."
+        default=0.02,
+        ge=0,
+        le=1,
+        description="Largest share of quarantined records in the last hour that raises no warning.",
     )
     drift_limit: float = Field(
-        default=0.05, ge=0, le=1, description="Share of records with unknown fields that is no warning yet."
+        default=0.05,
+        ge=0,
+        le=1,
+        description="Largest share of records with unknown fields that raises no warning.",
     )
     inferred_limit: float = Field(
-        default=0.05, ge=0, le=1, description="Share of songs that no catalogue has that is no warning yet."
+        default=0.05,
+        ge=0,
+        le=1,
+        description="Largest share of songs missing from the catalogue that raises no warning.",
     )
 
     run_retention_days: int = Field(
-        default=14, ge=1, description="Days for which Dagster keeps finished runs; the last ones of each job stay."
+        default=14, ge=1, description="Days that Dagster keeps finished runs. The last runs of each job always stay."
     )
     dagster_postgres_url: str | None = Field(
         default=None,
         description="postgresql://user:password@host/database for Dagster's runs, events and schedules. Unset: SQLite "
-        "under the home. Needs the extra `production`: pip install 'music-platform[production]'.",
+        "in the home. Needs the extra `production`: in the checkout, .venv/bin/uv pip install -e '.[production]'.",
         repr=False,
     )
 
-    # --- Alerts -----------------------------------------------------------------------------------------------------
+
+class Alerts(BaseSettings):
+    """Alerts."""
+
     alert_urls: str | None = Field(
         default=None,
-        description="Where alerts go: URLs as apprise takes them (slack://…, mailto://…, json://…), separated by "
-        "spaces. Unset: to the log of the watch only.",
+        description="Where alerts go: apprise URLs (slack://…, mailto://…, json://…), separated by spaces. Unset: only "
+        "to the log of the service `watch`.",
         repr=False,
     )
     lag_limit_seconds: int = Field(
-        default=300, ge=1, description="Age of the oldest record that is not in RAW from which it is an alert."
+        default=300, ge=1, description="Age, in seconds, at which a record that is not in RAW yet raises an alert."
     )
     source_silent_hours: float = Field(
-        default=24, gt=0, description="Hours without a new record in any topic from which it is a warning."
+        default=24, gt=0, description="Hours without a new record in any topic that raise a warning."
     )
     alert_settle_seconds: float = Field(
-        default=60, ge=0, description="Seconds for which a problem must have been away before the all-clear."
+        default=60, ge=0, description="Seconds that a problem has to be gone before the all-clear."
     )
-    watch_interval_seconds: float = Field(default=10, gt=0, description="Pause between two looks of the watch.")
+    watch_interval_seconds: float = Field(
+        default=10, gt=0, description="Seconds between two rounds of the service `watch`."
+    )
 
-    # --- Tests ------------------------------------------------------------------------------------------------------
+
+class Tests(BaseSettings):
+    """Tests."""
+
     failpoint: str | None = Field(
-        default=None, description="For tests: name of a point in the code at which the process kills itself."
+        default=None, description="Name of a point in the code at which the process kills itself."
     )
 
-    # --- Ports of the local services (all on 127.0.0.1) -------------------------------------------------------------
+
+class Ports(BaseSettings):
+    """Ports of the local services, all on 127.0.0.1."""
+
     kafka_port: int = Field(default=9092, description="Local broker: clients.")
     kafka_controller_port: int = Field(default=9093, description="Local broker: KRaft controller.")
     spark_port: int = Field(default=15002, description="Local Spark Connect server.")
     warehouse_port: int = Field(default=8084, description="Local warehouse.")
     dagster_port: int = Field(default=3000, description="Dagster's webserver.")
+
+
+class Settings(Ports, Tests, Alerts, Automation, Snowflake, Spark, Kafka, Places):
+    """One field per setting. The variable is the field's name in capitals."""
+
+    model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=True)
+
+    _sources: Sources | None = PrivateAttr(default=None)
 
     @field_validator("shape_topics")
     @classmethod
@@ -268,9 +324,20 @@ class Settings(BaseSettings):
         return f"postgresql+psycopg2://{rest}" if found and scheme in ("postgres", "postgresql") else url
 
     @property
+    def sources(self) -> Sources | None:
+        """Where the values are written; None for settings that were built in code."""
+        return self._sources
+
+    @property
     def home(self) -> Path:
         """The home as an absolute path."""
         return self.music_home.expanduser().resolve()
+
+    @property
+    def is_default_home(self) -> bool:
+        """Whether the home is the one that a project has where none is set."""
+        project = self._sources.project if self._sources else find_project(Path.cwd())
+        return self.home == (project / DEFAULT_HOME).resolve()
 
     @property
     def kafka_is_local(self) -> bool:
@@ -288,6 +355,28 @@ class Settings(BaseSettings):
         return self.snowflake_account is None
 
     @property
+    def lake_is_local(self) -> bool:
+        """Whether the lake is in the home."""
+        return self.lake_url is None
+
+    def platform(self) -> str | None:
+        """The home, and the broker, Spark, lake and warehouse behind it, in one line; None if all are of the home."""
+        # A classic session in the run's own process needs no Spark elsewhere.
+        spark_is_local = self.spark_is_local or self.spark_url is None
+        if self.kafka_is_local and spark_is_local and self.lake_is_local and self.warehouse_is_local:
+            return None
+        parts = {
+            "home": str(self.home),
+            "broker": "local" if self.kafka_is_local else self.bootstrap_servers,
+            "Spark": None if spark_is_local else self.spark_url,
+            "lake": None if self.lake_is_local else self.lake_root,
+            "warehouse": "local"
+            if self.warehouse_is_local
+            else f"Snowflake account {self.snowflake_account}, database {self.snowflake_database}",
+        }
+        return " · ".join(f"{name} {where}" for name, where in parts.items() if where)
+
+    @property
     def loads_in_place(self) -> bool:
         """Whether COPY reads the lake's own files, without a PUT."""
         if self.snowflake_external_stage is not None:
@@ -296,7 +385,7 @@ class Settings(BaseSettings):
 
     @property
     def load_interval(self) -> float:
-        """Seconds from one load into the warehouse to the next at the least."""
+        """Minimum seconds between two loads into the warehouse."""
         if self.load_min_interval is not None:
             return self.load_min_interval
         return 0.0 if self.warehouse_is_local else ACCOUNT_LOAD_INTERVAL
@@ -419,6 +508,10 @@ def _quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
+#: The groups of the settings, in the order in which people are shown them.
+GROUPS: tuple[type[BaseSettings], ...] = (Places, Kafka, Spark, Snowflake, Automation, Alerts, Tests, Ports)
+
+
 @lru_cache(maxsize=1)
 def get_settings() -> Settings:
     """The settings of this process, read once. Tests pass a `Settings` of their own instead."""
@@ -426,7 +519,35 @@ def get_settings() -> Settings:
 
 
 def load_settings() -> Settings:
-    """Read the settings anew: the environment wins over `.env`, which wins over the home's `ports.env`."""
-    home = Path(os.environ.get("MUSIC_HOME") or DEFAULT_HOME).expanduser()
-    # pydantic-settings lets the later file win.
-    return Settings(_env_file=(home / PORTS_FILE, ".env"))
+    """Read the settings again, for the platform of the working directory. Raises SettingsError."""
+    sources = find_sources(os.environ, Path.cwd())
+    given = {name: _text(name, sources.values[name]) for name in Settings.model_fields if name in sources.values}
+    values: dict[str, Any] = {**given, "music_home": sources.home}
+    try:
+        settings = Settings(**values)
+    except ValidationError as error:
+        raise SettingsError(_complaint(error, sources.values)) from None
+    settings._sources = sources
+    return settings
+
+
+def is_secret(field: FieldInfo) -> bool:
+    """Whether a setting's value must not be shown."""
+    return not field.repr
+
+
+def _text(name: str, value: Value) -> str:
+    """The value as it is written, but a path of a file as an absolute one."""
+    is_url = name in ("lake_url", "intake_url")
+    is_path = (is_url and "://" not in value.text) or "Path" in str(Settings.model_fields[name].annotation)
+    return str(value.as_path()) if is_path else value.text
+
+
+def _complaint(error: ValidationError, values: Mapping[str, Value]) -> str:
+    """What is wrong with which setting, and where it is written."""
+    problems = []
+    for found in error.errors():
+        name = str(found["loc"][0])
+        shown = "…" if is_secret(Settings.model_fields[name]) else repr(found["input"])
+        problems.append(f"{name.upper()}={shown} ({values[name].origin}): {found['msg']}")
+    return "A setting is wrong. " + "; ".join(problems)

@@ -1,7 +1,7 @@
 """Which ports a home's services use, and who holds one that is taken.
 
-A port of the environment (or `.env`) wins, then the home's `ports.env`. Where neither says anything the default home
-takes the standard ports and any other home takes free ones, which `up` writes to `ports.env` for good.
+A port in the environment (or `.env`) wins, then the home's `ports.env`. Where neither sets one, the project's default
+home takes the standard ports, and any other home takes free ones, which `up` writes to `ports.env` for good.
 """
 
 import hashlib
@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from music_platform.errors import LocalStackError
-from music_platform.settings import DEFAULT_HOME, LOOPBACK, PORT_FIELDS, PORTS_FILE, Settings
+from music_platform.settings import LOOPBACK, PORT_FIELDS, Settings
+from music_platform.sources import PORTS_FILE, read_env
 
 #: Chosen ports lie below the ephemeral ranges of Linux (32768) and macOS (49152), which outgoing connections use.
 _FIRST, _LAST = 20_000, 29_999
@@ -23,7 +24,7 @@ def with_ports(settings: Settings, *, choose: bool = False) -> Settings:
     known = settings.model_fields_set
     ports = {name: port for name, port in stored.items() if name not in known}
     unset = [name for name in PORT_FIELDS if name not in known and name not in ports]
-    if choose and unset and settings.home != Path(DEFAULT_HOME).resolve():
+    if choose and unset and not settings.is_default_home:
         taken = {getattr(settings, name) for name in known if name in PORT_FIELDS} | set(ports.values())
         chosen = choose_ports(unset, candidates(settings.home), lambda port: port not in taken and is_free(port))
         settings.home.mkdir(parents=True, exist_ok=True)
@@ -51,20 +52,14 @@ def candidates(home: Path) -> Iterator[int]:
 
 def read_ports(path: Path) -> dict[str, int]:
     """The ports of a `ports.env`; nothing if there is none."""
-    if not path.is_file():
-        return {}
-    ports = {}
-    for line in path.read_text().splitlines():
-        name, _, value = line.partition("=")
-        if name.strip().lower() in PORT_FIELDS and value.strip().isdigit():
-            ports[name.strip().lower()] = int(value)
-    return ports
+    found = {name: value.text for name, value in read_env(path).items()}
+    return {name: int(found[name]) for name in PORT_FIELDS if found.get(name, "").isdigit()}
 
 
 def write_ports(path: Path, ports: dict[str, int]) -> None:
     """Write a `ports.env`, whole or not at all."""
     lines = [
-        "# Ports of this home, chosen by `music-platform up`. Delete the file while the stack is down to choose anew."
+        "# Ports of this home, chosen by `music-platform up`. Delete the file while the stack is down to choose again."
     ]
     lines += [f"{name.upper()}={ports[name]}" for name in PORT_FIELDS if name in ports]
     draft = path.with_suffix(f".{os.getpid()}")
@@ -111,5 +106,5 @@ def require_free(service: str, port_settings: Iterable[str], settings: Settings)
             holder = holder_of(port) or "another process (whose name this user cannot see)"
             raise LocalStackError(
                 f"Port {port}, which {service} is to use, is held by {holder}. "
-                f"Stop that, or choose another port: {name.upper()}=<port> music-platform up"
+                f"Stop it, or choose another port: {name.upper()}=<port> music-platform up"
             )
