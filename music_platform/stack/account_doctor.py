@@ -48,7 +48,8 @@ def examine_warehouse(settings: Settings) -> Iterator[Finding]:
             state = read(session, settings)
     except WarehouseUnreachableError as error:
         advice = "Check SNOWFLAKE_ACCOUNT, SNOWFLAKE_USER and SNOWFLAKE_PRIVATE_KEY_PATH: music-platform settings"
-        yield Finding("connection", Verdict.BAD, str(error).split(". Is it up")[0], advice)
+        found = f"{warehouse_address(settings)} opens no session: {error.reason}"
+        yield Finding("connection", Verdict.BAD, found, advice)
         return
     yield Finding("connection", Verdict.GOOD, f"{warehouse_address(settings)}, user {settings.snowflake_user}")
     yield from findings(state, settings)
