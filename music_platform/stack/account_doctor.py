@@ -95,6 +95,7 @@ def findings(state: AccountState, settings: Settings) -> Iterator[Finding]:
         for role in account.roles:
             yield _grants(role, account, state)
         yield _warehouse(state.warehouses, account)
+        yield _sql_role(settings, account)
     yield _time_zone(state.parameters, account, settings)
     for stage, found in state.stages.items():
         yield _stage(stage, found, account)
@@ -111,6 +112,15 @@ def _role(role: str | None, account: Account) -> Finding:
         found = f"{role}, not {account.loader}"
         return Finding("role", Verdict.BAD, found, f"GRANT ROLE {account.loader} TO USER {account.user}")
     return Finding("role", Verdict.GOOD, role)
+
+
+def _sql_role(settings: Settings, account: Account) -> Finding:
+    """Which role `music-platform sql` has: one that is not set leaves it with that of the loader, who sees all."""
+    if settings.snowflake_read_role:
+        return Finding("sql role", Verdict.GOOD, f"music-platform sql runs as {settings.snowflake_read_role}")
+    loader = settings.snowflake_role or "the user's default role"
+    found = f"music-platform sql runs as {loader}, which sees personal columns in clear and may delete rows"
+    return Finding("sql role", Verdict.NOTE, found, f"SNOWFLAKE_READ_ROLE={account.reader}")
 
 
 def missing_grants(wanted: Sequence[Grant], present: Sequence[Row], future: Sequence[Row]) -> list[str]:

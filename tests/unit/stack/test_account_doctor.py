@@ -16,6 +16,7 @@ SETTINGS = Settings(
     snowflake_account="org-account",
     snowflake_user="MUSIC_PLATFORM",
     snowflake_role="MUSIC_LOADER",
+    snowflake_read_role="MUSIC_READER",
     lake_url="s3a://bucket/lake",
 )
 ACCOUNT = Account.of(SETTINGS)
@@ -54,7 +55,14 @@ def wrong(state: AccountState) -> list[Finding]:
 def test_an_account_that_is_set_up_is_good() -> None:
     assert wrong(READY) == []
     found = [finding.what for finding in findings(READY, SETTINGS)]
-    assert found == ["role", "grants", "grants", "grants", "warehouse", "time zone", "stage", "stage"]
+    assert found == ["role", "grants", "grants", "grants", "warehouse", "sql role", "time zone", "stage", "stage"]
+
+
+def test_sql_without_a_role_of_its_own_is_noted() -> None:
+    given = SETTINGS.model_copy(update={"snowflake_read_role": None})
+    (noted,) = [finding for finding in findings(READY, given) if finding.verdict is not Verdict.GOOD]
+    assert "runs as MUSIC_LOADER, which sees personal columns in clear" in noted.found
+    assert noted.advice == "SNOWFLAKE_READ_ROLE=MUSIC_READER"
 
 
 @pytest.mark.parametrize(
