@@ -359,6 +359,11 @@ class Settings(Ports, Tests, Alerts, Automation, Snowflake, Spark, Kafka, Places
         """Whether the lake is in the home."""
         return self.lake_url is None
 
+    def notices(self) -> list[str]:
+        """What a person should know before a command acts: each `.env` that is not read, and what is elsewhere."""
+        skipped = self._sources.skipped if self._sources else ()
+        return [*skipped, *filter(None, [self.platform()])]
+
     def platform(self) -> str | None:
         """The home, and the broker, Spark, lake and warehouse behind it, in one line; None if all are of the home."""
         # A classic session in the run's own process needs no Spark elsewhere.

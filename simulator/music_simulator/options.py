@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from math import log
 from typing import Any
 
+from music_platform.errors import PlatformError
 from music_simulator.behaviour import MOMENTS
 
 #: Distance between the populations of two seeds; the seed is taken modulo ID_SEEDS so that ids stay exact in JSON.
@@ -12,6 +13,8 @@ ID_STEP, ID_SEEDS = 10_000_000, 1000
 #: Greatest number for --id-base: session ids (user id · 100,000 + n) must stay below 2**53.
 ID_BASE_MOST = 80_000_000_000
 RATE_MOST = 50_000.0
+DAYS_MOST, GROWTH_MOST = 3660, 1000.0
+SONGS_LEAST, SONGS_MOST = 10, 10_000_000
 #: Most users, guests who come in the course of the run included (with room for chance).
 USERS_MOST = 50_000_000
 #: An event may lie this far ahead of the record that carries it (the contract's own limit).
@@ -21,14 +24,26 @@ FIRST_DAY = datetime(2026, 6, 1)
 #: Pages that a user makes in a day, about.
 PAGES_PER_USER_AND_DAY = 2.0
 SHARES = ("duplicates", "late", "out_of_order", "malformed", "invalid", "unknown_fields", "v2", "hot_key")
+#: The shares of `--messy`: what a busy service with old clients and flaky networks sends.
+MESSY = {
+    "duplicates": 0.02,
+    "late": 0.03,
+    "out_of_order": 0.05,
+    "malformed": 0.001,
+    "invalid": 0.001,
+    "unknown_fields": 0.01,
+    "v2": 0.4,
+}
 
 
 #: Pages that can be left out; without Pause there is no Resume.
 OMITTABLE = tuple(page for page in MOMENTS if page != "Resume")
 
 
-class BadOptionError(ValueError):
+class BadOptionError(PlatformError):
     """An option that the run cannot be made with; the message is one line for a person."""
+
+    exit_code = 2
 
 
 def users_for(events: float, days: int) -> int:
@@ -99,12 +114,14 @@ class Options:
 
     def checked(self, now: datetime) -> "Options":
         """These options, or BadOptionError with what is wrong. `now` is the wall clock, UTC without zone."""
-        least = {"users": 1, "days": 1, "songs": 10, "seed": 0, "growth": 0}
+        least = {"users": 1, "days": 1, "songs": SONGS_LEAST, "seed": 0, "growth": 0}
         for name, bound in least.items():
             if getattr(self, name) < bound:
                 raise BadOptionError(f"--{name} {getattr(self, name)}: must be at least {bound}")
-        if self.users > USERS_MOST or self.days > 3660 or self.growth > 1000 or self.songs > 10_000_000:
-            raise BadOptionError(f"at most --users {USERS_MOST}, --days 3660, --songs 10000000 and --growth 1000")
+        most = {"users": USERS_MOST, "days": DAYS_MOST, "songs": SONGS_MOST, "growth": GROWTH_MOST}
+        for name, limit in most.items():
+            if getattr(self, name) > limit:
+                raise BadOptionError(f"--{name} {getattr(self, name)}: must be at most {limit:.0f}")
         if log(self.users) + self.growth * self.days / 365.25 > log(USERS_MOST):
             raise BadOptionError(
                 f"--growth {self.growth:g} makes more than {USERS_MOST:,} users of {self.users:,} in {self.days} days: "
