@@ -58,6 +58,12 @@ def settings_environment(settings: Settings, *, secrets: bool) -> dict[str, str]
     return ports | changed | {HOME: str(settings.home), ENV_FILE: ""}
 
 
+def secrets_environment(settings: Settings) -> dict[str, str]:
+    """Every secret as a variable; empty where it is not set."""
+    names = (name for name, field in Settings.model_fields.items() if is_secret(field))
+    return {name.upper(): str(getattr(settings, name) or "") for name in names}
+
+
 def child_environment(settings: Settings) -> dict[str, str]:
     """The environment for a child process: this one's, with these settings, secrets too, in place of its own."""
     ours = set(Settings.model_fields) - {"java_home"}

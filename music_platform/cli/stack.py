@@ -88,10 +88,7 @@ def restart(
         str, typer.Argument(help="The service; all that were started if left out.", autocompletion=complete_service)
     ] = "",
 ) -> None:
-    """Restart services with the settings of now.
-
-    For a changed secret, which services inherit, use `down` and then `up`.
-    """
+    """Restart services with the settings of now."""
     stack = LocalStack(acting_settings(), _report, console)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)

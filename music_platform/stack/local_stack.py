@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from music_platform.environment import inherited_environment
+from music_platform.environment import inherited_environment, secrets_environment
 from music_platform.errors import LocalStackError
 from music_platform.home import Home
 from music_platform.settings import Settings
@@ -122,6 +122,7 @@ class LocalStack:
             java = self._find_java(configured)
             ensure_jars(self.settings, services.jar_sets(self.settings, wanted), self._console)
             self._end_leftovers()
+            wanted = (*wanted, *(name for name in self._stop_for_changed_secrets() if name not in wanted))
             running = {name for name, process in self._supervisor.states().items() if process.state in _UP_STATES}
             starting = tuple(name for name in wanted if name not in running)
             for name in starting:
@@ -271,6 +272,19 @@ class LocalStack:
                 self._supervisor.stop_service(name)
         if not any(process.pid for process in self._supervisor.states().values()) and self._supervisor.is_running():
             self._supervisor.shutdown(STOP_TIMEOUT)
+
+    def _stop_for_changed_secrets(self) -> tuple[str, ...]:
+        """Stop everything where a secret has changed; returns what ran. Services inherit secrets from supervisord."""
+        if not self._supervisor.is_running():
+            return ()
+        secrets = secrets_environment(self.settings)
+        if processes.variables_of(self._supervisor.pid(), secrets) in (secrets, None):
+            return ()
+        states, local = self._supervisor.states(), services.local_services(self.settings)
+        running = tuple(name for name in local if name in states and states[name].state in _UP_STATES)
+        self._report("secrets", "changed: restarting every service")
+        self._supervisor.shutdown(STOP_TIMEOUT)
+        return running
 
     def _end_leftovers(self) -> None:
         """End services whose supervisord was killed: they would hold the ports."""

@@ -33,6 +33,15 @@ def is_alive(pid: int | None) -> bool:
         return False
 
 
+def variables_of(pid: int, names: Iterable[str]) -> dict[str, str] | None:
+    """Variables with which a process was started, empty where it has none; None if the system does not say."""
+    try:
+        held = psutil.Process(pid).environ()
+    except (psutil.Error, OSError):
+        return None
+    return {name: held.get(name, "") for name in names}
+
+
 def processes_of_home(home: Path) -> list[psutil.Process]:
     """Every process that carries the home's marker, whoever its parent is; never this process or its ancestors."""
     own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
