@@ -29,6 +29,7 @@ from music_platform.stack.provision import provision
 from music_platform.topics import topic_names
 from music_platform.warehouse.connection import connect
 from music_spark.job import MicroBatch
+from music_spark.session import open_session
 
 SMALL = 200
 #: Drains before the first that counts, of half the size; then the drains and raw reads whose median is told.
@@ -46,6 +47,7 @@ def simulate(settings: Settings, events: int, seed: int) -> None:
 def raw_read(session: SparkSession, settings: Settings) -> float:
     """Records a second of reading every byte of the topics and writing nothing."""
     options = {"kafka.bootstrap.servers": settings.bootstrap_servers, "startingOffsets": "earliest"}
+    options |= {f"kafka.{name}": value for name, value in settings.kafka_jvm_config().items()}
     options["subscribe"] = ",".join(topic_names(settings).values())
     records = session.read.format("kafka").options(**options).load()
     count = records.count()
@@ -75,7 +77,7 @@ def measure(settings: Settings, events: int, versions: int) -> dict[str, object]
     provision(settings)
 
     def spark() -> SparkSession:
-        return SparkSession.builder.remote(settings.spark_url or "").getOrCreate()
+        return open_session(settings.spark_url or "", settings.spark_token)
 
     context = IngestionContext(settings, spark, lambda: connect(settings), lambda _: None)
     # The JVM compiles what it runs often: a server that has just started is half as fast.

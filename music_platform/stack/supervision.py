@@ -30,7 +30,7 @@ class ProcessState:
     started: int
 
 
-def render_conf(home: Home, programs: Iterable[Program]) -> str:
+def render_conf(home: Home, programs: Iterable[Program], identifier: str = "supervisor") -> str:
     """Supervisord's configuration. No service starts by itself: `up` says which ones are wanted."""
     sections: dict[str, dict[str, object]] = {
         "unix_http_server": {"file": home.socket, "chmod": "0700"},
@@ -41,6 +41,8 @@ def render_conf(home: Home, programs: Iterable[Program]) -> str:
             "pidfile": home.supervisor_pid,
             "childlogdir": home.logs,
             "directory": home.root,
+            "identifier": identifier,
+            "umask": "077",
         },
         "rpcinterface:supervisor": {
             "supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface",
@@ -92,6 +94,10 @@ class Supervisor:
         except LocalStackError:
             return False
         return True
+
+    def identifier(self) -> str:
+        """What the configuration that it was started with calls it."""
+        return str(self._call("getIdentification"))
 
     def pid(self) -> int:
         """Supervisord's process id."""

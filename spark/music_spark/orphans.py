@@ -4,11 +4,12 @@ A Connect session can be entered again by its id, and shows its queries then. Se
 (it was restarted, or the session is over) have none.
 """
 
-import re
 from collections.abc import Callable
 from typing import cast
 
 from pyspark.sql import SparkSession
+
+from music_spark.session import open_session
 
 
 def session_id(session: SparkSession) -> str:
@@ -27,14 +28,12 @@ def notice_restarts(session: SparkSession) -> None:
         session.client.set_retry_policies([DefaultPolicy(max_retries=30, max_backoff=2000)])
 
 
-def stop_orphans(remote: str, session: str, log: Callable[[str], None]) -> None:
+def stop_orphans(url: str, token: str | None, session: str, log: Callable[[str], None]) -> None:
     """Stop every query that still runs in a dead client's session, and wait until it has stopped."""
     from pyspark.errors import PySparkException
-    from pyspark.sql.connect.session import SparkSession as ConnectSession
 
-    address = re.sub(r"/;.*$|/$", "", remote)
     try:
-        entered = ConnectSession.builder.remote(f"{address}/;session_id={session}").create()
+        entered = open_session(url, token, session)
         try:
             for query in entered.streams.active:
                 log(f"stopping the query {query.name} that it left running")

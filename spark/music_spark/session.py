@@ -4,7 +4,31 @@ The local Connect server, a classic session and `spark-submit` on a cluster all 
 to one place only (master, memory, jars, ports) is added where that place is set up.
 """
 
+import os
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+def open_session(url: str, token: str | None, session_id: str | None = None) -> "SparkSession":
+    """The session of this process at a Connect server, or, with `session_id`, a session that another one began.
+
+    The token goes neither into the address nor into the environment, from which it would reach logs and children.
+    """
+    from pyspark.sql.connect.client import DefaultChannelBuilder
+    from pyspark.sql.connect.session import SparkSession as ConnectSession
+
+    # As pyspark's own builder does it: pyspark.sql.functions ask by this variable which kind of session there is.
+    os.environ["SPARK_CONNECT_MODE_ENABLED"] = "1"
+    channel = DefaultChannelBuilder(url)
+    if token is not None:
+        channel.set("token", token)
+    if session_id is not None:
+        channel.set("session_id", session_id)
+    builder = ConnectSession.builder.channelBuilder(channel)
+    return cast("SparkSession", builder.getOrCreate() if session_id is None else builder.create())
 
 
 def spark_conf() -> dict[str, str]:

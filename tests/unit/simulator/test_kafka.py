@@ -30,8 +30,10 @@ RUN = Options(users=4000, start=datetime(2026, 3, 2), days=5, growth=0.0, duplic
 
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
-    """A broker of its own, with the topics."""
-    with running_stack(tmp_path_factory.mktemp("home"), frozenset({"kafka"})) as stack:
+    """An open broker of its own, with the topics."""
+    with running_stack(
+        tmp_path_factory.mktemp("home"), frozenset({"kafka"}), kafka_security_protocol="PLAINTEXT"
+    ) as stack:
         yield stack
 
 
