@@ -131,8 +131,7 @@ def _program(name: str, settings: Settings, java: Java | None) -> Program:
             environment = {CONFIGURATION: _fingerprint(_sources()), **dagster_environment(settings)}
             return Program(name, command, project_root(), environment, stop_seconds=20, priority=30)
         case "webserver":
-            command = [str(venv_bin() / "dagster-webserver"), "-w", str(home.workspace), "-h", LOOPBACK]
-            command += ["-p", str(settings.dagster_port), "--log-level", "warning"]
+            command = [sys.executable, "-m", "music_platform.orchestration.webserver"]
         case "watch":
             command = [str(venv_bin() / "music-platform"), "watch"]
         case _:
