@@ -1,4 +1,4 @@
-{# Condition on silver.sessions: of the visitors and session numbers of changed events, those that touched dates reach. #}
+{# Condition on silver.sessions: visitor and session number of a changed event, and within 30 minutes of a touched date. #}
 {% macro reached_sessions(window) -%}
     {%- set dates = touched_dates(window) -%}
     {%- if dates is none -%} true
@@ -12,7 +12,7 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# Whether a session lies on one of the dates, or so many minutes from one. #}
+{# Whether a session overlaps one of the dates or is within so many `minutes` of one. #}
 {% macro lies_on(dates, minutes) -%}
     {%- for date in dates -%}
     (

@@ -1,4 +1,4 @@
--- One row for each page view; the song where the page has one.
+-- One row for each page view, with the song where the page has one.
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_rows',
