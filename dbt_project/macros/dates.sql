@@ -136,7 +136,7 @@ Keys of a model's meta:
     select {{ columns | join(', ') }} from {{ ref('events') }}
     {%- set dates = touched_dates(window) %}
     {%- if dates is not none %}
-    where {{ on_dates('activity_date', dates) }} and {{ has_come('', window) }}
+    where {{ on_dates('activity_date', dates) }} and {{ arrived_in('', window) }}
     union
     select {{ columns | join(', ') }} from {{ ops('DISPLACED_EVENTS') }}
     where build > {{ window.since_build }} and build <= {{ window.build }}
@@ -155,7 +155,7 @@ Any event on them may have changed, whichever version it came from. #}
 {%- endmacro %}
 
 {# Whether a row of silver.events arrived in the window. `relation` is its alias with the dot, or empty. #}
-{% macro has_come(relation, window) -%}
+{% macro arrived_in(relation, window) -%}
     (
         ({{ relation }}batch_id > {{ window.since_version }} and {{ relation }}batch_id <= {{ window.version }})
         {{- or_rebuilt(relation ~ 'activity_date', window) }}

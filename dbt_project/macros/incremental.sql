@@ -26,7 +26,7 @@ the rows from a temporary table that is created first. The others insert straigh
         {%- set strategy = config.require('incremental_strategy') -%}
         {%- set takes_rows_once = strategy in ['replace_dates', 'replace_users'] -%}
         {%- set temp_relation = make_temp_relation(this).incorporate(type='table') -%}
-        {% do roll_back_what_was_left_open() %}
+        {% do roll_back_open_transaction() %}
         {% if not takes_rows_once %}
             {% do run_statement('create or replace temporary table ' ~ temp_relation ~ ' as (' ~ compiled_code ~ ')') %}
         {% endif %}
@@ -53,7 +53,7 @@ that a failed model left open must not become part of the next one. So while the
     {{ return(graph.setdefault(invocation_id, {}).setdefault('(open transactions)', [])) }}
 {% endmacro %}
 
-{% macro roll_back_what_was_left_open() %}
+{% macro roll_back_open_transaction() %}
     {% if open_transactions() %} {% do run_statement('rollback') %} {% endif %}
 {% endmacro %}
 

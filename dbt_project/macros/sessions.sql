@@ -6,14 +6,14 @@
     {%- else -%}
     (
         (visitor, session_id) in ({{ changed_events(['visitor', 'session_id'], window) }})
-        and ({{ lies_on(dates, '30') }})
+        and ({{ near_dates(dates, '30') }})
     )
-    {%- if rebuilt_dates(window) %} or {{ lies_on(rebuilt_dates(window), '30') }} {%- endif %}
+    {%- if rebuilt_dates(window) %} or {{ near_dates(rebuilt_dates(window), '30') }} {%- endif %}
     {%- endif -%}
 {%- endmacro %}
 
 {# Whether a session overlaps one of the dates or is within so many `minutes` of one. #}
-{% macro lies_on(dates, minutes) -%}
+{% macro near_dates(dates, minutes) -%}
     {%- for date in dates -%}
     (
         session_end >= dateadd('minute', -{{ minutes }}, '{{ date }}'::timestamp_ntz)

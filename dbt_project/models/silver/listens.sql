@@ -93,7 +93,7 @@ where
     {% if dates is not none %}
     and {{ on_dates('events.activity_date', all_dates) }}
     and (
-        ({{ on_dates('events.activity_date', dates) }} and {{ has_come('events.', window) }})
+        ({{ on_dates('events.activity_date', dates) }} and {{ arrived_in('events.', window) }})
         or ({{ on_dates('events.activity_date', dates_of_songs) }} and not equal_null({{ song_key() }}, standing.song_key))
         or (changed_sessions.session_id is not null and not equal_null(ended.listened_seconds, standing.listened_seconds))
     )
