@@ -1,1 +1,1 @@
-"""A believable music-streaming service: users, catalogue, sessions, events, and the truth about them."""
+"""A realistic simulated music-streaming service: users, catalogue, sessions, events, and the truth about them."""

@@ -1,8 +1,8 @@
-"""The reference data as CSV: songs.csv, artists.csv and users.csv, as the contract of the reference tables has them.
+"""The reference data as CSV: songs.csv, artists.csv and users.csv, by the contract of the reference tables.
 
-songs and artists stand before the first event; users.csv has those who are there from the start and is written again at
-the end of the run, with the guests who registered meanwhile. What changes about a user (level, place) is told by the
-events themselves, so that no further change feed is needed.
+All three are written before the first event. users.csv then has the users who exist from the start; it is written again
+at the end of the run, with the guests who registered meanwhile. Changes to a user (level, place) are in the events
+themselves, so no separate change feed is needed.
 """
 
 import csv
@@ -71,7 +71,7 @@ def _user_rows(population: Population, clock: Clock, who: I64, registered: dict[
 
 
 def _write(folder: Path, table: ReferenceTable, rows: Iterable[Iterable[Any]]) -> None:
-    """Write one CSV by RFC 4180 and put it in place when whole."""
+    """Write one CSV (RFC 4180) and move it into place when it is complete."""
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"{table.name}.csv"
     unfinished = target.with_suffix(".csv.tmp")
