@@ -16,7 +16,7 @@ SESSION_GAP_SECONDS = 604_800.0
 #: Sigma of the lognormal factors, whose mean is 1.
 FACTOR_SIGMA = 1.0
 #: Minimum pause between two sessions of a user in seconds.
-LEAST_SESSION_GAP_SECONDS = 1800
+MIN_SESSION_GAP_SECONDS = 1800
 #: A page that is a redirect follows the page before it after this many seconds.
 REDIRECT_SECONDS = 1
 #: Weights of (free, paid) and of (logged in, logged out) among the users at the start.
@@ -135,7 +135,7 @@ REACTIONS: dict[str, dict[str, float]] = {
     "paid": {**_REACTIONS, "Roll Advert": 0.001},
 }
 #: Chance that a song is paused and resumed once, and mean and maximum length of the pause in seconds.
-PAUSE_CHANCE, PAUSE_MEAN_SECONDS, PAUSE_MOST_SECONDS = 0.03, 120.0, 1200
+PAUSE_CHANCE, PAUSE_MEAN_SECONDS, MAX_PAUSE_SECONDS = 0.03, 120.0, 1200
 #: Chance that a song followed by another one is skipped at some point before its end.
 SKIP_CHANCE = 0.06
 

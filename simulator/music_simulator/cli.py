@@ -16,7 +16,7 @@ from music_platform.settings import Settings, get_settings
 from music_simulator.clock import DAY
 from music_simulator.display import Display, summary
 from music_simulator.generation import Generation, Plan, World
-from music_simulator.options import RATE_MOST, BadOptionError, Burst, Options
+from music_simulator.options import MAX_RATE, BadOptionError, Burst, Options
 from music_simulator.pace import AtOnce, ByClock, ByRate, Pace
 from music_simulator.reference import write_catalogue, write_users
 from music_simulator.run import Run
@@ -103,8 +103,8 @@ def simulate(
     now = datetime.now(UTC).replace(tzinfo=None, microsecond=0)
     paced = rate is not None or live
     try:
-        if rate is not None and not 1 <= rate <= RATE_MOST:
-            raise BadOptionError(f"--rate {rate:g}: must be between 1 and {RATE_MOST:,.0f} records per second")
+        if rate is not None and not 1 <= rate <= MAX_RATE:
+            raise BadOptionError(f"--rate {rate:g}: must be between 1 and {MAX_RATE:,.0f} records per second")
         if not 1 <= workers <= 64:
             raise BadOptionError(f"--workers {workers}: must be between 1 and 64")
         begin = _instant("--start", start) if start is not None else now if paced else Options().start

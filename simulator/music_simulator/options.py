@@ -11,7 +11,7 @@ from music_simulator.behaviour import MOMENTS
 ID_STEP, ID_SEEDS = 10_000_000, 1000
 #: Maximum of --id-base: session ids (user id · 100,000 + n) must stay below 2**53.
 MAX_ID_BASE = 80_000_000_000
-RATE_MOST = 50_000.0
+MAX_RATE = 50_000.0
 #: Maximum number of users, including guests who arrive during the run (with room for chance).
 MAX_USERS = 50_000_000
 #: An event may be this far ahead of the record that carries it (the contract's own limit).

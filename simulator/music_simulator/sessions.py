@@ -12,12 +12,12 @@ import numpy.typing as npt
 
 from music_simulator import chain
 from music_simulator.behaviour import (
-    LEAST_SESSION_GAP_SECONDS,
+    MAX_PAUSE_SECONDS,
+    MIN_SESSION_GAP_SECONDS,
     MOVES_PER_YEAR,
     PAGE_GAP_SECONDS,
     PAUSE_CHANCE,
     PAUSE_MEAN_SECONDS,
-    PAUSE_MOST_SECONDS,
     REACTIONS,
     REDIRECT_SECONDS,
     SESSION_GAP_SECONDS,
@@ -193,7 +193,7 @@ class Sessions:
         skip = waits & (drawn(SKIPS) < self._skip_chance) & (span > 1)
         heard = np.where(skip, 1 + (drawn(SKIP_AT) * (span - 1)).astype(np.int64), span)
         pause = (waits | ends) & (drawn(PAUSES) < self._pause_chance)
-        paused = np.minimum(exponential(drawn(PAUSE_LENGTH)) * PAUSE_MEAN_SECONDS, PAUSE_MOST_SECONDS)
+        paused = np.minimum(exponential(drawn(PAUSE_LENGTH)) * PAUSE_MEAN_SECONDS, MAX_PAUSE_SECONDS)
         length = np.where(pause, 1 + paused.astype(np.int64), 0)
         chance = drawn(REACTS)
         which = (chance[:, None] >= chain.REACTION_SHARES[paid]).sum(axis=1)
@@ -278,12 +278,12 @@ class Sessions:
             key, counter = self.key[who], self.step[who] * np.uint64(DRAWS)
             self.step[who] += np.uint64(1)
             gap = exponential(unit(hashed(key, counter + np.uint64(START_GAP)))) * self.session_gap[who]
-            found = self.clock.swung(after[todo] + gap.astype(np.int64) + LEAST_SESSION_GAP_SECONDS)
-            early = found < last[todo] + LEAST_SESSION_GAP_SECONDS
+            found = self.clock.swung(after[todo] + gap.astype(np.int64) + MIN_SESSION_GAP_SECONDS)
+            early = found < last[todo] + MIN_SESSION_GAP_SECONDS
             lost = unit(hashed(key, counter + np.uint64(LOST))) < self.clock.loss(found)
             good = ~early & (~lost | (found > self.clock.seconds))
             start[todo] = found
-            after[todo] = np.where(early, after[todo] + LEAST_SESSION_GAP_SECONDS, found)
+            after[todo] = np.where(early, after[todo] + MIN_SESSION_GAP_SECONDS, found)
             todo = todo[~good]
         if self.population.options.bursts:
             self._rush(users, start, last)
@@ -295,7 +295,7 @@ class Sessions:
         self.step[users] += np.uint64(1)
         for number, burst in enumerate(self.population.options.bursts):
             opens = int(burst.at_hour * 3600)
-            begin = np.maximum(last + LEAST_SESSION_GAP_SECONDS, opens)
+            begin = np.maximum(last + MIN_SESSION_GAP_SECONDS, opens)
             length = np.maximum(np.minimum(start, opens + int(burst.minutes * 60)) - begin, 0)
             chance = 1.0 - np.exp(-(burst.factor - 1) * length / self.session_gap[users])
             draws = key ^ np.uint64(number + 1)

@@ -17,7 +17,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from music_platform.contracts.shapes import Shape
 from music_spark.enrich import Reference, enriched, lookups
-from music_spark.shape import lake_rows, of_file
+from music_spark.shape import file_origin, lake_rows
 from music_spark.write import FILES_PER_BATCH, create_table, lake_schema
 
 #: Lines that are converted to columns at once.
@@ -77,7 +77,7 @@ def file_batches(batches: Iterable[pa.RecordBatch], files: Mapping[str, LineFile
             lines = split(content.as_py(), file.name)
             for start in range(0, len(lines), LINES_TOGETHER):
                 part = lines[start : start + LINES_TOGETHER]
-                origin = of_file(file.name, len(part), start + 1, file.modified_ms, ingested_at)
+                origin = file_origin(file.name, len(part), start + 1, file.modified_ms, ingested_at)
                 yield from lake_rows(list(part), [file.shape] * len(part), origin)
 
 

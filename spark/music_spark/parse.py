@@ -21,7 +21,7 @@ TOO_DEEP = "payload: nested too deeply"
 
 
 def parse(value: bytes | None) -> dict[str, Any] | None:
-    """The JSON object in the bytes, or None; `refusal` then says why."""
+    """The JSON object in the bytes, or None; `parse_problem` then says why."""
     if value is None:
         return None
     try:
@@ -31,7 +31,7 @@ def parse(value: bytes | None) -> dict[str, Any] | None:
     return parsed if type(parsed) is dict else None
 
 
-def refusal(value: bytes | None) -> str:
+def parse_problem(value: bytes | None) -> str:
     """Why the bytes are not a record, without quoting any of them."""
     if value is None:
         return NO_VALUE
@@ -42,7 +42,7 @@ def refusal(value: bytes | None) -> str:
     return NOT_AN_OBJECT
 
 
-def exact(value: bytes) -> dict[str, Any]:
+def parse_exact(value: bytes) -> dict[str, Any]:
     """The same object, parsed slowly with integers of any size, so that unknown fields are kept as they arrived."""
     parsed: dict[str, Any] = json.loads(value)
     return parsed

@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 from music_platform.contracts import events as contract
 from music_platform.contracts.events import ColumnType, Field, JsonType, Name
 from music_platform.contracts.shapes import Case, Shape
-from music_spark.parse import TOO_DEEP, exact, flatten, parse, refusal
+from music_spark.parse import TOO_DEEP, flatten, parse, parse_exact, parse_problem
 from music_spark.validate import (
     FILE_TIMESTAMP,
     KAFKA_TIMESTAMP,
@@ -30,7 +30,7 @@ from music_spark.validate import (
     bounds,
     epoch_ms,
     names_a_song,
-    unknown,
+    unknown_fields,
     violation,
 )
 
@@ -94,7 +94,7 @@ def lake_batches(
     with _garbage_collection_paused():
         for records in batches:
             topics = records.column("topic").to_pylist()
-            origin = _of_topics(records, topic_ids, ingested_at)
+            origin = _topic_origin(records, topic_ids, ingested_at)
             yield from lake_rows(records.column("value").to_pylist(), [shapes[topic] for topic in topics], origin)
 
 
@@ -194,9 +194,9 @@ def _single(value: bytes | None, shape: Shape, written_ms: int, written: str = K
     """Contract and outcome columns of one record, checked rule by rule."""
     parsed = parse(value)
     if parsed is None or value is None:
-        return _quarantined(value, refusal(value), shape)
+        return _quarantined(value, parse_problem(value), shape)
     try:
-        record = flatten(exact(value), shape.holders)
+        record = flatten(parse_exact(value), shape.holders)
         if reason := violation(record, shape, written_ms, written):
             return _quarantined(value, reason, shape, shape.case(record))
         return _row(record, shape)
@@ -214,7 +214,7 @@ def _row(record: dict[Name, Any], shape: Shape) -> dict[str, Any]:
             found = str(found)
         if field.column:
             row[field.column] = found
-    case, rest = shape.case(record), unknown(record, shape)
+    case, rest = shape.case(record), unknown_fields(record, shape)
     assert case is not None, "a record without a case breaks a rule"
     return {**row, **case.columns, "event_kind": case.kind, "extra": _as_json(rest) if rest else None}
 
@@ -251,7 +251,7 @@ class Origin:
         return {name: column.take(wanted) for name, column in {**self.columns, "": self.coordinates}.items()}
 
 
-def _of_topics(records: pa.RecordBatch, topic_ids: Mapping[str, str], ingested_at: datetime) -> Origin:
+def _topic_origin(records: pa.RecordBatch, topic_ids: Mapping[str, str], ingested_at: datetime) -> Origin:
     topics = records.column("topic").to_pylist()
     timestamp = records.column("timestamp").cast(ARROW_TYPES[ColumnType.TIMESTAMP])
     ids = pa.array([topic_ids[topic] for topic in topics], pa.string())
@@ -270,7 +270,7 @@ def _of_topics(records: pa.RecordBatch, topic_ids: Mapping[str, str], ingested_a
     return Origin(columns, coordinates, pc.divide(timestamp.cast(pa.int64()), 1000), KAFKA_TIMESTAMP)
 
 
-def of_file(file: str, lines: int, first: int, modified_ms: int, ingested_at: datetime) -> Origin:
+def file_origin(file: str, lines: int, first: int, modified_ms: int, ingested_at: datetime) -> Origin:
     """The origin of a file's lines, numbered from `first`."""
     numbers = pa.array(range(first, first + lines), pa.int64())
     name = pa.array([file] * lines, pa.string())

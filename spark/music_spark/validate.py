@@ -110,7 +110,7 @@ def violation(record: Mapping[Name, Any], shape: Shape, written_ms: int, written
     return TS_AHEAD.format(ts=name, written=written) if ts > written_ms + contract.MAX_AHEAD_MS else None
 
 
-def unknown(record: Mapping[Name, Any], shape: Shape) -> dict[str, Any]:
+def unknown_fields(record: Mapping[Name, Any], shape: Shape) -> dict[str, Any]:
     """The parts of a flattened record that are not in its shape, nested again."""
     rest: dict[str, Any] = {}
     for name, value in record.items():
