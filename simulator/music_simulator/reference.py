@@ -51,7 +51,7 @@ def write_users(folder: Path, population: Population, clock: Clock, registered: 
 
 
 def _user_rows(population: Population, clock: Clock, who: I64, registered: dict[int, int]) -> Iterator[tuple[Any, ...]]:
-    one = population.identity(who)
+    one = population.profile(who)
     paid = (uniform(population.behaviour_keys(who), STARTS_PAID.counter) < STARTS_PAID.share) & (
         who < population.options.users
     )

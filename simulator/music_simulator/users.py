@@ -34,7 +34,7 @@ OLDEST_REGISTRATION_YEARS = 5
 
 
 @dataclass(frozen=True)
-class Identity:
+class Profile:
     """Columns for some users: indices into the lists of `Population`."""
 
     first_name: I64
@@ -74,12 +74,12 @@ class Population:
         """Id that the users' events carry."""
         return self.account(who) + (self.options.first_user + 1)
 
-    def identity(self, who: I64) -> Identity:
+    def profile(self, who: I64) -> Profile:
         """Name, gender and registration of the accounts `who`."""
         key = keys(self.options.seed, "identity", who)
         gender = (uniform(key, 0) * 2).astype(np.int64)
         age = np.minimum(exponential(uniform(key, 3)), OLDEST_REGISTRATION_YEARS) * YEAR
-        return Identity(
+        return Profile(
             first_name=gender * NAMES_OF_A_KIND + (uniform(key, 1) * NAMES_OF_A_KIND).astype(np.int64),
             last_name=(uniform(key, 2) * len(self.last_names)).astype(np.int64),
             gender=gender,

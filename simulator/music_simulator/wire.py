@@ -163,7 +163,7 @@ class Wire:
         who, position = np.unique(records["who"], return_inverse=True)
         who = who.astype(np.int64)
         account = self._population.account(who)
-        one = self._population.identity(account)
+        one = self._population.profile(account)
         guests = who >= self._population.options.users
         second = np.where(guests, registered(who), one.registration)
         columns = (

@@ -51,5 +51,5 @@ class DeliveryLog:
             "user_number": population.user_id(who),
             "session_id": session_ids(records, population),
             "device": device.astype(np.int16),
-            "gender": population.identity(population.account(who)).gender.astype(np.int8),
+            "gender": population.profile(population.account(who)).gender.astype(np.int8),
         }
