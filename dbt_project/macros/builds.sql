@@ -1,5 +1,5 @@
 {#
-What a build has to do, and what it has done. docs/models.md describes the whole.
+What a build has to do, and what it has done. docs/models.md has the full description.
 
 `silver.event_dates`, the first model, numbers the builds. It follows the loader's watermark. OPS.BUILDS has one row for each
 build of a model: the build number and the lake table version (batch_id of RAW.EVENTS) that it goes up to, the same two of the

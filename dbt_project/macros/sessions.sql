@@ -12,7 +12,7 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# Whether a session overlaps one of the dates or is within so many `minutes` of one. #}
+{# Whether a session overlaps one of the dates or is within `minutes` of one. #}
 {% macro near_dates(dates, minutes) -%}
     {%- for date in dates -%}
     (

@@ -92,7 +92,7 @@ class Kafka:
         """One line about what had to be resent."""
         requests = sum(self._retries.values())
         if not requests and not self._errors:
-            return "all acknowledged, without a connection error"
+            return "no connection errors, nothing had to be resent"
         last = f" (last: {self._last_error})" if self._last_error else ""
         return (
             f"{self._errors:,} connection errors{last}: up to {self._waited:,} records waited for the broker and were "
@@ -120,7 +120,7 @@ class Kafka:
         missing = [topic for topic in self._topics if topic not in known]
         if missing:
             names = ", ".join(missing)
-            raise SinkError(f"Kafka at {self._where} has no topic {names}: create it with `music-platform up`")
+            raise SinkError(f"Kafka at {self._where} has no topic {names}: `music-platform up` creates missing topics")
 
     def _topics_of_cluster(self) -> set[str]:
         try:

@@ -1,8 +1,8 @@
 """The streaming job from top to bottom: read → parse → validate → shape → enrich → write.
 
-The platform calls `run_micro_batches` with a session of its own. The same job runs under spark-submit:
+The platform calls `run_micro_batches` with its own session. The same job runs under spark-submit:
 
-    spark-submit --packages … spark/job.py --bootstrap-servers host:9092 --topics listen_events,… --lake s3a://bucket/lake
+    spark-submit --packages … spark/music_spark/job.py --bootstrap-servers host:9092 --topics … --lake s3a://bucket/lake
 """
 
 import argparse

@@ -38,7 +38,7 @@ named as (
     from keyed
 ),
 
--- Names that exactly one artist of the catalogue has. Any other name stands for an inferred artist.
+-- Names that exactly one artist of the catalogue has. Any other name is an inferred artist.
 artist_names as (
     select artist_name, min(artist_id) as artist_id
     from {{ ref('stg_artists') }}
