@@ -109,7 +109,7 @@ def test_a_broker_that_dies_and_comes_back_loses_nothing(broker: LocalStack, ser
     _, said = run.communicate(timeout=120)
     assert run.returncode == 0, said
     assert "connection errors" in said
-    assert "records waited for the broker and were sent again" in said
+    assert "records waited for the broker and were resent" in said
     wanted, found = make(RUN), arrived(servers)
     for kind in KINDS:
         texts = [t for t, of in zip(wanted.texts[:40000], wanted.kinds[:40000], strict=True) if of == kind]
