@@ -88,8 +88,8 @@ def _fill(session: "SnowflakeConnection", table: DeltaTable, state: Snapshot, me
         copied = copy_files(session, NEW_EVENTS, stage, footers, state.version)
         if copied != state.rows:
             raise RebuildError(
-                f"COPY loaded {copied:,} rows, but version {state.version} of {table.root} has {state.rows:,} by Delta's "
-                "statistics. RAW is unchanged. Nothing is loaded until music-platform rebuild succeeds."
+                f"COPY loaded {copied:,} rows, but version {state.version} of {table.root} has {state.rows:,} in "
+                "Delta's statistics. RAW is unchanged. Nothing is loaded until music-platform rebuild succeeds."
             )
         session.cursor().execute("COMMIT")
     except BaseException:
