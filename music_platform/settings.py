@@ -17,7 +17,7 @@ from music_platform.contracts.events import TOPICS
 DEFAULT_HOME = ".local"
 PORTS_FILE = "ports.env"
 LOOPBACK = "127.0.0.1"
-#: The settings that are ports, in the order in which `up` chooses them.
+#: The settings that are ports, in the order in which they are chosen.
 PORT_FIELDS = ("kafka_port", "kafka_controller_port", "spark_port", "warehouse_port", "dagster_port")
 #: Seconds between two loads where the warehouse is billed: Snowflake bills at least one minute.
 ACCOUNT_LOAD_INTERVAL = 60.0
@@ -70,7 +70,7 @@ class Settings(BaseSettings):
         description="host:port[,host:port] of a Kafka cluster. Unset: the local broker on 127.0.0.1:<KAFKA_PORT>.",
     )
     kafka_security_protocol: str = Field(
-        default="PLAINTEXT", description="PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL. Used by every Kafka client."
+        default="PLAINTEXT", description="PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL; passed to every Kafka client."
     )
     kafka_sasl_mechanism: str | None = Field(default=None, description="PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512.")
     kafka_sasl_username: str | None = Field(default=None, description="SASL user name.")
@@ -336,7 +336,7 @@ class Settings(BaseSettings):
 
     @property
     def spark_url(self) -> str | None:
-        """Address of the Spark Connect server; None for a classic session in this process."""
+        """Address of the Spark Connect server; None for a classic session in the own process."""
         if self.spark_remote == "local":
             return None
         return self.spark_remote or f"sc://{LOOPBACK}:{self.spark_port}"
@@ -368,7 +368,7 @@ class Settings(BaseSettings):
 
     @property
     def kafka_is_encrypted(self) -> bool:
-        """Whether clients talk to the brokers over TLS."""
+        """Whether clients talk TLS with the brokers."""
         return self.kafka_security_protocol in ("SSL", "SASL_SSL")
 
     @property

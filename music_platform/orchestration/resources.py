@@ -50,7 +50,7 @@ def build_resources(settings: Settings) -> dict[str, Any]:
 
 
 def spark_resource(settings: Settings) -> LazyPySparkResource:
-    """A Spark Connect session, or a classic session in the run's process."""
+    """A Spark Connect session, or a classic one in the run's own process."""
     if settings.spark_url is None:
         return LazyPySparkResource(spark_config=spark_conf() | store_conf(os.environ))
     return LazyPySparkResource(spark_config={"spark.remote": settings.spark_url})

@@ -62,7 +62,7 @@ def _spark(settings: Settings, _started: int) -> str | None:
     with grpc.insecure_channel(f"{address.hostname}:{address.port or 15002}") as channel:
         try:
             _spark_call(channel, "AnalyzePlan", session + _message(10, b""))
-            # Otherwise the server keeps the session for an hour.
+            # Without this the server would keep the session for an hour.
             _spark_call(channel, "ReleaseSession", session)
         except grpc.RpcError as error:
             return f"no answer: {error.code().name}: {error.details()}"
@@ -109,7 +109,7 @@ def _code(settings: Settings, _started: int) -> str | None:
 
 def _webserver(settings: Settings, _started: int) -> str | None:
     if b"dagster_version" not in _request(f"{settings.dagster_url}/server_info"):
-        return "something other than Dagster's webserver answers on the port"
+        return "the port answers, but not as Dagster's webserver"
     return None
 
 

@@ -31,7 +31,7 @@ class ProcessState:
 
 
 def render_conf(home: Home, programs: Iterable[Program]) -> str:
-    """Supervisord's configuration. No service starts by itself: `up` starts the ones that are wanted."""
+    """Supervisord's configuration. No service starts by itself: `up` says which ones are wanted."""
     sections: dict[str, dict[str, object]] = {
         "unix_http_server": {"file": home.socket, "chmod": "0700"},
         "supervisord": {
