@@ -1,7 +1,7 @@
-"""Dagster's private names that the platform needs, in one place, for the version in which they were read.
+"""Dagster's private names that the platform needs, in one place, for the version in which they were checked.
 
-Dagster moves and renames them without notice. Another version is refused here rather than failing in a sensor at night:
-read each name in the new version, run the tests, then change `READ_IN`.
+Dagster moves and renames them without notice. Any other version is refused here, so that it does not fail in a sensor
+at night. To upgrade: check each name in the new version, run the tests, then change `READ_IN`.
 """
 
 from importlib.metadata import version

@@ -1,4 +1,4 @@
-"""Resources: what assets reach through Dagster. Sessions and clients live here; what is done with them does not."""
+"""Resources that assets get from Dagster. Does not belong here: what is done with a session or client."""
 
 import os
 import socket
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
     from snowflake.connector import SnowflakeConnection
 
-#: Port of a Spark Connect address that names none.
+#: Default port of a Spark Connect address.
 SPARK_CONNECT_PORT = 15002
-#: Seconds within which the Spark server has to take a connection.
+#: Seconds within which the Spark server must accept a connection.
 SPARK_TIMEOUT = 5.0
 
 
@@ -35,7 +35,7 @@ class SparkUnreachableError(PlatformError):
 
 
 def build_resources(settings: Settings) -> dict[str, Any]:
-    """Resources by the name under which assets ask for them."""
+    """Resources by the name that assets use."""
     return {
         "settings": settings,
         "spark": spark_resource(settings),
@@ -92,25 +92,25 @@ def warehouse_resource(settings: Settings) -> WarehouseResource:
 
 
 def dbt_environment(settings: Settings) -> dict[str, str]:
-    """Variables that dbt's profile and Snowflake's client inside it read."""
+    """Variables for dbt's profile and for Snowflake's client in dbt."""
     return {**settings_environment(settings, secrets=True), "SNOWFLAKE_DISABLE_PLATFORM_DETECTION": "true"}
 
 
 def dbt_resource() -> DbtCliResource:
-    """dbt, which `dbt_variables` connects to the same warehouse."""
+    """dbt. `dbt_variables` connects it to the same warehouse."""
     return DbtCliResource(project_dir=dbt_project(), dbt_executable=dbt_executable())
 
 
 @contextmanager
 def dbt_variables(settings: Settings, **more: str) -> Iterator[None]:
-    """dbt's profile reads the settings from the environment: they are in it for as long as dbt is at work."""
+    """Put the settings into the environment, where dbt's profile reads them, until the block ends."""
     with variables_set(dbt_environment(settings) | more):
         yield
 
 
 @contextmanager
 def sentences() -> Iterator[None]:
-    """What a person can mend fails the step in a sentence, without a traceback."""
+    """An error that a person can fix fails the step with its message, without a traceback."""
     try:
         yield
     except PlatformError as error:
@@ -119,9 +119,9 @@ def sentences() -> Iterator[None]:
 
 @contextmanager
 def spark_session(spark: LazyPySparkResource, settings: Settings) -> Iterator["SparkSession"]:
-    """The resource's session, stopped at the end: one left open holds up the process's exit when its server is gone.
+    """The resource's session, stopped at the end: an open one delays the process's exit if its server is gone.
 
-    Raises SparkUnreachableError at once where nothing listens: the client would try again for minutes.
+    Raises SparkUnreachableError at once if nothing listens, where the client would retry for minutes.
     """
     if settings.spark_url is not None:
         address = urlsplit(settings.spark_url)
@@ -144,7 +144,7 @@ def spark_session(spark: LazyPySparkResource, settings: Settings) -> Iterator["S
 def warehouse_session(
     snowflake: SnowflakeResource, settings: Settings, run: dg.DagsterRun, asset: dg.AssetKey, role: str | None = None
 ) -> Iterator["SnowflakeConnection"]:
-    """A session whose statements carry the run's id and the asset as their query tag.
+    """A session whose statements have the run's id and the asset in their query tag.
 
     `role` unset: the resource's. Raises WarehouseUnreachableError.
     """

@@ -1,4 +1,4 @@
-"""The local broker: one Apache Kafka node in KRaft mode, from the locked jars, with its records under the home."""
+"""The local broker: one Apache Kafka node in KRaft mode, from the locked jars, with its records in the home."""
 
 import base64
 import os
@@ -21,9 +21,9 @@ def password_variable(settings: Settings) -> str:
 
 
 def security_properties(settings: Settings) -> dict[str, str]:
-    """What the clients' listener asks of them: nothing, a password (PLAIN), or a certificate, over TLS or not.
+    """What the listener requires of clients: nothing, a password (PLAIN) or a certificate, with or without TLS.
 
-    Raises LocalStackError for what the local broker does not offer.
+    Raises LocalStackError for settings that the local broker does not support.
     """
     protocol = settings.kafka_protocol
     lines: dict[str, str] = {}
@@ -78,7 +78,7 @@ def server_properties(settings: Settings) -> str:
         "log.segment.bytes": min(64 << 20, settings.kafka_retention_bytes),
         "log.index.size.max.bytes": 2 << 20,
         "log.cleaner.dedupe.buffer.size": 16 << 20,
-        # A broker that was killed is let in again when its old session is over; the default of 9 s is for networks.
+        # A killed broker can rejoin when its old session times out. The default of 9 s is meant for networks.
         "broker.session.timeout.ms": 3000,
         "broker.heartbeat.interval.ms": 500,
         "num.network.threads": 2,
@@ -98,7 +98,7 @@ def server_properties(settings: Settings) -> str:
 
 
 def java_arguments(settings: Settings) -> str:
-    """The JVM's options as an argument file: the class path alone is longer than a command line should be."""
+    """The JVM's options as an argument file, because the class path is too long for a command line."""
     class_path = ":".join(str(path) for path in jar_paths(settings, BROKER))
     options = [
         f"-Xms128m -Xmx{HEAP} -XX:+ExitOnOutOfMemoryError -Djava.awt.headless=true {settings.jvm_options}",
@@ -126,7 +126,7 @@ def prepare(settings: Settings, java: Java) -> None:
     arguments.write_text(java_arguments(settings))
     if (home.kafka / "data" / "meta.properties").is_file():
         return
-    # --ignore-formatted makes a format that was killed half-way repeatable.
+    # With --ignore-formatted, a format that was killed half-way can be repeated.
     format_storage = [str(java.executable), f"@{arguments}", "kafka.tools.StorageTool", "format", "--ignore-formatted"]
     format_storage += ["--cluster-id", new_cluster_id(), "--config", str(properties)]
     environment = {**os.environ, password_variable(settings): settings.kafka_credentials[2] or ""}

@@ -1,6 +1,6 @@
-"""Asks each service itself whether it can do its work. No probe sleeps; each answers within seconds.
+"""Asks each service whether it is ready. No probe sleeps; each answers within seconds.
 
-A probe returns None when the service is ready, else what it still lacks.
+A probe returns None if the service is ready, else what it still lacks.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ _TIMEOUT_SECONDS = 5
 
 
 def lacks(service: str, settings: Settings, started: int = 0) -> str | None:
-    """What keeps the service from work; None if nothing does."""
+    """Why the service is not ready; None if it is."""
     try:
         return _PROBES[service](settings, started)
     except OSError as error:
@@ -51,7 +51,7 @@ def _kafka(settings: Settings, _started: int) -> str | None:
 
 
 def _spark(settings: Settings, _started: int) -> str | None:
-    """The Connect server says which Spark it is."""
+    """The Connect server reports its Spark version."""
     if settings.spark_url is None:
         return None
     address = urlsplit(settings.spark_url)
@@ -84,7 +84,7 @@ def _spark_call(channel: object, method: str, request: bytes, token: str | None)
 
 
 def _message(field: int, content: bytes) -> bytes:
-    """A protobuf field of wire type 2 (length-delimited); contents here are shorter than 128 bytes."""
+    """A protobuf field of wire type 2 (length-delimited). Contents here are shorter than 128 bytes."""
     return bytes([field << 3 | 2, len(content)]) + content
 
 
@@ -98,7 +98,7 @@ def _warehouse(settings: Settings, _started: int) -> str | None:
 
 
 def _code(settings: Settings, _started: int) -> str | None:
-    """The code server answers; it does so once it has loaded the definitions."""
+    """The code server answers, which it does once it has loaded the definitions."""
     import grpc
 
     with grpc.insecure_channel(f"unix:{Home(settings.home).code_socket}") as channel:
@@ -118,22 +118,22 @@ def _webserver(settings: Settings, _started: int) -> str | None:
 
 
 def _daemon(settings: Settings, started: int) -> str | None:
-    """Every daemon that the instance needs has given a sign of life since the service started."""
+    """Every daemon that the instance needs has sent a heartbeat since the service started."""
     try:
         heartbeats = _heartbeats_by_webserver(settings)
     except OSError:
         heartbeats = _heartbeats_by_instance(settings)
     silent = sorted(name for name, heartbeat in heartbeats.items() if heartbeat < started)
-    return f"no sign of life yet from {', '.join(silent).lower()}" if silent else None
+    return f"no heartbeat yet from {', '.join(silent).lower()}" if silent else None
 
 
 def _watch(_settings: Settings, _started: int) -> str | None:
-    """Supervisor has seen it stay up; it listens nowhere."""
+    """It listens nowhere, so supervisor's word that it stays up is enough."""
     return None
 
 
 def code_location_errors(settings: Settings) -> dict[str, str]:
-    """Why a code location does not load, by its name, as the webserver sees it; empty if all do."""
+    """Code locations that do not load, with the reason, according to the webserver; empty if all load."""
     query = (
         "{workspaceOrError{... on Workspace{locationEntries"
         "{name locationOrLoadError{... on PythonError{message}}}}... on PythonError{message}}}"
@@ -146,14 +146,14 @@ def code_location_errors(settings: Settings) -> dict[str, str]:
 
 
 def _heartbeats_by_webserver(settings: Settings) -> dict[str, float]:
-    """Epoch second of the last sign of life of each needed daemon, 0 if there is none."""
+    """Epoch second of the last heartbeat of each required daemon; 0 if there is none."""
     query = "{instance{daemonHealth{allDaemonStatuses{daemonType required lastHeartbeatTime}}}}"
     rows = _graphql(settings, query)["instance"]["daemonHealth"]["allDaemonStatuses"]
     return {row["daemonType"]: row["lastHeartbeatTime"] or 0 for row in rows if row["required"]}
 
 
 def _heartbeats_by_instance(settings: Settings) -> dict[str, float]:
-    """The same where no webserver runs, from Dagster's store: importing Dagster takes seconds."""
+    """The same from Dagster's store, if no webserver runs. Slower: importing Dagster takes seconds."""
     from music_platform.orchestration.store import open_store
 
     with open_store(Home(settings.home).dagster) as store:
@@ -161,7 +161,7 @@ def _heartbeats_by_instance(settings: Settings) -> dict[str, float]:
 
 
 def _require_listener(address: str) -> None:
-    """Raise OSError at once where nothing listens; the clients themselves would retry for long."""
+    """Raise OSError at once if nothing listens; the clients would retry for a long time."""
     host, _, port = address.rpartition(":")
     with contextlib.closing(socket.create_connection((host, int(port)), timeout=_TIMEOUT_SECONDS)):
         pass

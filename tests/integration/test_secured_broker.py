@@ -71,7 +71,7 @@ def test_the_chain_with_a_password_over_tls_and_a_wrong_password(stack: LocalSta
             lambda: create_topics(wrong),
         ):
             started = time.monotonic()
-            with pytest.raises(BrokerRefusedError, match=r"does not let this client in.*KAFKA_SASL_PASSWORD"):
+            with pytest.raises(BrokerRefusedError, match=r"refuses this client.*KAFKA_SASL_PASSWORD"):
                 refused()
             assert time.monotonic() - started < 15
         started = time.monotonic()
@@ -84,7 +84,7 @@ def test_the_chain_with_a_password_over_tls_and_a_wrong_password(stack: LocalSta
             timeout=60,
         )
         assert done.returncode != 0
-        assert "does not let this client in" in " ".join((done.stdout + done.stderr).split())
+        assert "refuses this client" in " ".join((done.stdout + done.stderr).split())
         assert time.monotonic() - started < 15
 
 
