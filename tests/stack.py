@@ -20,7 +20,7 @@ DATA_SERVICES = frozenset({"kafka", "spark", "warehouse"})
 _TOOL_SETTINGS = ("java_home", "jars_dir")
 
 
-#: What a developer's environment says of a Snowflake account; only tests/conformance asks.
+#: What a developer's environment says of a Snowflake account; only the conformance tests ask.
 ACCOUNT_ENVIRONMENT = {name: value for name, value in os.environ.items() if name.startswith("SNOWFLAKE_")}
 
 

@@ -120,7 +120,7 @@ def _program(name: str, settings: Settings, java: Java | None) -> Program:
         case "warehouse":
             arguments = ["--root", str(home.warehouse), "--port", str(settings.warehouse_port)]
             arguments += ["--transaction-idle-seconds", str(TRANSACTION_IDLE_SECONDS)]
-            command = [sys.executable, "-m", "music_platform.local.warehouse", *arguments]
+            command = [sys.executable, "-m", "snowflake_local", *arguments]
             return Program(name, command, project_root(), stop_seconds=20, priority=20)
         case "code":
             # One for webserver and daemon. Without it each starts its own, and the daemon a new one every minute.

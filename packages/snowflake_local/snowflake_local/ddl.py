@@ -1,0 +1,199 @@
+"""Statements that define: CREATE, ALTER, DROP, COMMENT and TRUNCATE.
+
+Each commits an open transaction first (Snowflake does; DuckDB would roll the definition back with it) and then runs as
+one transaction of DuckDB: the table, its comments, its NOT NULLs and what COPY remembers of it change together or not
+at all. What goes into fakesnow's catalogue is in another database and follows after.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from sqlglot import exp
+
+from snowflake_local import comments, names, results, tables
+from snowflake_local.binds import Values
+from snowflake_local.catalogue import SCHEMA
+from snowflake_local.errors import already_exists, does_not_exist, unsupported
+from snowflake_local.locks import TableName
+from snowflake_local.storage import Storage
+
+if TYPE_CHECKING:
+    from snowflake_local.cursor import Cursor
+
+#: Kinds of objects that a local warehouse does not have: their DDL is accepted and does nothing.
+WITHOUT_EFFECT = (
+    "ACCOUNT", "MASKING POLICY", "NETWORK POLICY", "RESOURCE MONITOR", "ROLE", "SESSION POLICY", "STORAGE INTEGRATION",
+    "TAG", "USER", "WAREHOUSE",
+)  # fmt: skip
+
+Lengths = list[tuple[str, int]]
+
+
+def run(cursor: Cursor, statement: exp.Expr, params: Values | None) -> None:
+    """Run one of them."""
+    kind = str(statement.args.get("kind") or "").upper()
+    if kind in WITHOUT_EFFECT:
+        cursor.answer_done()
+    elif kind == "DATABASE" and isinstance(statement, exp.Create):
+        _create_database(cursor, statement)
+    elif kind == "DATABASE" and isinstance(statement, exp.Drop):
+        _drop_database(cursor, statement)
+    elif kind in ("STAGE", "FILE FORMAT") and isinstance(statement, exp.Drop):
+        _drop_catalogued(cursor, statement, kind)
+    elif kind in ("TABLE", "VIEW") and isinstance(statement, exp.Create):
+        _create(cursor, statement, params)
+    elif (sql := _plain_sql(cursor, statement)) is not None:
+        cursor.session.transaction.define(cursor.written(statement), tables.in_order(sql, cursor.duck))
+        cursor.answer_done()
+    elif kind in ("TABLE", "VIEW", "SEQUENCE"):
+        _translated(cursor, statement, params)
+    else:
+        # Schemas, stages, file formats: fakesnow writes them into its catalogue, another database.
+        parts = cursor.translated(statement, params)
+        cursor.session.transaction.define({}, lambda: cursor.run_translated(parts, params))
+        if kind == "STAGE" and statement.find(exp.TemporaryProperty):
+            cursor.session.temporary_stages.add(*cursor.written(statement))
+        if kind == "SCHEMA" and isinstance(statement, exp.Drop) and isinstance(statement.this, exp.Table):
+            database = names.stored(statement.this.args.get("db")) or cursor.session.database
+            cursor.session.storage.drop_stages(str(database), names.stored(statement.this.this))
+
+
+def _plain_sql(cursor: Cursor, statement: exp.Expr) -> list[str] | None:
+    """DuckDB's statements for what fakesnow would get wrong; None for the rest."""
+    match statement:
+        case exp.Alter():
+            return tables.alter(statement, cursor.session)
+        case exp.Comment():
+            return comments.of_statement(statement, cursor.session)
+        case exp.TruncateTable():
+            return tables.truncate(cursor.written(statement), bool(statement.args.get("exists")), cursor.duck)
+    return None
+
+
+def _translated(cursor: Cursor, statement: exp.Expr, params: Values | None) -> None:
+    """ALTER and DROP as fakesnow reads them, with the load history."""
+    written = cursor.written(statement)
+    forgotten = [tables.forget_loads(table) for table in written if isinstance(statement, exp.Drop)]
+    parts = cursor.translated(statement, params)
+    lengths = _take_lengths(parts)
+
+    def work() -> None:
+        tables.in_order(forgotten, cursor.duck)()
+        cursor.run_translated(parts, params)
+
+    cursor.session.transaction.define(written, work)
+    _record_lengths(cursor.session.storage, written, lengths)
+
+
+def _create(cursor: Cursor, create: exp.Create, params: Values | None) -> None:
+    """CREATE TABLE and CREATE VIEW, in all their forms."""
+    table = names.target(create)
+    if table is None:
+        raise unsupported(create.sql(dialect="snowflake"))
+    tables.make_temporary_plain(create, cursor.session)
+    cursor.check_db_and_schema(create)
+    name, written = names.resolve(table, cursor.session), cursor.written(create)
+    lengths: Lengths = []
+    comments_after = comments.take_from_create(create, tables.created_relation(create, name))
+    if tables.copies_another(create):
+        copied = tables.create_like(create, name, cursor.session)
+
+        def make() -> None:
+            tables.in_order([*copied, *comments_after], cursor.duck)()
+            cursor.answer_status(f"Table {name.table} successfully created.")
+    else:
+        make = _making(cursor, create, name, params, comments_after, lengths)
+
+    def work() -> bool:
+        if create.args.get("exists") and tables.exists(name, cursor.duck):
+            # fakesnow would wipe the load history of the table that is there.
+            cursor.answer_status(f"{name.table} already exists, statement succeeded.")
+            return False
+        make()
+        return True
+
+    if cursor.session.transaction.define(written, work):
+        _record_lengths(cursor.session.storage, written, lengths, anew=True)
+
+
+def _making(
+    cursor: Cursor, create: exp.Create, name: TableName, params: Values | None, after: list[str], lengths: Lengths
+) -> Callable[[], None]:
+    """What makes a table or view by its own definition. The lengths of its text columns are put into `lengths`."""
+    relation = tables.created_relation(create, name)
+    not_null = [f"ALTER TABLE {relation} ALTER {c} SET NOT NULL" for c in tables.non_null_columns(create)]
+    counts_rows = create.kind == "TABLE" and create.args.get("expression") is not None
+    parts = cursor.translated(create, params)
+    lengths += _take_lengths(parts)
+    for part in parts:
+        part.args.pop("table_comment", None)
+
+    def make() -> None:
+        cursor.run_translated(parts, params)
+        status = cursor.rows.column(0)[0].as_py()
+        tables.in_order([*not_null, *after], cursor.duck)()
+        if counts_rows:
+            cursor.rows_created = cursor.duck.execute(f"SELECT count(*) FROM {relation}").fetchall()[0][0]
+        cursor.answer_status(status)
+
+    return make
+
+
+def _take_lengths(parts: Iterable[exp.Expr]) -> Lengths:
+    return [length for part in parts for length in part.args.pop("text_lengths", None) or ()]
+
+
+def _record_lengths(storage: Storage, written: Iterable[TableName], lengths: Lengths, *, anew: bool = False) -> None:
+    """Keep the n of VARCHAR(n), which DuckDB forgets. `anew`: what was kept for a table of that name before goes."""
+    table = f"{SCHEMA}._fs_columns_ext"
+    with storage.cursor() as duck:
+        duck.begin()
+        for name in written:
+            if anew:
+                where = "ext_table_catalog = ? AND ext_table_schema = ? AND ext_table_name = ?"
+                duck.execute(f"DELETE FROM {table} WHERE {where}", list(name))
+            for column, length in lengths:
+                if not anew or length < results.TEXT_LENGTH:
+                    values = [*name, column, length, min(length * 4, results.TEXT_LENGTH)]
+                    duck.execute(f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?, ?, ?, ?)", values)
+        duck.commit()
+
+
+def _create_database(cursor: Cursor, create: exp.Create) -> None:
+    session, name = cursor.session, names.stored(create.find(exp.Identifier))
+    session.transaction.commit()
+    made = session.storage.create_database(name)
+    if not made and not create.args.get("exists"):
+        raise already_exists(name)
+    session.use(name, "PUBLIC")
+    cursor.answer_status(f"Database {name} successfully created.")
+
+
+def _drop_database(cursor: Cursor, drop: exp.Drop) -> None:
+    session, name = cursor.session, names.stored(drop.find(exp.Identifier))
+    session.transaction.commit()
+    if name in session.storage.databases():
+        if session.database == name:
+            session.use_none()
+        session.storage.drop_database(name)
+    elif not drop.args.get("exists"):
+        raise does_not_exist("Database", name)
+    cursor.answer_status(f"{name} successfully dropped.")
+
+
+def _drop_catalogued(cursor: Cursor, drop: exp.Drop, kind: str) -> None:
+    """DROP STAGE, with its files, and DROP FILE FORMAT; fakesnow knows only how to make them."""
+    session = cursor.session
+    session.transaction.commit()
+    (name,) = cursor.written(drop)
+    catalogued = "_fs_stages" if kind == "STAGE" else "_fs_file_formats"
+    sql = f"FROM {SCHEMA}.{catalogued} WHERE database_name = ? AND schema_name = ? AND name = ?"
+    if cursor.duck.execute(f"SELECT 1 {sql}", list(name)).fetchone():
+        cursor.duck.execute(f"DELETE {sql}", list(name))
+        if kind == "STAGE":
+            session.storage.drop_stages(*name)
+    elif not drop.args.get("exists"):
+        raise does_not_exist(kind.capitalize(), str(name))
+    cursor.answer_status(f"{name.table} successfully dropped.")
