@@ -1,11 +1,12 @@
 """The SQL that the platform uses, through Snowflake's own connector.
 
-The connection comes from a fixture. Where SNOWFLAKE_ACCOUNT is set, with the platform's other SNOWFLAKE_* settings, or
+The connection comes from a fixture. Where SNOWFLAKE_ACCOUNT is set, with the other variables of `ACCOUNT_VARIABLES`, or
 CONFORMANCE_SNOWFLAKE names a connection of Snowflake's connections.toml, the suite runs against that account instead of
 a local warehouse, without the tests marked `local_only`, and ends with a list of what differs.
 """
 
 import os
+import signal
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -16,13 +17,22 @@ from snowflake.connector import SnowflakeConnection
 from snowflake.connector.cursor import SnowflakeCursor
 
 from conformance.launcher import LocalWarehouse
-from music_platform.settings import Settings
-from music_platform.warehouse.connection import connection_arguments
-from tests.stack import ACCOUNT_ENVIRONMENT
 
+#: Variables that describe a Snowflake account, and the connector's arguments that they become.
+ACCOUNT_VARIABLES = {
+    "SNOWFLAKE_ACCOUNT": "account",
+    "SNOWFLAKE_USER": "user",
+    "SNOWFLAKE_PASSWORD": "password",
+    "SNOWFLAKE_PRIVATE_KEY_PATH": "private_key_file",
+    "SNOWFLAKE_PRIVATE_KEY_PASSPHRASE": "private_key_file_pwd",
+    "SNOWFLAKE_ROLE": "role",
+    "SNOWFLAKE_WAREHOUSE": "warehouse",
+}
+#: As the environment was at import: a project's own conftest may clear it before its tests.
+ACCOUNT_ARGUMENTS = {argument: os.environ[name] for name, argument in ACCOUNT_VARIABLES.items() if os.environ.get(name)}
 #: Connection of connections.toml, and account of the environment, either of which takes the local warehouse's place.
 NAMED = os.environ.get("CONFORMANCE_SNOWFLAKE")
-ACCOUNT = NAMED or ACCOUNT_ENVIRONMENT.get("SNOWFLAKE_ACCOUNT")
+ACCOUNT = NAMED or ACCOUNT_ARGUMENTS.get("account")
 
 # The connector looks for cloud machines by name at each login: seconds, where there is no network.
 os.environ.setdefault("SNOWFLAKE_DISABLE_PLATFORM_DETECTION", "true")
@@ -33,16 +43,18 @@ Query = Callable[..., Rows]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known."""
+    """Make the marker known, and let a terminated session stop its warehouse."""
     config.addinivalue_line("markers", "local_only: looks at the local warehouse's process; not for a real account")
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
 
 
 def account_arguments(given: dict[str, Any]) -> dict[str, Any]:
     """Arguments of a connection to the account, with the account's own session parameters unless some are given."""
     if NAMED:
         return {"connection_name": NAMED, **given}
-    settings = Settings(_env_file=None, **{k.lower(): v for k, v in ACCOUNT_ENVIRONMENT.items()})  # type: ignore
-    return {**connection_arguments(settings), "session_parameters": {}, "paramstyle": "pyformat", **given}
+    key_pair = {"authenticator": "SNOWFLAKE_JWT"} if "private_key_file" in ACCOUNT_ARGUMENTS else {}
+    return {**ACCOUNT_ARGUMENTS, **key_pair, "session_parameters": {}, "paramstyle": "pyformat", **given}
 
 
 def differences(failed: Iterable[Any]) -> list[str]:

@@ -1,38 +1,8 @@
-"""The set-up SQL of an account, and what the platform does with masking policies."""
+"""Masking policies: accepted as an account would, without effect."""
 
-import pytest
 from snowflake.connector.cursor import SnowflakeCursor
 
 from conformance.conftest import Query
-from conformance.launcher import LocalWarehouse
-from music_platform.settings import Settings
-from music_platform.warehouse.account import Account, setup
-from music_platform.warehouse.schema import SCHEMAS, provision
-
-
-@pytest.mark.local_only
-def test_the_set_up_runs_from_an_empty_account_and_again(server: LocalWarehouse, database: str) -> None:
-    """Here roles, policies and users have no effect; that the statements suit each other is shown all the same."""
-    account = Account.of(Settings(_env_file=None, snowflake_database=database))  # type: ignore[call-arg]
-    with server.connect() as connection:
-        cursor = connection.cursor()
-        for _ in range(2):
-            for step in setup(account, "KEY", "KEY", 10, None):
-                cursor.execute(f"use role {step.role}")
-                for statement in step.statements:
-                    cursor.execute(statement)
-        made = cursor.execute(f"select schema_name from {database}.information_schema.schemata").fetchall()
-        assert {name for (name,) in made} >= set(SCHEMAS)
-        # What `up` does there then, as the loading role: tables and a view of its own, nothing that needs more.
-        cursor.execute(f"use database {database}")
-        before = len(server.statements())
-        provision(connection, Settings(_env_file=None, snowflake_account="org-account"))  # type: ignore[call-arg]
-        sent = [said["text"] for said in server.statements()[before:]]
-        assert {" ".join(text.split()[:2]) for text in sent if text.startswith("CREATE")} == {
-            "CREATE STAGE", "CREATE OR"
-        }  # fmt: skip
-        assert [text[:40] for text in sent if "OR REPLACE" in text] == ["CREATE OR REPLACE VIEW OPS.QUARANTINE AS"]
-        cursor.execute(f"drop database {database}")
 
 
 def test_columns_have_masking_policies_from_their_first_moment(query: Query, cursor: SnowflakeCursor) -> None:

@@ -9,7 +9,6 @@ from snowflake.connector.errors import Error, ProgrammingError
 
 from conformance.conftest import Connect, Query
 from conformance.launcher import LocalWarehouse
-from music_platform.warehouse.connection import SESSION_PARAMETERS
 
 
 @pytest.mark.local_only
@@ -51,9 +50,9 @@ def test_context_functions(query: Query, database: str) -> None:
     assert query("select sysdate() <= dateadd(minute, 1, sysdate()), current_date() is not null") == [(True, True)]
 
 
-def test_the_platforms_sessions_are_in_utc_whatever_the_default_is(connect: Connect) -> None:
+def test_a_session_in_utc_is_so_whatever_the_default_is(connect: Connect) -> None:
     """An account's default zone is Los Angeles; here it is UTC. SYSDATE() is UTC in any."""
-    cursor = connect(session_parameters=dict(SESSION_PARAMETERS)).cursor()
+    cursor = connect(session_parameters={"TIMEZONE": "UTC", "WEEK_START": 1}).cursor()
     shown = cursor.execute("show parameters like 'TIMEZONE' in session").fetchall()
     assert shown[0][1].upper() in ("UTC", "ETC/UTC")
     ((zoned, now),) = cursor.execute("select current_timestamp()::timestamp_ntz, sysdate()").fetchall()
