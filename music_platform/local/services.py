@@ -7,6 +7,7 @@ import hashlib
 import json
 import sys
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 from music_platform.local import kafka, spark_connect
@@ -42,6 +43,9 @@ ON_JAVA = (KAFKA, SPARK_CONNECT)
 #: Seconds after which the local warehouse rolls back the transaction of a client that died: its locks hold up the next
 #: load for so long. The statements of a transaction follow each other within milliseconds.
 TRANSACTION_IDLE_SECONDS = 8
+
+#: The package that is the local warehouse, an extra of this one.
+LOCAL_WAREHOUSE = "snowflake_local"
 
 #: Variable with a fingerprint of a service's configuration file: when the file changes, so does what supervisor reads.
 CONFIGURATION = "MUSIC_CONFIGURATION"
@@ -85,6 +89,15 @@ def select_services(settings: Settings, only: set[str] | None) -> tuple[str, ...
     return tuple(name for name in local_services(settings) if only is None or name in only)
 
 
+def require_installed(services: tuple[str, ...]) -> None:
+    """Raise LocalStackError if one of these services runs a package that is not installed."""
+    if WAREHOUSE in services and find_spec(LOCAL_WAREHOUSE) is None:
+        raise LocalStackError(
+            "The local warehouse is not installed. Install the extra `local`, in the checkout: "
+            "pip install ./packages/snowflake_local '.[local]'. Or set SNOWFLAKE_ACCOUNT to use an account."
+        )
+
+
 def address_of(service: str, settings: Settings) -> str | None:
     """Where the service answers; None for what listens nowhere."""
     addresses = {
@@ -120,7 +133,7 @@ def _program(name: str, settings: Settings, java: Java | None) -> Program:
         case "warehouse":
             arguments = ["--root", str(home.warehouse), "--port", str(settings.warehouse_port)]
             arguments += ["--transaction-idle-seconds", str(TRANSACTION_IDLE_SECONDS)]
-            command = [sys.executable, "-m", "snowflake_local", *arguments]
+            command = [sys.executable, "-m", LOCAL_WAREHOUSE, *arguments]
             return Program(name, command, project_root(), stop_seconds=20, priority=20)
         case "code":
             # One for webserver and daemon. Without it each starts its own, and the daemon a new one every minute.
