@@ -5,15 +5,15 @@ counts, DuckDB's integer types under Snowflake's names; and they show DuckDB's i
 own (`COMMENT ON`), so they live and die with their table.
 """
 
+from snowflake_local._fakesnow import CATALOGUE, CATALOGUE_DATABASE, SCHEMA, TEXT_LENGTHS
 from snowflake_local.quoting import literal
 
-SCHEMA = "_fs_global._fs_information_schema"
 #: 1970 stands for "not known": DuckDB keeps no time of creation or change.
 UNKNOWN_TIME = "to_timestamp(0)::timestamptz"
-INTERNAL_SCHEMAS = "('_fs_information_schema', 'information_schema', 'pg_catalog', 'main')"
+INTERNAL_SCHEMAS = f"('{SCHEMA}', 'information_schema', 'pg_catalog', 'main')"
 
 _RELATIONS = f"""
-CREATE OR REPLACE VIEW {SCHEMA}._relations AS
+CREATE OR REPLACE VIEW {CATALOGUE}._relations AS
 SELECT database_name, schema_name, table_name AS name, 'BASE TABLE' AS table_type, estimated_size AS row_count,
        comment, NULL::VARCHAR AS definition
 FROM duckdb_tables() WHERE NOT internal AND NOT temporary AND schema_name NOT IN {INTERNAL_SCHEMAS}
@@ -23,7 +23,7 @@ FROM duckdb_views() WHERE NOT internal AND NOT temporary AND schema_name NOT IN 
 """
 
 _COLUMNS = f"""
-CREATE OR REPLACE VIEW {SCHEMA}._fs_columns AS
+CREATE OR REPLACE VIEW {CATALOGUE}._fs_columns AS
 SELECT
     c.database_name AS TABLE_CATALOG, c.schema_name AS TABLE_SCHEMA, c.table_name AS TABLE_NAME,
     c.column_name AS COLUMN_NAME, c.column_index AS ORDINAL_POSITION, c.column_default AS COLUMN_DEFAULT,
@@ -52,77 +52,79 @@ SELECT
     NULL::VARCHAR AS IDENTITY_CYCLE, c.comment AS COMMENT, NULL::VARCHAR AS IDENTITY_START,
     NULL::VARCHAR AS IDENTITY_INCREMENT, NULL::VARCHAR AS IDENTITY_ORDERED, NULL::VARCHAR AS DATA_TYPE_ALIAS
 FROM duckdb_columns() c
-LEFT JOIN {SCHEMA}._fs_columns_ext ext
+LEFT JOIN {TEXT_LENGTHS} ext
   ON ext_table_catalog = c.database_name AND ext_table_schema = c.schema_name
  AND ext_table_name = c.table_name AND ext_column_name = c.column_name
-WHERE NOT c.internal AND c.database_name NOT IN ('temp', 'memory', '_fs_global')
+WHERE NOT c.internal AND c.database_name NOT IN ('temp', 'memory', '{CATALOGUE_DATABASE}')
   AND c.schema_name NOT IN {INTERNAL_SCHEMAS}
 """
 
 _SHOW_OBJECTS = f"""
-CREATE OR REPLACE VIEW {SCHEMA}._fs_show_objects AS
+CREATE OR REPLACE VIEW {CATALOGUE}._fs_show_objects AS
 SELECT {UNKNOWN_TIME} AS created_on, name, database_name, schema_name,
        CASE table_type WHEN 'BASE TABLE' THEN 'TABLE' ELSE table_type END AS kind, coalesce(comment, '') AS comment,
        '' AS cluster_by, row_count AS rows, row_count * 1024 AS bytes, 'SYSADMIN' AS owner, 1 AS retention_time,
        'ROLE' AS owner_role_type, 'N' AS is_hybrid, 'N' AS is_dynamic, 'N' AS is_iceberg
-FROM {SCHEMA}._relations WHERE database_name <> '_fs_global' ORDER BY database_name, schema_name, name
+FROM {CATALOGUE}._relations WHERE database_name <> '{CATALOGUE_DATABASE}' ORDER BY database_name, schema_name, name
 """
 
 _SHOW_TABLES = f"""
-CREATE OR REPLACE VIEW {SCHEMA}._fs_show_tables AS
+CREATE OR REPLACE VIEW {CATALOGUE}._fs_show_tables AS
 SELECT created_on, name, kind, database_name, schema_name, comment, cluster_by, rows, bytes, owner, retention_time,
        'OFF' AS automatic_clustering, 'OFF' AS change_tracking, 'OFF' AS search_optimization,
        NULL AS search_optimization_progress, NULL AS search_optimization_bytes, 'N' AS is_external,
        'N' AS enable_schema_evolution, owner_role_type, 'N' AS is_event, NULL AS budget, is_hybrid, is_iceberg,
        is_dynamic, 'N' AS is_immutable
-FROM {SCHEMA}._fs_show_objects WHERE kind = 'TABLE'
+FROM {CATALOGUE}._fs_show_objects WHERE kind = 'TABLE'
 """
 
 _SHOW_VIEWS = f"""
-CREATE OR REPLACE VIEW {SCHEMA}._fs_show_views AS
+CREATE OR REPLACE VIEW {CATALOGUE}._fs_show_views AS
 SELECT {UNKNOWN_TIME} AS created_on, name, '' AS reserved, database_name, schema_name, 'SYSADMIN' AS owner,
        coalesce(comment, '') AS comment, definition AS text, false AS is_secure, false AS is_materialized,
        'ROLE' AS owner_role_type, 'OFF' AS change_tracking
-FROM {SCHEMA}._relations
-WHERE table_type = 'VIEW' AND database_name <> '_fs_global' ORDER BY database_name, schema_name, name
+FROM {CATALOGUE}._relations
+WHERE table_type = 'VIEW' AND database_name <> '{CATALOGUE_DATABASE}' ORDER BY database_name, schema_name, name
 """
 
 _SHOW_DATABASES = f"""
-CREATE OR REPLACE VIEW {SCHEMA}._fs_show_databases AS
+CREATE OR REPLACE VIEW {CATALOGUE}._fs_show_databases AS
 SELECT {UNKNOWN_TIME} AS created_on, database_name AS name, 'N' AS is_default, 'N' AS is_current, '' AS origin,
        'SYSADMIN' AS owner, comment, '' AS options, 1 AS retention_time, 'STANDARD' AS kind, NULL AS budget,
        'ROLE' AS owner_role_type, NULL AS object_visibility
-FROM duckdb_databases() WHERE NOT internal AND database_name NOT IN ('memory', '_fs_global')
+FROM duckdb_databases() WHERE NOT internal AND database_name NOT IN ('memory', '{CATALOGUE_DATABASE}')
 """
 
 #: Views over all databases, kept in fakesnow's own one. In order: later ones read earlier ones.
 ACCOUNT_VIEWS = (_RELATIONS, _COLUMNS, _SHOW_OBJECTS, _SHOW_TABLES, _SHOW_VIEWS, _SHOW_DATABASES)
 
 _TABLES = """
-CREATE OR REPLACE VIEW "{database}"._fs_information_schema._fs_tables AS
+CREATE OR REPLACE VIEW "{database}".{information_schema}._fs_tables AS
 SELECT database_name AS TABLE_CATALOG, schema_name AS TABLE_SCHEMA, name AS TABLE_NAME, 'SYSADMIN' AS TABLE_OWNER,
        table_type AS TABLE_TYPE, 'NO' AS IS_TRANSIENT, NULL::VARCHAR AS CLUSTERING_KEY, row_count AS ROW_COUNT,
        row_count * 1024 AS BYTES, 1 AS RETENTION_TIME, 'YES' AS IS_INSERTABLE_INTO, 'YES' AS IS_TYPED,
        {unknown} AS CREATED, {unknown} AS LAST_ALTERED, {unknown} AS LAST_DDL, 'SYSADMIN' AS LAST_DDL_BY,
        'NO' AS AUTO_CLUSTERING_ON, comment AS COMMENT, 'NO' AS IS_TEMPORARY, 'NO' AS IS_ICEBERG, 'NO' AS IS_DYNAMIC,
        'NO' AS IS_IMMUTABLE, 'NO' AS IS_HYBRID
-FROM {schema}._relations WHERE database_name = '{database}'
+FROM {catalogue}._relations WHERE database_name = '{database}'
 """
 
 _VIEWS = """
-CREATE OR REPLACE VIEW "{database}"._fs_information_schema._fs_views AS
+CREATE OR REPLACE VIEW "{database}".{information_schema}._fs_views AS
 SELECT database_name AS TABLE_CATALOG, schema_name AS TABLE_SCHEMA, name AS TABLE_NAME, 'SYSADMIN' AS TABLE_OWNER,
        definition AS VIEW_DEFINITION, 'NONE' AS CHECK_OPTION, 'NO' AS IS_UPDATABLE, 'NO' AS INSERTABLE_INTO,
        'NO' AS IS_SECURE, {unknown} AS CREATED, {unknown} AS LAST_ALTERED, {unknown} AS LAST_DDL,
        'SYSADMIN' AS LAST_DDL_BY, comment AS COMMENT
-FROM {schema}._relations WHERE database_name = '{database}' AND table_type = 'VIEW'
+FROM {catalogue}._relations WHERE database_name = '{database}' AND table_type = 'VIEW'
 """
 
 
 def database_views(database: str) -> tuple[str, ...]:
     """Statements that make the views of one database's INFORMATION_SCHEMA which differ from fakesnow's."""
     return tuple(
-        view.format(database=database.replace('"', '""'), schema=SCHEMA, unknown=UNKNOWN_TIME)
+        view.format(
+            database=database.replace('"', '""'), catalogue=CATALOGUE, information_schema=SCHEMA, unknown=UNKNOWN_TIME
+        )
         for view in (_TABLES, _VIEWS)
     )
 
@@ -144,5 +146,5 @@ def describe_sql(database: str, schema: str, table: str) -> str:
                column_default AS "default", 'N' AS "primary key", 'N' AS "unique key", NULL::VARCHAR AS "check",
                NULL::VARCHAR AS "expression", comment AS "comment", NULL::VARCHAR AS "policy name",
                NULL::JSON AS "privacy domain"
-        FROM {SCHEMA}._fs_columns WHERE {name} ORDER BY ordinal_position
+        FROM {CATALOGUE}._fs_columns WHERE {name} ORDER BY ordinal_position
     """

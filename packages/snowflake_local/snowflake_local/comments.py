@@ -75,7 +75,7 @@ def _alter(statement: exp.Alter, session: Session) -> list[str] | None:
 
 def _on_relation(name: TableName, text: str, session: Session) -> list[str]:
     """DuckDB distinguishes tables and views; Snowflake and dbt say TABLE for either."""
-    found = session._duck_conn.execute(
+    found = session.duck.execute(
         "SELECT 1 FROM duckdb_views() WHERE database_name = ? AND schema_name = ? AND view_name = ?", list(name)
     ).fetchone()
     return [f"COMMENT ON {'VIEW' if found else 'TABLE'} {names.sql(name)} IS {text}"]

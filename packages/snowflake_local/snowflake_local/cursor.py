@@ -4,10 +4,6 @@ from collections.abc import Iterable
 from typing import Any
 
 import sqlglot
-from fakesnow import transforms
-from fakesnow.cursor import FakeSnowflakeCursor
-from fakesnow.rowtype import ColumnInfo
-from fakesnow.statement_type import statement_type_id
 from sqlglot import exp
 
 from snowflake_local import (
@@ -22,6 +18,7 @@ from snowflake_local import (
     statements,
     tables,
 )
+from snowflake_local._fakesnow import ColumnInfo, TranslatingCursor, keep_numeric_types, statement_type_id
 from snowflake_local.binds import Values
 from snowflake_local.errors import does_not_exist, in_snowflakes_words
 from snowflake_local.locks import Mode, TableName
@@ -33,17 +30,15 @@ DONE = "Statement executed successfully."
 
 def mend_fakesnow() -> None:
     """The mends that can only be made inside of fakesnow."""
-    # It casts what SUM and AVG add up to DOUBLE, so that sums of NUMBERs came back as floats.
-    transforms.numeric_agg_implicit_cast = lambda expression: expression
+    keep_numeric_types()
     loading.mend_copy()
 
 
-class Cursor(FakeSnowflakeCursor):
+class Cursor(TranslatingCursor):
     """One statement of a session and its result."""
 
     def __init__(self, session: Session) -> None:
-        self.duck = session._duck_conn
-        super().__init__(session, self.duck)
+        super().__init__(session, session.duck)
         self.session = session
         self.type_id = 0
         self.columns: list[ColumnInfo] = []
@@ -52,11 +47,6 @@ class Cursor(FakeSnowflakeCursor):
         #: The PUT that the server answers with an address for the upload.
         self.put: exp.Put | None = None
 
-    @property
-    def rows(self) -> Any:
-        """The result as an Arrow table, in DuckDB's types."""
-        return self._arrow_table
-
     # --- what the server asks for -----------------------------------------------------------------------------------
 
     def run(self, text: str, params: Values | None = None) -> None:
@@ -64,13 +54,13 @@ class Cursor(FakeSnowflakeCursor):
         with in_snowflakes_words():
             statement = self._read(text, params)
             self._dispatch(statement, params)
-            self.session.last_query_id = self._sfqid
+            self.session.last_query_id = self.sfqid
 
     def run_batch(self, text: str, rows: list[list[Any]]) -> None:
         """Run one statement for each of `rows` (executemany): translated once, in one transaction."""
         with in_snowflakes_words():
             statement = self._read(text, None)
-            sql = self._transform(statement, None).sql(dialect="duckdb")
+            sql = self.translate(statement, None).sql(dialect="duckdb")
 
             def work() -> int:
                 return sum(self.duck.execute(sql, row).fetchall()[0][0] for row in rows)
@@ -88,7 +78,7 @@ class Cursor(FakeSnowflakeCursor):
                 return []
             for placeholder in list(statement.find_all(exp.Placeholder)):
                 placeholder.replace(exp.Null())
-            sql = self._transform(statement, None).sql(dialect="duckdb")
+            sql = self.translate(statement, None).sql(dialect="duckdb")
             self.duck.execute(f"SELECT * FROM ({sql}) LIMIT 0")
             return results.columns(self.duck.description)
 
@@ -149,14 +139,14 @@ class Cursor(FakeSnowflakeCursor):
             if not loaded:
                 self.answer_status("Copy executed with 0 files processed.")
             elif len(loaded) < self.rows.num_rows:
-                self._arrow_table = self.rows.from_pylist(loaded, schema=self.rows.schema)
+                self.replace_rows(self.rows.from_pylist(loaded, schema=self.rows.schema))
 
         self.session.transaction.write(self.written(copy), work)
 
     def _merge(self, statement: exp.Merge, params: Values | None) -> None:
         written = self.written(statement)
         self.check_db_and_schema(statement)
-        translated = self._transform(statement, params)
+        translated = self.translate(statement, params)
         sql = merge.to_duckdb(translated)
 
         def work() -> None:
@@ -183,12 +173,12 @@ class Cursor(FakeSnowflakeCursor):
     def translated(self, statement: exp.Expr, params: Values | None) -> list[exp.Expr]:
         """The statements of DuckDB that a statement becomes."""
         self.check_db_and_schema(statement)
-        return [self._transform(part, params) for part in self._transform_explode(statement)]
+        return [self.translate(part, params) for part in self.split(statement)]
 
     def run_translated(self, parts: Iterable[exp.Expr], params: Values | None) -> None:
         """Run what `translated` gave; the last one's result is the statement's."""
         for part in parts:
-            self._execute(part, params if part.find(exp.Placeholder) else None)
+            self.execute_translated(part, params if part.find(exp.Placeholder) else None)
 
     def translate_and_run(self, statement: exp.Expr, params: Values | None) -> None:
         """Run a statement as fakesnow reads it, in the transaction that is open."""
@@ -196,9 +186,9 @@ class Cursor(FakeSnowflakeCursor):
 
     def answer(self, sql: str, rowcount: int | None = None) -> None:
         """Make the result of a DuckDB query the statement's result."""
-        self._execute(sqlglot.parse_one(sql, read="duckdb"), None)
+        self.execute_translated(sqlglot.parse_one(sql, read="duckdb"), None)
         if rowcount is not None:
-            self._rowcount = rowcount  # type: ignore[assignment]  # fakesnow's own type is too narrow
+            self.set_row_count(rowcount)
 
     def answer_status(self, sentence: str) -> None:
         """Answer with one sentence, as DDL does."""
@@ -208,10 +198,12 @@ class Cursor(FakeSnowflakeCursor):
         """Answer that it is done."""
         self.answer_status(DONE)
 
-    def _transform(self, expression: exp.Expr, params: Values | None) -> exp.Expr:
-        return statements.quote_keywords(super()._transform(expression, params))
+    def translate(self, statement: exp.Expr, params: Values | None) -> exp.Expr:
+        """The statement in DuckDB's SQL, with quotes around what DuckDB reserves."""
+        return statements.quote_keywords(super().translate(statement, params))
 
-    def _execute(self, transformed: exp.Expr, params: Values | None = None) -> None:
-        super()._execute(transformed, params)
+    def execute_translated(self, statement: exp.Expr, params: Values | None) -> None:
+        """Run a statement of DuckDB; its result and columns become the cursor's."""
+        super().execute_translated(statement, params)
         # As DuckDB told them for this very result; fakesnow plans the statement again to learn them.
         self.columns = results.columns(self.duck.description)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from snowflake_local import comments, names, results, tables
+from snowflake_local._fakesnow import FILE_FORMATS, STAGES, TEXT_LENGTHS, drop_table_comment, take_text_lengths
 from snowflake_local.binds import Values
-from snowflake_local.catalogue import SCHEMA
 from snowflake_local.errors import already_exists, does_not_exist, unsupported
 from snowflake_local.locks import TableName
 from snowflake_local.storage import Storage
@@ -77,7 +77,7 @@ def _translated(cursor: Cursor, statement: exp.Expr, params: Values | None) -> N
     written = cursor.written(statement)
     forgotten = [tables.forget_loads(table) for table in written if isinstance(statement, exp.Drop)]
     parts = cursor.translated(statement, params)
-    lengths = _take_lengths(parts)
+    lengths = take_text_lengths(parts)
 
     def work() -> None:
         tables.in_order(forgotten, cursor.duck)()
@@ -126,9 +126,8 @@ def _making(
     not_null = [f"ALTER TABLE {relation} ALTER {c} SET NOT NULL" for c in tables.non_null_columns(create)]
     counts_rows = create.kind == "TABLE" and create.args.get("expression") is not None
     parts = cursor.translated(create, params)
-    lengths += _take_lengths(parts)
-    for part in parts:
-        part.args.pop("table_comment", None)
+    lengths += take_text_lengths(parts)
+    drop_table_comment(parts)
 
     def make() -> None:
         cursor.run_translated(parts, params)
@@ -141,23 +140,18 @@ def _making(
     return make
 
 
-def _take_lengths(parts: Iterable[exp.Expr]) -> Lengths:
-    return [length for part in parts for length in part.args.pop("text_lengths", None) or ()]
-
-
 def _record_lengths(storage: Storage, written: Iterable[TableName], lengths: Lengths, *, anew: bool = False) -> None:
     """Keep the n of VARCHAR(n), which DuckDB forgets. `anew`: what was kept for a table of that name before goes."""
-    table = f"{SCHEMA}._fs_columns_ext"
     with storage.cursor() as duck:
         duck.begin()
         for name in written:
             if anew:
                 where = "ext_table_catalog = ? AND ext_table_schema = ? AND ext_table_name = ?"
-                duck.execute(f"DELETE FROM {table} WHERE {where}", list(name))
+                duck.execute(f"DELETE FROM {TEXT_LENGTHS} WHERE {where}", list(name))
             for column, length in lengths:
                 if not anew or length < results.TEXT_LENGTH:
                     values = [*name, column, length, min(length * 4, results.TEXT_LENGTH)]
-                    duck.execute(f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?, ?, ?, ?)", values)
+                    duck.execute(f"INSERT OR REPLACE INTO {TEXT_LENGTHS} VALUES (?, ?, ?, ?, ?, ?)", values)
         duck.commit()
 
 
@@ -188,8 +182,7 @@ def _drop_catalogued(cursor: Cursor, drop: exp.Drop, kind: str) -> None:
     session = cursor.session
     session.transaction.commit()
     (name,) = cursor.written(drop)
-    catalogued = "_fs_stages" if kind == "STAGE" else "_fs_file_formats"
-    sql = f"FROM {SCHEMA}.{catalogued} WHERE database_name = ? AND schema_name = ? AND name = ?"
+    sql = f"FROM {STAGES if kind == 'STAGE' else FILE_FORMATS} WHERE database_name = ? AND schema_name = ? AND name = ?"
     if cursor.duck.execute(f"SELECT 1 {sql}", list(name)).fetchone():
         cursor.duck.execute(f"DELETE {sql}", list(name))
         if kind == "STAGE":

@@ -1,10 +1,9 @@
 """Loading from stages: COPY, and INFER_SCHEMA, from which write_pandas makes its tables."""
 
 import sqlglot
-from fakesnow import copy_into
-from fakesnow.transforms import stage
 from sqlglot import exp
 
+from snowflake_local import _fakesnow
 from snowflake_local.binds import Values
 from snowflake_local.errors import unsupported
 from snowflake_local.quoting import literal
@@ -14,18 +13,14 @@ from snowflake_local.stages import staged_files, values_query
 
 def mend_copy() -> None:
     """Put this module's reading of COPY's source in the place of fakesnow's."""
-    copy_into._source_urls = _source_urls
-    copy_into._strip_json_extract = _columns_of_file
-
-
-_fakesnow_source_urls = copy_into._source_urls
+    _fakesnow.replace_copy_functions(_source_urls, _columns_of_file)
 
 
 def _source_urls(source: str, files: list[str]) -> list[str]:
     """FILES from an internal stage; fakesnow takes it for a URL and finds no scheme."""
-    if stage.is_internal(source):
+    if _fakesnow.is_internal_stage(source):
         return [f"{source.rstrip('/')}/{file}" for file in files]
-    return _fakesnow_source_urls(source, files)
+    return _fakesnow.external_urls(source, files)
 
 
 def _columns_of_file(expr: exp.Select) -> exp.Select:
@@ -92,7 +87,7 @@ def infer_schema(node: exp.Expr, session: Session, params: Values | None) -> exp
     else:
         reference = location.name
     files = [str(file) for _, file in staged_files(reference, session)]
-    described = session._duck_conn.execute("DESCRIBE SELECT * FROM read_parquet(?)", [files]).fetchall()
+    described = session.duck.execute("DESCRIBE SELECT * FROM read_parquet(?)", [files]).fetchall()
     rows = [f"({literal(name)}, {literal(_inferred(kind))}, true)" for name, kind, *_ in described]
     return sqlglot.parse_one(f"({values_query(rows, 'COLUMN_NAME', 'TYPE', 'NULLABLE')})", read="duckdb")
 

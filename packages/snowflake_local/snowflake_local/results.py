@@ -11,7 +11,8 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from fakesnow.rowtype import ColumnInfo
+
+from snowflake_local._fakesnow import ColumnInfo
 
 #: Timestamps travel as (seconds, nanoseconds); with a zone, minutes from UTC plus 1440 come third.
 _NTZ = [pa.field("epoch", pa.int64(), nullable=False), pa.field("fraction", pa.int32(), nullable=False)]

@@ -18,8 +18,6 @@ from typing import Any
 
 import anyio.to_thread
 import orjson
-from fakesnow.statement_type import DML_TYPE_IDS
-from fakesnow.transforms import SERVER_VERSION
 from snowflake.connector.errors import Error
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -29,6 +27,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from snowflake_local import binds, results, stages
+from snowflake_local._fakesnow import DML_TYPE_IDS, SERVER_VERSION
 from snowflake_local.cursor import Cursor
 from snowflake_local.errors import translate
 from snowflake_local.requests import Requests

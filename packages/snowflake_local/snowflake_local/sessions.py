@@ -12,9 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import duckdb
-from fakesnow.conn import FakeSnowflakeConnection
-from fakesnow.expr import normalise_ident
 
+from snowflake_local._fakesnow import Connection, normalise_ident
 from snowflake_local.errors import no_such_object
 from snowflake_local.quoting import full_name, literal
 from snowflake_local.storage import Storage
@@ -24,7 +23,7 @@ from snowflake_local.transactions import Transaction
 SESSION_IDLE = 4 * 3600.0
 
 
-class Session(FakeSnowflakeConnection):
+class Session(Connection):
     """One client's session. Its statements run one after the other."""
 
     def __init__(self, storage: Storage, database: str | None, schema: str | None, autocommit: bool = True) -> None:
@@ -44,7 +43,7 @@ class Session(FakeSnowflakeConnection):
         self.storage = storage
         self.token = secrets.token_urlsafe(32)
         self.id = secrets.randbits(48)
-        self.transaction = Transaction(self._duck_conn, storage.locks, lambda: self._cancelled)
+        self.transaction = Transaction(self.duck, storage.locks, lambda: self._cancelled)
         self.transaction.autocommit = autocommit
         self.last_query_id: str | None = None
         #: Session parameters as they were set: only AUTOCOMMIT and TIMEZONE (UTC) have an effect.
@@ -69,15 +68,13 @@ class Session(FakeSnowflakeConnection):
         """Make a schema current."""
         if database is None or not self.storage.has_schema(database, schema):
             raise no_such_object()
-        self._duck_conn.execute(f"SET schema = {literal(full_name(database, schema))}")
-        self.database, self._schema = database, schema
-        self.database_set = self.schema_set = True
+        self.duck.execute(f"SET schema = {literal(full_name(database, schema))}")
+        self.set_current(database, schema)
 
     def use_none(self) -> None:
         """Have no current database: it is dropped."""
-        self._duck_conn.execute("USE memory")
-        self.database, self._schema = None, None
-        self.database_set = self.schema_set = False
+        self.duck.execute("USE memory")
+        self.set_current(None, None)
 
     @property
     def idle_seconds(self) -> float:
@@ -99,7 +96,7 @@ class Session(FakeSnowflakeConnection):
     def cancel(self) -> None:
         """Stop the statement that runs, whether it computes or waits for a lock."""
         self._cancelled = True
-        self._duck_conn.interrupt()
+        self.duck.interrupt()
 
     def roll_back_if_idle(self, seconds: float) -> None:
         """Roll back the transaction of a client that has said nothing for so long."""
@@ -117,7 +114,7 @@ class Session(FakeSnowflakeConnection):
             self.transaction.rollback()
             for table in self.temporary_tables:
                 with contextlib.suppress(duckdb.Error):  # its database may be gone
-                    self._duck_conn.execute(f"DROP TABLE IF EXISTS {table}")
+                    self.duck.execute(f"DROP TABLE IF EXISTS {table}")
             for name in self.temporary_stages:
                 self.storage.drop_stages(*name)
             self.close()

@@ -17,10 +17,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
-from fakesnow.transforms import stage
 from sqlglot import exp
 from starlette.concurrency import run_in_threadpool
 
+from snowflake_local._fakesnow import stage_folder
 from snowflake_local.binds import Values
 from snowflake_local.errors import sql_error, unsupported
 from snowflake_local.quoting import literal
@@ -40,11 +40,7 @@ def located(reference: str, session: Session) -> tuple[str, str]:
     if not reference.startswith("@"):
         raise sql_error(f"SQL compilation error:\n'{reference}' is no stage reference: it needs an '@'.", 1003, "42000")
     name, _, path = reference[1:].partition("/")
-    parts = stage.parts_from_var(name, session.database, session.schema)
-    lookup = stage.stage_lookup_sql(*parts, session.table_stages)
-    if (found := session._duck_conn.execute(lookup).fetchone()) is None:
-        raise stage.not_found_error(".".join(parts))
-    return stage.internal_dir(found[0]), path
+    return stage_folder(name, session), path
 
 
 # --- PUT ------------------------------------------------------------------------------------------------------------
@@ -67,7 +63,7 @@ def upload_command(put: exp.Put, session: Session, params: Values | None, base_u
     source = put.this.name.removeprefix("file://")
     options = {p.this.name.upper(): p.args.get("value") for p in put.args.get("properties") or []}
     compress = options.get("AUTO_COMPRESS")
-    relative = PurePosixPath(os.path.relpath(folder, stage.LOCAL_BUCKET_PATH)) / path / os.path.basename(source)
+    relative = PurePosixPath(os.path.relpath(folder, session.storage.stages_dir)) / path / os.path.basename(source)
     return {
         "command": "UPLOAD",
         "src_locations": [source],

@@ -57,7 +57,7 @@ def session_variable(node: Node, session: Session) -> Node:
     """`$name` of `SET name = …`. fakesnow replaces in the text, also inside of strings."""
     if not (isinstance(node, exp.Parameter) and isinstance(node.this, exp.Var)):
         return node
-    known = {name.upper(): value for name, value in session.variables._variables.items()}
+    known = {name.upper(): value for name, value in session.variable_values.items()}
     if (value := known.get(node.name.upper())) is None:
         raise sql_error(
             f"SQL compilation error:\nSession variable '${node.name.upper()}' does not exist", 2211, "02000"
@@ -125,7 +125,7 @@ def result_scan(node: Node, session: Session) -> Node:
     query_id = node.this.expressions[0].name
     if (kept := session.results_cache.get(query_id)) is None:
         raise sql_error(f"Statement {query_id} not found", 709, "02000")
-    session._duck_conn.register(name := f"RESULT_SCAN_{query_id.replace('-', '_').upper()}", kept[0])
+    session.duck.register(name := f"RESULT_SCAN_{query_id.replace('-', '_').upper()}", kept[0])
     return exp.Table(
         this=exp.to_identifier(name),
         db=exp.to_identifier("main"),

@@ -18,10 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-from fakesnow import info_schema, macros
-from fakesnow.transforms import show, stage
 
-from snowflake_local import catalogue
+from snowflake_local import _fakesnow, catalogue
+from snowflake_local._fakesnow import CATALOGUE_DATABASE, STAGES
 from snowflake_local.errors import sql_error
 from snowflake_local.locks import TableLocks
 from snowflake_local.quoting import literal, quoted
@@ -74,16 +73,16 @@ class Storage:
         for folder in (self.databases_dir, self.stages_dir, self.incoming_dir):
             folder.mkdir(parents=True, exist_ok=True)
         # Looked up by fakesnow at each use: staged files have to outlive the process.
-        stage.LOCAL_BUCKET_PATH = str(self.stages_dir)
+        _fakesnow.keep_stages_in(self.stages_dir)
         self.results = ResultCache()
         self.locks = TableLocks(LOCK_TIMEOUT)
         self._creating = threading.Lock()
         self._duck = _connect(self.root, memory_limit)
-        self._attach(self.root / "catalogue.db", "_fs_global")
-        for sql in (info_schema.fs_global_creation_sql(), show.fs_global_creation_sql(), *catalogue.ACCOUNT_VIEWS):
+        self._attach(self.root / "catalogue.db", CATALOGUE_DATABASE)
+        for sql in (*_fakesnow.catalogue_sql(), *catalogue.ACCOUNT_VIEWS):
             self._duck.execute(sql)
-        temporary = "SELECT database_name, schema_name, name FROM {}._fs_stages WHERE type LIKE '%TEMPORARY'"
-        for scope in self._duck.execute(temporary.format(catalogue.SCHEMA)).fetchall():
+        temporary = f"SELECT database_name, schema_name, name FROM {STAGES} WHERE type LIKE '%TEMPORARY'"
+        for scope in self._duck.execute(temporary).fetchall():
             self.drop_stages(*scope)  # of sessions that a crash ended
         for file in sorted(self.databases_dir.glob("*.db")):
             self._open_database(file.stem)
@@ -96,7 +95,7 @@ class Storage:
         """Names of the databases that are open."""
         with self.cursor() as duck:
             found = duck.execute("SELECT database_name FROM duckdb_databases() WHERE NOT internal").fetchall()
-        return sorted(name for (name,) in found if name not in ("memory", "_fs_global"))
+        return sorted(name for (name,) in found if name not in ("memory", CATALOGUE_DATABASE))
 
     def create_database(self, name: str) -> bool:
         """Open or make a database with its schema PUBLIC. False if it was there."""
@@ -122,7 +121,7 @@ class Storage:
         """Forget the stages of a database, of a schema in it, or one stage in that, with their files."""
         where = " AND ".join(f"{part} = ?" for part in ("database_name", "schema_name", "name")[: len(scope)])
         with self.cursor() as duck:
-            duck.execute(f"DELETE FROM {catalogue.SCHEMA}._fs_stages WHERE {where}", list(scope))
+            duck.execute(f"DELETE FROM {STAGES} WHERE {where}", list(scope))
         shutil.rmtree(self.stages_dir.joinpath(*scope), ignore_errors=True)
 
     def has_schema(self, database: str, schema: str) -> bool:
@@ -138,7 +137,7 @@ class Storage:
 
     def close(self) -> None:
         """Write everything into the database files and let go of them."""
-        for name in [*self.databases(), "_fs_global"]:
+        for name in [*self.databases(), CATALOGUE_DATABASE]:
             self._duck.execute(f"CHECKPOINT {quoted(name)}")
         self._duck.close()
 
@@ -146,8 +145,7 @@ class Storage:
         self._attach(self.databases_dir / f"{name}.db", name)
         # Each can be repeated: a database whose making was cut short is completed at the next start.
         for sql in (
-            info_schema.per_db_creation_sql(name),
-            macros.creation_sql(name),
+            *_fakesnow.database_sql(name),
             f"CREATE SCHEMA IF NOT EXISTS {quoted(name)}.PUBLIC",
             *catalogue.database_views(name),
         ):

@@ -6,6 +6,7 @@ import duckdb
 from sqlglot import exp
 
 from snowflake_local import comments, names
+from snowflake_local._fakesnow import LOAD_HISTORY
 from snowflake_local.errors import already_exists, does_not_exist, unsupported
 from snowflake_local.locks import TableName
 from snowflake_local.quoting import literal, quoted
@@ -69,7 +70,7 @@ def create_like(create: exp.Create, new: TableName, session: Session) -> list[st
     source_table = _copied_from(create)
     if create.kind != "TABLE" or not isinstance(source_table, exp.Table):
         raise unsupported(f"CLONE of a {create.kind}")
-    source, duck = names.resolve(source_table, session), session._duck_conn
+    source, duck = names.resolve(source_table, session), session.duck
     columns = duck.execute(
         "SELECT column_name, data_type, column_default, is_nullable FROM duckdb_columns() "
         "WHERE database_name = ? AND schema_name = ? AND table_name = ? ORDER BY column_index",
@@ -94,7 +95,7 @@ def create_like(create: exp.Create, new: TableName, session: Session) -> list[st
 def forget_loads(name: TableName) -> str:
     """A table that is created anew, dropped or truncated has no load history: its files may be loaded again."""
     return (
-        f"DELETE FROM {quoted(name.database)}._fs_information_schema._fs_load_history "
+        f"DELETE FROM {quoted(name.database)}.{LOAD_HISTORY} "
         f"WHERE SCHEMA_NAME = {literal(name.schema)} AND TABLE_NAME = {literal(name.table)}"
     )
 
@@ -105,7 +106,7 @@ def rename(old: TableName, new: TableName) -> list[str]:
         raise unsupported("RENAME into another schema")
     return [
         f"ALTER TABLE {names.sql(old)} RENAME TO {quoted(new.table)}",
-        f"UPDATE {quoted(old.database)}._fs_information_schema._fs_load_history SET TABLE_NAME = {literal(new.table)} "
+        f"UPDATE {quoted(old.database)}.{LOAD_HISTORY} SET TABLE_NAME = {literal(new.table)} "
         f"WHERE SCHEMA_NAME = {literal(old.schema)} AND TABLE_NAME = {literal(old.table)}",
     ]
 
@@ -126,12 +127,12 @@ def alter(statement: exp.Alter, session: Session) -> list[str] | None:
         case exp.SwapTable():
             other = names.resolve(action.this, session)
             for table in (name, other):
-                if not exists(table, session._duck_conn):
+                if not exists(table, session.duck):
                     raise does_not_exist("Table", str(table))
             return swap(name, other)
         case exp.AlterRename() if statement.kind == "TABLE":
             new = names.resolve(action.this, session)
-            if exists(new, session._duck_conn):
+            if exists(new, session.duck):
                 raise already_exists(str(new))
             return rename(name, new)
         case exp.AddConstraint():
