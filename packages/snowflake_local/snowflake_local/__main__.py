@@ -25,7 +25,8 @@ def main() -> int:
     except UnexpectedVersionError as error:
         return _complain(str(error))
     # Imported late: with other versions the import itself may fail.
-    from snowflake_local.cursor import mend_fakesnow
+    from snowflake_local._fakesnow import keep_numeric_types
+    from snowflake_local.loading import patch_copy
     from snowflake_local.server import Server
     from snowflake_local.sessions import Sessions
     from snowflake_local.storage import AlreadyOpenError, Storage
@@ -39,7 +40,8 @@ def main() -> int:
         )
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("sqlglot").setLevel(logging.ERROR)  # it warns of each statement that it keeps as text
-    mend_fakesnow()
+    keep_numeric_types()
+    patch_copy()
     try:
         storage = Storage(arguments.root, arguments.memory_limit)
     except AlreadyOpenError as error:

@@ -1,20 +1,15 @@
 """Statements about the session, and those that sqlglot keeps as text."""
 
-from __future__ import annotations
-
 import re
-from typing import TYPE_CHECKING
 
 import sqlglot
 from sqlglot import exp
 
 from snowflake_local import comments, ddl, names, stages, statements, tables
 from snowflake_local.binds import Values
+from snowflake_local.cursor import Cursor
 from snowflake_local.errors import unsupported
 from snowflake_local.quoting import literal, quoted
-
-if TYPE_CHECKING:
-    from snowflake_local.cursor import Cursor
 
 #: SHOW of what a local warehouse does not have: empty, under Snowflake's columns.
 SHOWN_EMPTY: dict[str, tuple[str, ...]] = {

@@ -5,22 +5,17 @@ one transaction of DuckDB: the table, its comments, its NOT NULLs and what COPY 
 at all. What goes into fakesnow's catalogue is in another database and follows after.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
 from snowflake_local import comments, names, results, tables
 from snowflake_local._fakesnow import FILE_FORMATS, STAGES, TEXT_LENGTHS, drop_table_comment, take_text_lengths
 from snowflake_local.binds import Values
+from snowflake_local.cursor import Cursor
 from snowflake_local.errors import already_exists, does_not_exist, unsupported
 from snowflake_local.locks import TableName
 from snowflake_local.storage import Storage
-
-if TYPE_CHECKING:
-    from snowflake_local.cursor import Cursor
 
 #: Kinds of objects that a local warehouse does not have: their DDL is accepted and does nothing.
 WITHOUT_EFFECT = (

@@ -11,7 +11,7 @@ from snowflake_local.sessions import Session
 from snowflake_local.stages import staged_files, values_query
 
 
-def mend_copy() -> None:
+def patch_copy() -> None:
     """Put this module's reading of COPY's source in the place of fakesnow's."""
     _fakesnow.replace_copy_functions(_source_urls, _columns_of_file)
 

@@ -26,7 +26,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from snowflake_local import binds, results, stages
+from snowflake_local import binds, execution, results, stages
 from snowflake_local._fakesnow import DML_TYPE_IDS, SERVER_VERSION
 from snowflake_local.cursor import Cursor
 from snowflake_local.errors import translate
@@ -215,13 +215,13 @@ def _run(session: Session, body: dict[str, Any], base_url: str) -> bytes:
         try:
             bindings = body.get("bindings")
             if body.get("describeOnly"):
-                return _described(session, cursor, cursor.describe_only(body["sqlText"]))
+                return _described(session, cursor, execution.describe_only(cursor, body["sqlText"]))
             params = None
             if (rows := binds.rows(bindings)) is not None:
-                cursor.run_batch(body["sqlText"], rows)
+                execution.run_batch(cursor, body["sqlText"], rows)
             else:
                 params = binds.values(bindings)
-                cursor.run(body["sqlText"], params)
+                execution.run(cursor, body["sqlText"], params)
             if cursor.put is not None:
                 return _success(stages.upload_command(cursor.put, session, binds.values(bindings), base_url))
         except Error as error:

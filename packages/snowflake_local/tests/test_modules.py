@@ -4,6 +4,7 @@ import ast
 import re
 import sys
 import tomllib
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1]
@@ -19,6 +20,15 @@ def imports(module: str) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
     return found
+
+
+def test_no_module_imports_one_that_imports_it() -> None:
+    within = {
+        name: {found.split(".")[1] for found in imports(name) if found.startswith("snowflake_local.")} & MODULES.keys()
+        for name in MODULES
+    }
+    order = list(TopologicalSorter(within).static_order())  # raises CycleError
+    assert order.index("cursor") < order.index("ddl") < order.index("commands") < order.index("execution")
 
 
 def test_only_one_module_knows_fakesnow() -> None:
