@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 
 from sqlglot import exp
 
-from snowflake_local import comments, names, results, tables
+from snowflake_local import comments, names, results, statements, tables
 from snowflake_local._fakesnow import FILE_FORMATS, STAGES, TEXT_LENGTHS, drop_table_comment, take_text_lengths
 from snowflake_local.binds import Values
 from snowflake_local.cursor import Cursor
@@ -46,13 +46,23 @@ def run(cursor: Cursor, statement: exp.Expr, params: Values | None) -> None:
         _translated(cursor, statement, params)
     else:
         # Schemas, stages, file formats: fakesnow writes them into its catalogue, another database.
+        emptied = _emptied_schemas(cursor, statement) if kind == "SCHEMA" else []
         parts = cursor.translated(statement, params)
         cursor.session.transaction.define({}, lambda: cursor.run_translated(parts, params))
         if kind == "STAGE" and statement.find(exp.TemporaryProperty):
             cursor.session.temporary_stages.add(*cursor.written(statement))
-        if kind == "SCHEMA" and isinstance(statement, exp.Drop) and isinstance(statement.this, exp.Table):
-            database = names.stored(statement.this.args.get("db")) or cursor.session.database
-            cursor.session.storage.drop_stages(str(database), names.stored(statement.this.this))
+        for database, schema in emptied:
+            cursor.session.storage.forget(database, schema)
+
+
+def _emptied_schemas(cursor: Cursor, statement: exp.Expr) -> list[tuple[str, str]]:
+    """The (database, schema) that DROP SCHEMA and CREATE OR REPLACE SCHEMA empty."""
+    if not isinstance(statement, exp.Drop) and not statement.args.get("replace"):
+        return []
+    return [
+        (names.stored(schema.args.get("catalog")) or str(cursor.session.database), names.stored(schema.args.get("db")))
+        for schema in statements.written_tables(statement)
+    ]
 
 
 def _plain_sql(cursor: Cursor, statement: exp.Expr) -> list[str] | None:

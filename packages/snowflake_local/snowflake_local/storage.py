@@ -20,7 +20,7 @@ from typing import Any
 import duckdb
 
 from snowflake_local import _fakesnow, catalogue
-from snowflake_local._fakesnow import CATALOGUE_DATABASE, STAGES
+from snowflake_local._fakesnow import CATALOGUE_DATABASE, FILE_FORMATS, STAGES
 from snowflake_local.errors import sql_error
 from snowflake_local.locks import TableLocks
 from snowflake_local.quoting import literal, quoted
@@ -115,14 +115,24 @@ class Storage:
             self._duck.execute(f"DETACH {quoted(name)}")
             for file in self.databases_dir.glob(f"{name}.db*"):
                 file.unlink()
-        self.drop_stages(name)
+        self.forget(name)
+
+    def forget(self, *scope: str) -> None:
+        """Drop what the catalogue has of a database, or of a schema in it: stages with their files, file formats."""
+        self.drop_stages(*scope)
+        self._delete_from(FILE_FORMATS, scope)
 
     def drop_stages(self, *scope: str) -> None:
-        """Forget the stages of a database, of a schema in it, or one stage in that, with their files."""
+        """Drop the stages of a database, of a schema in it, or one stage in that, with their files."""
+        self._delete_from(STAGES, scope)
+        # A quoted name may hold anything; one that is a path must not lead out of the stages.
+        if not any("/" in name or name in ("", ".", "..") for name in scope):
+            shutil.rmtree(self.stages_dir.joinpath(*scope), ignore_errors=True)
+
+    def _delete_from(self, table: str, scope: tuple[str, ...]) -> None:
         where = " AND ".join(f"{part} = ?" for part in ("database_name", "schema_name", "name")[: len(scope)])
         with self.cursor() as duck:
-            duck.execute(f"DELETE FROM {STAGES} WHERE {where}", list(scope))
-        shutil.rmtree(self.stages_dir.joinpath(*scope), ignore_errors=True)
+            duck.execute(f"DELETE FROM {table} WHERE {where}", list(scope))
 
     def has_schema(self, database: str, schema: str) -> bool:
         """Whether a database has a schema."""

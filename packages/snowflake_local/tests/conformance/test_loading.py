@@ -105,6 +105,36 @@ def test_a_dropped_stage_is_empty_when_it_comes_again(staged: Query, connect: Co
         staged("list @RAW.PASSING")
 
 
+@pytest.mark.parametrize(
+    "end", ["drop schema {0}.PASSING", "create or replace schema {0}.PASSING", "drop database {0}"]
+)
+def test_stages_and_file_formats_go_with_their_schema(query: Query, file: Path, database: str, end: str) -> None:
+    other = f"{database}_B"
+    query(f"create database {other}")
+    query(f"create schema {other}.PASSING")
+    query(f"create stage {other}.PASSING.LAKE")
+    query(f"create file format {other}.PASSING.FILES type = parquet")
+    query(f"put 'file://{file}' @{other}.PASSING.LAKE auto_compress=false")
+    query(end.format(other))
+    query(f"create database if not exists {other}")
+    query(f"create schema if not exists {other}.PASSING")
+    with pytest.raises(ProgrammingError, match="does not exist or not authorized"):
+        query(f"list @{other}.PASSING.LAKE")
+    query(f"create stage {other}.PASSING.LAKE")
+    query(f"create file format {other}.PASSING.FILES type = csv")
+    assert query(f"list @{other}.PASSING.LAKE") == [], "the new stage has none of the old one's files"
+    query(f"drop database {other}")
+
+
+@pytest.mark.local_only
+@pytest.mark.parametrize("kind", ["stage", "schema"])
+def test_a_name_that_is_a_path_deletes_nothing(query: Query, tmp_path: Path, kind: str) -> None:
+    (tmp_path / "kept").touch()
+    query(f'create {kind} "{tmp_path}"')
+    query(f'drop {kind} "{tmp_path}"')
+    assert (tmp_path / "kept").exists()
+
+
 def test_copy_with_a_transformation(staged: Query) -> None:
     assert loaded(staged(TRANSFORMATION.format(files="'part-1.parquet'"))) == 3
     assert staged("select ID, NAME, SECONDS, AT, BATCH_ID from EVENTS order by ID") == [
