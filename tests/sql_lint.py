@@ -1,6 +1,5 @@
-"""What the platform's SQL does without, because Snowflake and the local warehouse differ in it, or because it is
-dangerous: packages/snowflake_local/README.md says why. Looked for in statements as they are sent, by sqlglot's syntax
-tree.
+"""A lint of the SQL that the platform sends: no constructs in which Snowflake and the local warehouse differ
+(packages/snowflake_local/README.md lists them), and none that are dangerous. It reads sqlglot's syntax trees.
 """
 
 import logging

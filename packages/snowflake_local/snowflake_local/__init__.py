@@ -1,7 +1,7 @@
 """The local warehouse: Snowflake's wire protocol and SQL on this machine.
 
-`fakesnow` translates Snowflake's SQL to DuckDB's and is a double for unit tests. This package puts it behind a launcher
-of our own and mends what the platform, dbt and the connector meet, so that they run unchanged.
+fakesnow translates Snowflake's SQL to DuckDB's, for unit tests. This package serves it from a process of its own and
+fixes what dbt, Snowflake's connector and data loaders run into, so that they run unchanged.
 
     server ─▶ requests ─▶ sessions ─▶ execution ─┬─▶ statements               rewrites of the syntax tree
                                                  ├─▶ merge, loading, stages   MERGE, COPY, PUT
@@ -12,5 +12,5 @@ of our own and mends what the platform, dbt and the connector meet, so that they
                                                  ├─▶ results, errors          what the client sees
                                                  └─▶ storage, catalogue       what is kept
 
-The package's README.md lists each mend with its reason and its test, and what differs from Snowflake all the same.
+The package's README.md lists each fix with its reason and its test, and the differences from Snowflake that remain.
 """

@@ -24,7 +24,7 @@ def main() -> int:
         require_expected_versions()
     except UnexpectedVersionError as error:
         return _complain(str(error))
-    # Imported late: with other versions the import itself may fail.
+    # Imported late: with other versions of fakesnow the import itself may fail.
     from snowflake_local._fakesnow import keep_numeric_types
     from snowflake_local.loading import patch_copy
     from snowflake_local.server import Server
@@ -35,11 +35,11 @@ def main() -> int:
         listener = _listen(arguments.port)
     except OSError as error:
         return _complain(
-            f"Port {arguments.port} for the local warehouse cannot be had ({error.strerror}). "
-            "Stop what uses it, or set WAREHOUSE_PORT to a free port."
+            f"The local warehouse cannot listen on port {arguments.port} ({error.strerror}). "
+            "Stop what uses it, or choose another one with --port."
         )
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("sqlglot").setLevel(logging.ERROR)  # it warns of each statement that it keeps as text
+    logging.getLogger("sqlglot").setLevel(logging.ERROR)  # it warns about every statement that it keeps as text
     keep_numeric_types()
     patch_copy()
     try:
@@ -53,7 +53,7 @@ def main() -> int:
         )
     )
     for number in (signal.SIGTERM, signal.SIGINT):
-        # uvicorn raises the signal once more when it has stopped; the databases are still to be closed then.
+        # uvicorn raises the signal again after it has stopped, when the databases are not closed yet.
         signal.signal(number, lambda *_: None)
     print(f"Local warehouse on {LOOPBACK}:{arguments.port}, files in {storage.root}", file=sys.stderr, flush=True)
     try:
@@ -66,14 +66,14 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m snowflake_local", description=__doc__)
-    parser.add_argument("--root", type=Path, required=True, help="folder of databases and staged files")
-    parser.add_argument("--port", type=int, required=True, help="port on 127.0.0.1 (setting WAREHOUSE_PORT)")
-    parser.add_argument("--memory-limit", help="memory of the engine, such as 2GB; unset: DuckDB's default")
+    parser.add_argument("--root", type=Path, required=True, help="folder for databases and staged files")
+    parser.add_argument("--port", type=int, required=True, help="port on 127.0.0.1")
+    parser.add_argument("--memory-limit", help="memory for the engine, such as 2GB; default: DuckDB's own")
     parser.add_argument(
         "--transaction-idle-seconds",
         type=float,
         default=300.0,
-        help="roll back the transaction of a client that has said nothing for so long",
+        help="roll back an open transaction after its client has been silent for this long; default: 300",
     )
     return parser.parse_args()
 

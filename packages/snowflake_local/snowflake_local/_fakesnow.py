@@ -24,24 +24,24 @@ __all__ = [
 
 # --- the catalogue --------------------------------------------------------------------------------------------------
 
-#: The database with what fakesnow keeps of all databases.
+#: The database in which fakesnow keeps its catalogue of all databases.
 CATALOGUE_DATABASE = "_fs_global"
 SCHEMA = "_fs_information_schema"
 CATALOGUE = f"{CATALOGUE_DATABASE}.{SCHEMA}"
 STAGES = f"{CATALOGUE}._fs_stages"
 FILE_FORMATS = f"{CATALOGUE}._fs_file_formats"
 TEXT_LENGTHS = f"{CATALOGUE}._fs_columns_ext"
-#: In the schema of each database: the files that COPY has loaded.
+#: In each database: the files that COPY has loaded.
 LOAD_HISTORY = f"{SCHEMA}._fs_load_history"
 
 
 def catalogue_sql() -> tuple[str, ...]:
-    """Statements that make the tables and views of the catalogue."""
+    """Statements that create the tables and views of the catalogue."""
     return info_schema.fs_global_creation_sql(), show.fs_global_creation_sql()
 
 
 def database_sql(name: str) -> tuple[str, ...]:
-    """Statements that make the INFORMATION_SCHEMA and the functions of one database."""
+    """Statements that create INFORMATION_SCHEMA and functions in one database."""
     return info_schema.per_db_creation_sql(name), macros.creation_sql(name)
 
 
@@ -60,17 +60,17 @@ class Connection(FakeSnowflakeConnection):
 
     @property
     def variable_values(self) -> dict[str, str]:
-        """SQL of each session variable (SET name = …), by name as it was written."""
+        """The SQL of each session variable (SET name = …), by its name as written."""
         return dict(self.variables._variables)
 
     def set_current(self, database: str | None, schema: str | None) -> None:
-        """Note which database and schema are current."""
+        """Record the current database and schema."""
         self.database, self._schema = database, schema
         self.database_set, self.schema_set = database is not None, schema is not None
 
 
 class TranslatingCursor(FakeSnowflakeCursor):
-    """fakesnow's cursor in its steps: split a statement, translate each part, run it."""
+    """fakesnow's cursor, step by step: split a statement, translate each part, run it."""
 
     @property
     def duck(self) -> duckdb.DuckDBPyConnection:
@@ -83,11 +83,11 @@ class TranslatingCursor(FakeSnowflakeCursor):
         return self._arrow_table
 
     def replace_rows(self, rows: Any) -> None:
-        """Make another Arrow table the result."""
+        """Replace the result by another Arrow table."""
         self._arrow_table = rows
 
     def set_row_count(self, count: int) -> None:
-        """Make `count` the number of rows that the statement changed."""
+        """Set the number of rows that the statement changed."""
         self._rowcount = count  # type: ignore[assignment]  # fakesnow's own type is too narrow
 
     def split(self, statement: exp.Expr) -> list[exp.Expr]:
@@ -99,17 +99,17 @@ class TranslatingCursor(FakeSnowflakeCursor):
         return self._transform(statement, params)
 
     def execute_translated(self, statement: exp.Expr, params: Params) -> None:
-        """Run a statement of DuckDB; its result becomes the cursor's."""
+        """Run a DuckDB statement and take over its result."""
         self._execute(statement, params)
 
 
 def take_text_lengths(translated: Iterable[exp.Expr]) -> list[tuple[str, int]]:
-    """Take the (column, n) of each VARCHAR(n) out of a translated CREATE, which would write them itself."""
+    """Remove and return the (column, n) of each VARCHAR(n) of a CREATE, which fakesnow would store itself."""
     return [length for part in translated for length in part.args.pop("text_lengths", None) or ()]
 
 
 def drop_table_comment(translated: Iterable[exp.Expr]) -> None:
-    """Take the table's comment out of a translated CREATE, which would write it itself."""
+    """Remove the table's comment from a CREATE, which fakesnow would store itself."""
     for part in translated:
         part.args.pop("table_comment", None)
 
@@ -118,12 +118,12 @@ def drop_table_comment(translated: Iterable[exp.Expr]) -> None:
 
 
 def keep_stages_in(folder: Path) -> None:
-    """Keep staged files there rather than in the system's folder for temporary files."""
+    """Store staged files in `folder` instead of the system's folder for temporary files."""
     stage.LOCAL_BUCKET_PATH = str(folder)
 
 
 def stage_folder(name: str, connection: Connection) -> str:
-    """The folder of a stage (DB.SCHEMA.NAME, %TABLE …). Raises Snowflake's error if there is none."""
+    """The folder of a stage (DB.SCHEMA.NAME, %TABLE …). Raises Snowflake's error if it does not exist."""
     parts = stage.parts_from_var(name, connection.database, connection.schema)
     lookup = stage.stage_lookup_sql(*parts, connection.table_stages)
     if (found := connection.duck.execute(lookup).fetchone()) is None:
@@ -132,23 +132,23 @@ def stage_folder(name: str, connection: Connection) -> str:
 
 
 def is_internal_stage(source: str) -> bool:
-    """Whether COPY's source is a folder of staged files and no URL."""
+    """Whether COPY's source is a folder of staged files rather than a URL."""
     return stage.is_internal(source)
 
 
-#: fakesnow's reading of COPY's FILES: the URLs of (source, names of files).
+#: fakesnow's own function for COPY's FILES: (source, file names) → URLs.
 external_urls: Callable[[str, list[str]], list[str]] = copy_into._source_urls
 
 
 def replace_copy_functions(
     source_urls: Callable[[str, list[str]], list[str]], strip_json_extract: Callable[[exp.Select], exp.Select]
 ) -> None:
-    """Put functions of ours in the place of COPY's own."""
-    # A Callable has no names of parameters, which mypy wants to see.
+    """Replace two of COPY's functions."""
+    # mypy wants the parameters' names to match; a Callable has none.
     copy_into._source_urls = source_urls  # type: ignore[assignment]
     copy_into._strip_json_extract = strip_json_extract  # type: ignore[assignment]
 
 
 def keep_numeric_types() -> None:
-    """Leave out the cast to DOUBLE of what SUM and AVG add up: sums of NUMBERs came back as floats."""
+    """Stop fakesnow from casting the arguments of SUM and AVG to DOUBLE: sums of NUMBERs came back as floats."""
     transforms.numeric_agg_implicit_cast = lambda expression: expression

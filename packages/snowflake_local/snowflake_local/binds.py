@@ -1,6 +1,6 @@
 """Bound values (qmark and numeric parameters) as Python values.
 
-fakesnow reads numbers with `int()` and dates through floating point: a Decimal or a bound NULL became an HTTP 500,
+fakesnow reads numbers with `int()` and dates through floating point. A Decimal or a bound NULL became an HTTP 500,
 which the connector retries for minutes, and microseconds could be off by one.
 """
 
@@ -24,7 +24,7 @@ def values(bindings: Mapping[str, Mapping[str, Any]] | None) -> Values | None:
 
 
 def rows(bindings: Mapping[str, Mapping[str, Any]] | None) -> list[list[Any]] | None:
-    """The rows of an array binding (`executemany`), else None. They come as a list of values per placeholder."""
+    """The rows of an array binding (`executemany`), else None. The client sends a list of values per placeholder."""
     if not bindings or not any(isinstance(b["value"], list) for b in bindings.values()):
         return None
     columns = [
@@ -35,7 +35,7 @@ def rows(bindings: Mapping[str, Mapping[str, Any]] | None) -> list[list[Any]] | 
 
 
 def value(binding: Mapping[str, Any]) -> Any:
-    """One bound value. Dates come as milliseconds, times and timestamps as nanoseconds since 1970."""
+    """One bound value. Dates arrive as milliseconds, times and timestamps as nanoseconds since 1970."""
     raw = binding["value"]
     if raw is None:
         return None

@@ -1,14 +1,14 @@
-"""The catalogue views behind INFORMATION_SCHEMA, SHOW and DESCRIBE, made anew at each start.
+"""The catalogue views behind INFORMATION_SCHEMA, SHOW and DESCRIBE, created again at each start.
 
-fakesnow's own leave out what dbt's docs and schema look-ups need: views in INFORMATION_SCHEMA.TABLES, comments, row
-counts, DuckDB's integer types under Snowflake's names; and they show DuckDB's internal schemas. Comments are DuckDB's
-own (`COMMENT ON`), so they live and die with their table.
+fakesnow's own views lack what dbt's docs and schema look-ups need: views in INFORMATION_SCHEMA.TABLES, comments, row
+counts, and Snowflake's names for DuckDB's integer types. They also show DuckDB's internal schemas. Comments are
+DuckDB's own (`COMMENT ON`), so they are dropped with their table.
 """
 
 from snowflake_local._fakesnow import CATALOGUE, CATALOGUE_DATABASE, SCHEMA, TEXT_LENGTHS
 from snowflake_local.quoting import literal
 
-#: 1970 stands for "not known": DuckDB keeps no time of creation or change.
+#: 1970 means "unknown": DuckDB records no time of creation or change.
 UNKNOWN_TIME = "to_timestamp(0)::timestamptz"
 INTERNAL_SCHEMAS = f"('{SCHEMA}', 'information_schema', 'pg_catalog', 'main')"
 
@@ -95,7 +95,7 @@ SELECT {UNKNOWN_TIME} AS created_on, database_name AS name, 'N' AS is_default, '
 FROM duckdb_databases() WHERE NOT internal AND database_name NOT IN ('memory', '{CATALOGUE_DATABASE}')
 """
 
-#: Views over all databases, kept in fakesnow's own one. In order: later ones read earlier ones.
+#: Views over all databases, in fakesnow's own database. The order matters: later views read earlier ones.
 ACCOUNT_VIEWS = (_RELATIONS, _COLUMNS, _SHOW_OBJECTS, _SHOW_TABLES, _SHOW_VIEWS, _SHOW_DATABASES)
 
 _TABLES = """
@@ -120,7 +120,7 @@ FROM {catalogue}._relations WHERE database_name = '{database}' AND table_type = 
 
 
 def database_views(database: str) -> tuple[str, ...]:
-    """Statements that make the views of one database's INFORMATION_SCHEMA which differ from fakesnow's."""
+    """Statements that replace fakesnow's views in one database's INFORMATION_SCHEMA."""
     return tuple(
         view.format(
             database=database.replace('"', '""'), catalogue=CATALOGUE, information_schema=SCHEMA, unknown=UNKNOWN_TIME
@@ -130,7 +130,7 @@ def database_views(database: str) -> tuple[str, ...]:
 
 
 def describe_sql(database: str, schema: str, table: str) -> str:
-    """The query behind DESCRIBE TABLE. The account's view serves every database, not only the session's."""
+    """The query behind DESCRIBE TABLE. It reads a view over all databases, so it is not limited to the session's."""
     name = " AND ".join(
         f"{column} = {literal(value)}"
         for column, value in (("table_catalog", database), ("table_schema", schema), ("table_name", table))

@@ -11,7 +11,7 @@ from snowflake_local.cursor import Cursor
 from snowflake_local.errors import unsupported
 from snowflake_local.quoting import literal, quoted
 
-#: SHOW of what a local warehouse does not have: empty, under Snowflake's columns.
+#: SHOW of objects that a local warehouse does not have: no rows, under Snowflake's column names.
 SHOWN_EMPTY: dict[str, tuple[str, ...]] = {
     "GRANTS": (
         "created_on", "privilege", "granted_on", "name", "granted_to", "grantee_name", "grant_option", "granted_by",
@@ -21,13 +21,12 @@ SHOWN_EMPTY: dict[str, tuple[str, ...]] = {
     "TRANSACTIONS": ("id",),
 }  # fmt: skip
 
-
 #: ALTER TABLE … MODIFY COLUMN … SET MASKING POLICY …: nothing is masked here.
 MASKS_A_COLUMN = re.compile(r"TABLE\s+\S+\s+(MODIFY|ALTER)\s+(COLUMN\s+)?\S+\s+(SET|UNSET)\s+MASKING\s+POLICY\b")
 
 
 def run(cursor: Cursor, statement: exp.Expr, params: Values | None) -> None:
-    """Run one of them."""
+    """Run one such statement."""
     if isinstance(statement, (exp.Grant, exp.Revoke)):
         cursor.answer_done()
     elif isinstance(statement, exp.Use):
@@ -37,7 +36,7 @@ def run(cursor: Cursor, statement: exp.Expr, params: Values | None) -> None:
 
 
 def alter_session(cursor: Cursor, statement: exp.Alter) -> None:
-    """Session parameters: AUTOCOMMIT and LOCK_TIMEOUT count, TIMEZONE may only be UTC, others are kept for SHOW."""
+    """ALTER SESSION. AUTOCOMMIT and LOCK_TIMEOUT take effect, TIMEZONE must be UTC, the rest is stored for SHOW."""
     session = cursor.session
     for item in statement.find_all(exp.SetItem):
         if not isinstance(item.this, exp.EQ):
@@ -53,13 +52,13 @@ def alter_session(cursor: Cursor, statement: exp.Alter) -> None:
         elif name == "LOCK_TIMEOUT":
             session.transaction.lock_timeout = float(text)
         elif name == "TIMEZONE" and text.upper() not in ("UTC", "ETC/UTC"):
-            raise unsupported(f"TIMEZONE {text}: the local warehouse knows UTC only")
+            raise unsupported(f"TIMEZONE {text}; use UTC")
         session.parameters[name] = text
     cursor.answer_done()
 
 
 def _show_parameters(cursor: Cursor, rest: str) -> None:
-    """SHOW PARAMETERS [LIKE '…']: dbt reads QUERY_TAG there before it sets a model's own."""
+    """SHOW PARAMETERS [LIKE '…']. dbt reads QUERY_TAG from it before it sets a model's own tag."""
     tokens = sqlglot.tokenize(rest, read="snowflake")
     pattern = tokens[2].text if len(tokens) > 2 and tokens[1].text.upper() == "LIKE" else "%"
     rows = [
@@ -72,7 +71,7 @@ def _show_parameters(cursor: Cursor, rest: str) -> None:
 
 
 def _use(cursor: Cursor, use: exp.Use) -> None:
-    """USE. With a database its PUBLIC becomes current, which fakesnow leaves out; roles and the like do nothing."""
+    """USE. USE DATABASE also makes the schema PUBLIC current, unlike in fakesnow. Roles and warehouses are ignored."""
     session, kind = cursor.session, use.args.get("kind")
     kind = (kind.name if isinstance(kind, exp.Expr) else str(kind or "")).upper()
     session.transaction.check_not_lost()
@@ -113,7 +112,7 @@ def _has_no_effect(subject: str) -> bool:
 
 
 def _explain(cursor: Cursor, query: str, params: Values | None) -> None:
-    """DuckDB's plan of a query, as one text."""
+    """EXPLAIN: DuckDB's plan of a query, as one text."""
     text = query.split(None, 2)[2] if query.upper().startswith("USING ") else query
     statement = statements.rewrite(statements.parse(text), cursor.session, params)
     (translated,) = cursor.translated(statement, params)

@@ -1,7 +1,7 @@
-"""Comments on tables, views and columns (dbt's persist_docs), kept by DuckDB's COMMENT ON.
+"""Comments on tables, views and columns (dbt's persist_docs), stored with DuckDB's COMMENT ON.
 
-fakesnow keeps those of tables in a table of its own, fails on an apostrophe, writes the text 'None' for a missing one
-and drops those of columns.
+fakesnow stores comments on tables in a table of its own. It fails on an apostrophe, writes the text 'None' for a
+missing comment and drops comments on columns.
 """
 
 from collections.abc import Iterator
@@ -57,7 +57,7 @@ def _comment_on(statement: exp.Comment, session: Session) -> list[str]:
         parts = statement.this.parts
         table = exp.to_table(".".join(part.sql(dialect="snowflake") for part in parts[:-1]), dialect="snowflake")
         return [f"COMMENT ON COLUMN {names.sql(names.resolve(table, session))}.{names.column_sql(parts[-1])} IS {text}"]
-    return []  # on schemas, databases, stages: accepted, not kept
+    return []  # on schemas, databases, stages: accepted, not stored
 
 
 def _alter(statement: exp.Alter, session: Session) -> list[str] | None:
@@ -74,7 +74,7 @@ def _alter(statement: exp.Alter, session: Session) -> list[str] | None:
 
 
 def _on_relation(name: TableName, text: str, session: Session) -> list[str]:
-    """DuckDB distinguishes tables and views; Snowflake and dbt say TABLE for either."""
+    """COMMENT ON TABLE or VIEW: DuckDB distinguishes them, Snowflake and dbt say TABLE for both."""
     found = session.duck.execute(
         "SELECT 1 FROM duckdb_views() WHERE database_name = ? AND schema_name = ? AND view_name = ?", list(name)
     ).fetchone()
@@ -82,7 +82,7 @@ def _on_relation(name: TableName, text: str, session: Session) -> list[str]:
 
 
 def _alter_several(statement: exp.Command, session: Session) -> list[str] | None:
-    """ALTER TABLE t ALTER a COMMENT 'x', b COMMENT 'y' …, which sqlglot does not parse: read by its tokens."""
+    """ALTER TABLE t ALTER a COMMENT 'x', b COMMENT 'y' …, read token by token because sqlglot does not parse it."""
     tokens = sqlglot.tokenize(names.rest_of(statement), read="snowflake")
     if len(tokens) < 5 or tokens[0].text.upper() not in ("TABLE", "VIEW"):
         return None

@@ -1,8 +1,8 @@
-"""Statements that define: CREATE, ALTER, DROP, COMMENT and TRUNCATE.
+"""Data definition: CREATE, ALTER, DROP, COMMENT and TRUNCATE.
 
-Each commits an open transaction first (Snowflake does; DuckDB would roll the definition back with it) and then runs as
-one transaction of DuckDB: the table, its comments, its NOT NULLs and what COPY remembers of it change together or not
-at all. What goes into fakesnow's catalogue is in another database and follows after.
+Each statement first commits an open transaction, as in Snowflake; DuckDB would roll the definition back with it. Then
+it runs in one DuckDB transaction: a table, its comments, its NOT NULLs and its load history change together or not at
+all. Entries in fakesnow's catalogue are in another database and are written afterwards.
 """
 
 from collections.abc import Callable, Iterable
@@ -17,7 +17,7 @@ from snowflake_local.errors import already_exists, does_not_exist, unsupported
 from snowflake_local.locks import TableName
 from snowflake_local.storage import Storage
 
-#: Kinds of objects that a local warehouse does not have: their DDL is accepted and does nothing.
+#: Kinds of objects that a local warehouse does not have. Their DDL is accepted without effect.
 WITHOUT_EFFECT = (
     "ACCOUNT", "MASKING POLICY", "NETWORK POLICY", "RESOURCE MONITOR", "ROLE", "SESSION POLICY", "STORAGE INTEGRATION",
     "TAG", "USER", "WAREHOUSE",
@@ -27,7 +27,7 @@ Lengths = list[tuple[str, int]]
 
 
 def run(cursor: Cursor, statement: exp.Expr, params: Values | None) -> None:
-    """Run one of them."""
+    """Run one such statement."""
     kind = str(statement.args.get("kind") or "").upper()
     if kind in WITHOUT_EFFECT:
         cursor.answer_done()
@@ -45,7 +45,7 @@ def run(cursor: Cursor, statement: exp.Expr, params: Values | None) -> None:
     elif kind in ("TABLE", "VIEW", "SEQUENCE"):
         _translated(cursor, statement, params)
     else:
-        # Schemas, stages, file formats: fakesnow writes them into its catalogue, another database.
+        # Schemas, stages, file formats: fakesnow stores them in its catalogue, which is another database.
         emptied = _emptied_schemas(cursor, statement) if kind == "SCHEMA" else []
         parts = cursor.translated(statement, params)
         cursor.session.transaction.define({}, lambda: cursor.run_translated(parts, params))
@@ -66,7 +66,7 @@ def _emptied_schemas(cursor: Cursor, statement: exp.Expr) -> list[tuple[str, str
 
 
 def _plain_sql(cursor: Cursor, statement: exp.Expr) -> list[str] | None:
-    """DuckDB's statements for what fakesnow would get wrong; None for the rest."""
+    """DuckDB's statements for what fakesnow gets wrong; None for everything else."""
     match statement:
         case exp.Alter():
             return tables.alter(statement, cursor.session)
@@ -78,7 +78,7 @@ def _plain_sql(cursor: Cursor, statement: exp.Expr) -> list[str] | None:
 
 
 def _translated(cursor: Cursor, statement: exp.Expr, params: Values | None) -> None:
-    """ALTER and DROP as fakesnow reads them, with the load history."""
+    """ALTER and DROP as fakesnow translates them. DROP also clears the load history."""
     written = cursor.written(statement)
     forgotten = [tables.forget_loads(table) for table in written if isinstance(statement, exp.Drop)]
     parts = cursor.translated(statement, params)
@@ -113,20 +113,20 @@ def _create(cursor: Cursor, create: exp.Create, params: Values | None) -> None:
 
     def work() -> bool:
         if create.args.get("exists") and tables.exists(name, cursor.duck):
-            # fakesnow would wipe the load history of the table that is there.
+            # fakesnow would clear the load history of the existing table.
             cursor.answer_status(f"{name.table} already exists, statement succeeded.")
             return False
         make()
         return True
 
     if cursor.session.transaction.define(written, work):
-        _record_lengths(cursor.session.storage, written, lengths, anew=True)
+        _record_lengths(cursor.session.storage, written, lengths, created=True)
 
 
 def _making(
     cursor: Cursor, create: exp.Create, name: TableName, params: Values | None, after: list[str], lengths: Lengths
 ) -> Callable[[], None]:
-    """What makes a table or view by its own definition. The lengths of its text columns are put into `lengths`."""
+    """A function that creates a table or view from its own definition. Adds its VARCHAR lengths to `lengths`."""
     relation = tables.created_relation(create, name)
     not_null = [f"ALTER TABLE {relation} ALTER {c} SET NOT NULL" for c in tables.non_null_columns(create)]
     counts_rows = create.kind == "TABLE" and create.args.get("expression") is not None
@@ -145,16 +145,16 @@ def _making(
     return make
 
 
-def _record_lengths(storage: Storage, written: Iterable[TableName], lengths: Lengths, *, anew: bool = False) -> None:
-    """Keep the n of VARCHAR(n), which DuckDB forgets. `anew`: what was kept for a table of that name before goes."""
+def _record_lengths(storage: Storage, written: Iterable[TableName], lengths: Lengths, *, created: bool = False) -> None:
+    """Store the n of VARCHAR(n), which DuckDB drops. `created`: forget those of an earlier table of that name."""
     with storage.cursor() as duck:
         duck.begin()
         for name in written:
-            if anew:
+            if created:
                 where = "ext_table_catalog = ? AND ext_table_schema = ? AND ext_table_name = ?"
                 duck.execute(f"DELETE FROM {TEXT_LENGTHS} WHERE {where}", list(name))
             for column, length in lengths:
-                if not anew or length < results.TEXT_LENGTH:
+                if not created or length < results.TEXT_LENGTH:
                     values = [*name, column, length, min(length * 4, results.TEXT_LENGTH)]
                     duck.execute(f"INSERT OR REPLACE INTO {TEXT_LENGTHS} VALUES (?, ?, ?, ?, ?, ?)", values)
         duck.commit()
@@ -183,7 +183,7 @@ def _drop_database(cursor: Cursor, drop: exp.Drop) -> None:
 
 
 def _drop_catalogued(cursor: Cursor, drop: exp.Drop, kind: str) -> None:
-    """DROP STAGE, with its files, and DROP FILE FORMAT; fakesnow knows only how to make them."""
+    """DROP STAGE, which deletes its files, and DROP FILE FORMAT; fakesnow can only create them."""
     session = cursor.session
     session.transaction.commit()
     (name,) = cursor.written(drop)

@@ -1,7 +1,8 @@
-"""Errors in Snowflake's words and numbers.
+"""Errors with Snowflake's messages and numbers.
 
-dbt-snowflake reads them ("does not exist or not authorized", "002043 (02000)"), drivers branch on errno and SQLSTATE,
-and an engine error that is no Snowflake error would be an HTTP 500, which the connector retries for minutes.
+dbt-snowflake reads them ("does not exist or not authorized", "002043 (02000)") and drivers branch on errno and
+SQLSTATE. An engine error that is not a Snowflake error would become an HTTP 500, which the connector retries for
+minutes.
 """
 
 import re
@@ -25,39 +26,39 @@ def sql_error(message: str, errno: int, sqlstate: str) -> ProgrammingError:
 
 
 def unsupported(what: str) -> ProgrammingError:
-    """What Snowflake has and the local warehouse has not."""
+    """A feature that Snowflake has and the local warehouse does not."""
     return sql_error(f"Unsupported feature '{what}' (not in the local warehouse).", 2, "0A000")
 
 
 def does_not_exist(kind: str, name: str) -> ProgrammingError:
-    """Snowflake's one sentence for what is absent or hidden."""
+    """Snowflake's error for an object that is missing or hidden."""
     sqlstate = "42S02" if kind in ("Object", "Table", "View") else "02000"
     return sql_error(f"SQL compilation error:\n{kind} '{name}' does not exist or not authorized.", 2003, sqlstate)
 
 
 def no_such_object() -> ProgrammingError:
-    """USE of what is absent; dbt looks for the number to tell that a schema is missing."""
+    """USE of an object that does not exist. dbt recognises a missing schema by the number."""
     return sql_error("SQL compilation error:\nObject does not exist, or operation cannot be performed.", 2043, "02000")
 
 
 def already_exists(name: str) -> ProgrammingError:
-    """CREATE of what is there."""
+    """CREATE of an object that exists."""
     return sql_error(f"SQL compilation error:\nObject '{name}' already exists.", 2002, "42710")
 
 
 def null_in_non_nullable() -> ProgrammingError:
-    """A NULL in a column that is NOT NULL."""
+    """A NULL for a NOT NULL column."""
     return sql_error("DML operation failed: NULL result in a non-nullable column", 100072, "22000")
 
 
 def cancelled() -> ProgrammingError:
-    """The client's timeout, or its abort."""
+    """The client's timeout or abort."""
     return sql_error("SQL execution canceled", 604, "57014")
 
 
 @contextmanager
 def in_snowflakes_words() -> Iterator[None]:
-    """Turn whatever the engine raises into a Snowflake error."""
+    """Turn every exception into a Snowflake error."""
     try:
         yield
     except Exception as error:
@@ -65,7 +66,7 @@ def in_snowflakes_words() -> Iterator[None]:
 
 
 def translate(error: Exception) -> Error:
-    """The Snowflake error for `error`. fakesnow's own are looked through where they wrap one of DuckDB's."""
+    """The Snowflake error for `error`. If fakesnow has wrapped a DuckDB error, that one is translated."""
     cause = error.__cause__ if isinstance(error, Error) else None
     if isinstance(error, Error) and not isinstance(cause, duckdb.Error):
         return error
@@ -79,8 +80,8 @@ def translate(error: Exception) -> Error:
             return sql_error(f"Statement was aborted because of a {engine_error}.", 625, "40001")
         case TransactionLostError():
             return sql_error(
-                "The transaction was rolled back: its session had been idle for too long "
-                "(--transaction-idle-seconds). Begin again.",
+                "The transaction was rolled back because its session had been idle for too long "
+                "(--transaction-idle-seconds). Start it again.",
                 625,
                 "40003",
             )
@@ -96,7 +97,7 @@ def translate(error: Exception) -> Error:
 
 Found = re.Match[str]
 
-#: What DuckDB says → what Snowflake says. The first that is found counts.
+#: DuckDB's message → Snowflake's error. The first match counts.
 SENTENCES: tuple[tuple[re.Pattern[str], Callable[[Found], Error]], ...] = tuple(
     (re.compile(pattern), build)
     for pattern, build in (
@@ -122,7 +123,7 @@ SENTENCES: tuple[tuple[re.Pattern[str], Callable[[Found], Error]], ...] = tuple(
         (
             r"Current transaction is aborted",
             lambda _: sql_error(
-                "The transaction cannot go on after the statement that failed in it (Snowflake's could). Roll it back.",
+                "The transaction cannot continue after a failed statement (in Snowflake it could). Roll it back.",
                 628,
                 "25P02",
             ),
@@ -167,7 +168,7 @@ SENTENCES: tuple[tuple[re.Pattern[str], Callable[[Found], Error]], ...] = tuple(
     )
 )
 
-#: Numbers for DuckDB's kinds of error where no sentence is known.
+#: Numbers for DuckDB's types of error, where no message matches.
 BY_KIND: tuple[tuple[type[duckdb.Error], int, str], ...] = (
     (duckdb.CatalogException, 2003, "42S02"),
     (duckdb.BinderException, 2043, "02000"),

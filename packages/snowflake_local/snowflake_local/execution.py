@@ -21,7 +21,7 @@ def run(cursor: Cursor, text: str, params: Values | None = None) -> None:
 
 
 def run_batch(cursor: Cursor, text: str, rows: list[list[Any]]) -> None:
-    """Run one statement for each of `rows` (executemany): translated once, in one transaction."""
+    """Run one statement for each of `rows` (executemany). It is translated once and runs in one transaction."""
     with in_snowflakes_words():
         statement = _read(cursor, text, None)
         sql = cursor.translate(statement, None).sql(dialect="duckdb")
@@ -36,7 +36,7 @@ def run_batch(cursor: Cursor, text: str, rows: list[list[Any]]) -> None:
 
 
 def describe_only(cursor: Cursor, text: str) -> list[ColumnInfo]:
-    """The columns that a query would have; none for other statements."""
+    """The columns of a query, without running it; none for other statements."""
     with in_snowflakes_words():
         statement = _read(cursor, text, None)
         if not isinstance(statement, exp.Query):
@@ -101,7 +101,7 @@ def _copy(cursor: Cursor, copy: exp.Copy, params: Values | None) -> None:
 
     def work() -> None:
         cursor.run_translated(parts, params)
-        # Snowflake names the files that were loaded now; fakesnow also those that were loaded before.
+        # Snowflake lists the files that this COPY loaded; fakesnow also lists those it skipped.
         loaded = [row for row in cursor.rows.to_pylist() if row["status"] == "LOADED"] if cursor.rows else []
         if not loaded:
             cursor.answer_status("Copy executed with 0 files processed.")

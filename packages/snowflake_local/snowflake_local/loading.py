@@ -1,4 +1,4 @@
-"""Loading from stages: COPY, and INFER_SCHEMA, from which write_pandas makes its tables."""
+"""Loading from stages: COPY, and INFER_SCHEMA, with which write_pandas creates its tables."""
 
 import sqlglot
 from sqlglot import exp
@@ -12,38 +12,38 @@ from snowflake_local.stages import staged_files, values_query
 
 
 def patch_copy() -> None:
-    """Put this module's reading of COPY's source in the place of fakesnow's."""
+    """Make fakesnow read the source of a COPY with this module's functions."""
     _fakesnow.replace_copy_functions(_source_urls, _columns_of_file)
 
 
 def _source_urls(source: str, files: list[str]) -> list[str]:
-    """FILES from an internal stage; fakesnow takes it for a URL and finds no scheme."""
+    """COPY … FILES from an internal stage. fakesnow takes its path for a URL and misses the scheme."""
     if _fakesnow.is_internal_stage(source):
         return [f"{source.rstrip('/')}/{file}" for file in files]
     return _fakesnow.external_urls(source, files)
 
 
 def _columns_of_file(expr: exp.Select) -> exp.Select:
-    """`$1:name`, wherever it stands in a transformation, is the file's column of that name."""
+    """`$1:name`, anywhere in a transformation, is the file's column of that name."""
     for dollar in list(expr.find_all(exp.Parameter)):
         extract = dollar.parent
         if dollar.name == "1" and isinstance(extract, (exp.JSONExtract, exp.JSONExtractScalar)):
             keys = [key.this for key in extract.expression.find_all(exp.JSONPathKey)]
             if len(keys) != 1:
-                raise unsupported("COPY of a nested field ($1:a.b); take $1:a")
+                raise unsupported("COPY of a nested field ($1:a.b); use $1:a")
             extract.replace(exp.column(exp.to_identifier(keys[0], quoted=True)))
     return expr
 
 
-#: Options of COPY that fakesnow reads.
+#: Options of COPY that fakesnow supports.
 KNOWN_OPTIONS = ("FILE_FORMAT", "FILES", "FORCE", "MATCH_BY_COLUMN_NAME", "ON_ERROR", "PURGE")
 
 
 def read_options(copy: exp.Copy) -> None:
-    """Mend what fakesnow misreads in COPY.
+    """Rewrite the parts of a COPY that fakesnow misreads, and refuse options that it does not support.
 
-    FORCE = FALSE and PURGE = FALSE go: it looks only whether the word is there. A source in quotes ('@"STAGE"/path', as
-    write_pandas writes it) is a stage and no URL.
+    FORCE = FALSE and PURGE = FALSE are removed, because it only checks whether the word is there. A quoted source
+    ('@"STAGE"/path', as write_pandas sends it) is a stage, not a URL.
     """
     for parameter in copy.args.get("params") or []:
         if parameter.this.name.upper() not in KNOWN_OPTIONS:
@@ -63,7 +63,7 @@ def _is_false(value: object) -> bool:
     )
 
 
-#: Parquet's types by DuckDB's names → Snowflake's, as INFER_SCHEMA writes them.
+#: DuckDB's names for Parquet's types → Snowflake's names, as INFER_SCHEMA returns them.
 INFERRED = {
     "DOUBLE": "REAL", "FLOAT": "REAL", "VARCHAR": "TEXT", "BLOB": "BINARY", "BOOLEAN": "BOOLEAN", "DATE": "DATE",
     "TIME": "TIME", "TIMESTAMP WITH TIME ZONE": "TIMESTAMP_TZ",
@@ -71,7 +71,7 @@ INFERRED = {
 
 
 def infer_schema(node: exp.Expr, session: Session, params: Values | None) -> exp.Expr:
-    """TABLE(INFER_SCHEMA(LOCATION => …)) over Parquet files: write_pandas makes its tables from it."""
+    """TABLE(INFER_SCHEMA(LOCATION => …)) over Parquet files, as a query of literal rows."""
     if not (
         isinstance(node, exp.TableFromRows)
         and isinstance(call := node.this, exp.Anonymous)

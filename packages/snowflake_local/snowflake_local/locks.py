@@ -1,7 +1,7 @@
-"""Locks on tables: a writer waits for the writer before it, as in Snowflake.
+"""Table locks: a writer waits for the writer before it, as in Snowflake.
 
-DuckDB does not wait: the second of two transactions that change the same row fails at once. Snowflake queues them. So
-a statement takes its table's lock before DuckDB sees it and keeps it until its transaction ends.
+In DuckDB the second of two transactions that change the same row fails at once. Snowflake queues them. So a statement
+takes the lock of its table before DuckDB sees it, and holds it until the transaction ends.
 """
 
 import threading
@@ -26,30 +26,30 @@ class TableName(NamedTuple):
 class Mode(Enum):
     """What a statement does to a table."""
 
-    APPEND = auto()  #: INSERT: beside other appends and beside one change
+    APPEND = auto()  #: INSERT: together with other appends and one change
     CHANGE = auto()  #: UPDATE, DELETE, MERGE, COPY: one at a time
-    DEFINE = auto()  #: CREATE, ALTER, DROP, TRUNCATE: alone
+    DEFINE = auto()  #: CREATE, ALTER, DROP, TRUNCATE: exclusive
 
 
 class LockTimeoutError(Exception):
-    """The lock was not to be had in time."""
+    """A lock could not be acquired in time."""
 
 
 class DeadlockError(Exception):
-    """Waiting would never end: the holder waits for the one that asks."""
+    """Waiting would never end: the holder is waiting for the owner that asks."""
 
 
 class CancelledError(Exception):
-    """The client gave the statement up while it waited."""
+    """The client cancelled the statement while it waited."""
 
 
 def conflict(one: Mode, other: Mode) -> bool:
-    """Whether two transactions may not hold these modes on one table at the same time."""
+    """Whether two transactions must not hold these modes on one table at the same time."""
     return Mode.DEFINE in (one, other) or (one is Mode.CHANGE and other is Mode.CHANGE)
 
 
 class TableLocks:
-    """Who holds which table. Owners are any hashable things; an owner never waits for itself."""
+    """Which owner holds which table. An owner is any hashable object and never waits for itself."""
 
     def __init__(self, timeout: float) -> None:
         self._timeout = timeout
@@ -64,16 +64,16 @@ class TableLocks:
         cancelled: Callable[[], bool],
         timeout: float | None = None,
     ) -> None:
-        """Take all of `wanted`, one after the other in the order of their names; raise if one cannot be had.
+        """Acquire all of `wanted`, in the order of their names. Raises if one cannot be acquired.
 
-        `timeout` in seconds is the session's LOCK_TIMEOUT; None: the longest wait of all.
+        `timeout` is the session's LOCK_TIMEOUT in seconds; None means the longest wait that is allowed.
         """
         seconds = self._timeout if timeout is None else min(timeout, self._timeout)
         for table in sorted(wanted):
             self._acquire_one(owner, table, wanted[table], cancelled, seconds)
 
     def release_all(self, owner: object) -> None:
-        """Give back all that `owner` holds."""
+        """Release everything that `owner` holds."""
         with self._changed:
             for table in [t for t, holders in self._held.items() if owner in holders]:
                 del self._held[table][owner]

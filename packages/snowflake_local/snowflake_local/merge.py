@@ -1,7 +1,7 @@
-"""MERGE by DuckDB's own.
+"""MERGE with DuckDB's own MERGE.
 
-fakesnow splits a MERGE into a temporary table and several statements, which is not atomic, and a source with two rows
-for one key quietly takes one of them. DuckDB's is one statement and refuses such a source, as Snowflake does.
+fakesnow splits a MERGE into a temporary table and several statements. That is not atomic, and of two source rows with
+the same key it silently takes one. DuckDB's MERGE is one statement and refuses such a source, as Snowflake does.
 """
 
 from collections import Counter
@@ -12,18 +12,18 @@ ACTIONS = {"INSERT": "inserted", "UPDATE": "updated", "DELETE": "deleted"}
 
 
 def to_duckdb(merge: exp.Expr) -> str:
-    """DuckDB's statement for an already transformed MERGE; it returns one row for each row it touched."""
+    """DuckDB's statement for a translated MERGE. It returns one row for each row that it changed."""
     for clause in merge.args["whens"].expressions:
         if isinstance(then := clause.args.get("then"), exp.Update):
             for assignment in then.expressions:
-                # DuckDB takes no alias on the left of SET.
+                # DuckDB accepts no alias on the left of SET.
                 if isinstance(assignment, exp.EQ) and isinstance(assignment.this, exp.Column):
                     assignment.this.set("table", None)
     return merge.sql(dialect="duckdb") + " RETURNING merge_action"
 
 
 def answer(merge: exp.Expr, actions: list[str]) -> tuple[str, int]:
-    """(query of Snowflake's result: a count for each action that the statement names, rows touched)."""
+    """(query for Snowflake's result: a count for each action in the statement, number of changed rows)."""
     counted = Counter(actions)
     named = {_action(clause) for clause in merge.args["whens"].expressions}
     counts = ", ".join(

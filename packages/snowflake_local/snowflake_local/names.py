@@ -1,4 +1,4 @@
-"""Names of tables as Snowflake resolves them: unquoted ones in capitals, missing parts from the session."""
+"""Table names as Snowflake resolves them: unquoted names in capitals, missing parts from the session."""
 
 from sqlglot import exp
 
@@ -36,7 +36,7 @@ def sql(name: TableName) -> str:
 
 
 def target(statement: exp.Expr) -> exp.Table | None:
-    """The table that a statement creates, changes or fills."""
+    """The table that a statement creates, changes or loads."""
     this = statement.this
     if isinstance(this, exp.Schema):
         this = this.this
@@ -49,6 +49,6 @@ def column_sql(identifier: exp.Expr) -> str:
 
 
 def rest_of(command: exp.Expr) -> str:
-    """What follows the first word of a statement that sqlglot does not parse."""
+    """The text after the first word of a statement that sqlglot does not parse."""
     rest = command.args.get("expression")
     return (rest.name if isinstance(rest, exp.Expr) else str(rest or "")).strip()

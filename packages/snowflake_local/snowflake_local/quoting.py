@@ -1,4 +1,4 @@
-"""Names and texts as DuckDB's SQL writes them."""
+"""Identifiers and string literals in DuckDB's SQL."""
 
 
 def quoted(name: str) -> str:

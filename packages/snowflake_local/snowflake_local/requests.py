@@ -1,7 +1,7 @@
-"""Requests that run or have just run, by the id that the client gave them.
+"""Requests that are running or have just run, by the id that the client gave them.
 
-A client that lost the connection sends the request again under the same id. Snowflake then answers for the first one;
-run twice, an INSERT would be there twice. The same id names what a client wants aborted.
+A client that lost its connection repeats the request with the same id. Snowflake then returns the answer of the first
+one; if both ran, an INSERT would be applied twice. An abort names the request by the same id.
 """
 
 import threading
@@ -11,7 +11,7 @@ from concurrent.futures import Future
 
 from snowflake_local.sessions import Session
 
-#: Answers that are kept for a repeat: so many, and only small ones (what writes has a small answer).
+#: Answers kept for repeated requests: how many, and how large. Statements that write have small answers.
 ANSWERS_KEPT = 256
 ANSWER_BYTES_KEPT = 64 * 2**10
 
@@ -25,7 +25,7 @@ class Requests:
         self._sessions: dict[str, Session] = {}
 
     def once(self, request_id: str, session: Session, run: Callable[[], bytes]) -> bytes:
-        """The answer of `run`, or that of the same request which runs or ran before."""
+        """The answer of `run`, or of the earlier request with the same id."""
         if not request_id:
             return run()
         with self._guard:
@@ -47,7 +47,7 @@ class Requests:
             self._finished(request_id, mine)
 
     def cancel(self, request_id: str) -> None:
-        """Stop a request that runs; one that is over is left alone."""
+        """Stop a running request. Does nothing if it has ended."""
         with self._guard:
             session = self._sessions.get(request_id)
         if session is not None:

@@ -1,7 +1,7 @@
-"""Results as the connector reads them: column types from DuckDB's, rows as Arrow in Snowflake's own form.
+"""Results as the connector reads them: columns with Snowflake's types, rows as Arrow in Snowflake's layout.
 
-fakesnow knows 16 of DuckDB's types and answers the rest with an HTTP 500; it finds the types by planning each statement
-a second time; and it turns NULL timestamps into 1970-01-01.
+fakesnow knows 16 of DuckDB's types and answers the others with an HTTP 500. It plans each statement a second time to
+find the types, and returns NULL timestamps as 1970-01-01.
 """
 
 import json
@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from snowflake_local._fakesnow import ColumnInfo
 
-#: Timestamps travel as (seconds, nanoseconds); with a zone, minutes from UTC plus 1440 come third.
+#: A timestamp is sent as (seconds, nanoseconds), one with a time zone also has its minutes from UTC plus 1440.
 _NTZ = [pa.field("epoch", pa.int64(), nullable=False), pa.field("fraction", pa.int32(), nullable=False)]
 _TZ = [*_NTZ, pa.field("timezone", pa.int32(), nullable=False)]
 UTC_OFFSET = 1440
@@ -36,7 +36,7 @@ def columns(description: Sequence[Sequence[Any]] | None) -> list[ColumnInfo]:
 
 
 def _snowflake_type(duckdb_type: str) -> tuple[str, int | None, int | None, int | None]:
-    """(type, precision, scale, length). What Snowflake has no type for is text."""
+    """(type, precision, scale, length). Types that Snowflake does not have become text."""
     if found := re.fullmatch(r"DECIMAL\((\d+),\s*(\d+)\)", duckdb_type):
         return "fixed", int(found[1]), int(found[2]), None
     if re.fullmatch(r"U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?", duckdb_type):
@@ -59,7 +59,7 @@ def _snowflake_type(duckdb_type: str) -> tuple[str, int | None, int | None, int 
 
 
 def to_ipc(table: pa.Table, described: Sequence[ColumnInfo]) -> bytes:
-    """The rows as an Arrow stream in Snowflake's form."""
+    """The rows as an Arrow stream in Snowflake's layout."""
     arrays = [_encode(chunks.combine_chunks()) for chunks in table.columns]
     fields = [
         pa.field(info["name"], array.type).with_metadata(
@@ -105,11 +105,11 @@ def _as_text(array: Any, write: Any) -> Any:
 
 
 def _timestamp(array: Any) -> Any:
-    """Seconds and nanoseconds; NULL stays NULL by the struct's own mask."""
+    """Seconds and nanoseconds. NULLs are kept by the struct's own mask."""
     zoned = array.type.tz is not None
     nulls = pc.is_null(array)
     microseconds = pc.fill_null(array.cast(pa.timestamp("us"), safe=False).cast(pa.int64()), 0)
-    # Floor, so that times before 1970 keep a positive fraction.
+    # Rounded down, so that times before 1970 have a positive fraction.
     remainder = pc.subtract(microseconds, pc.multiply(pc.divide(microseconds, 1_000_000), 1_000_000))
     remainder = pc.if_else(pc.less(remainder, 0), pc.add(remainder, 1_000_000), remainder)
     seconds = pc.divide(pc.subtract(microseconds, remainder), 1_000_000)
@@ -120,7 +120,7 @@ def _timestamp(array: Any) -> Any:
 
 
 def dml_stats(table: pa.Table | None) -> dict[str, int] | None:
-    """`cursor.stats` from the row of counts that DML answers with, else None. dbt shows rows_inserted from it."""
+    """`cursor.stats`, from the row of counts that DML returns; else None. dbt reads rows_inserted from it."""
     if table is None or table.num_rows != 1:
         return None
     counted = {

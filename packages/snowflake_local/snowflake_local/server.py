@@ -1,9 +1,8 @@
-"""The HTTP side: what the Snowflake connectors ask, answered from sessions and cursors.
+"""The HTTP server: the requests of Snowflake's connectors, answered from sessions and cursors.
 
-fakesnow's own server answers what it does not know with HTTP 500 (the connector then retries for minutes), ignores a
-client's abort, runs a repeated request twice and encodes results on the event loop, so that one large SELECT holds up
-everybody. Here every answer is HTTP 200 with Snowflake's own error in it, and everything but parsing HTTP happens in
-threads.
+fakesnow's own server answers anything unexpected with HTTP 500, which the connector retries for minutes. It ignores
+aborts, runs a repeated request twice and encodes results on the event loop, so that one large SELECT blocks all
+clients. Here every answer is HTTP 200 with a Snowflake error inside, and threads do everything but parse HTTP.
 """
 
 import gzip
@@ -36,11 +35,11 @@ from snowflake_local.storage import Storage
 
 logger = logging.getLogger(__name__)
 
-#: Statements that may run or wait at the same time; those that wait for a lock must not keep its holder out.
+#: Statements that may run or wait at the same time. Many, so that those waiting for a lock never block its holder.
 THREADS = 400
-#: Statements that GET /statements shows.
+#: Latest statements that GET /statements shows.
 KEPT_STATEMENTS = 5_000
-#: Characters of each.
+#: Characters that it shows of each.
 LONGEST_SHOWN = 20_000
 LOGIN_AGAIN = ("390111", "Session no longer exists. New login required to access the service.")
 
@@ -83,7 +82,7 @@ class Server:
         )
 
     def _threaded(self, answer: Callable[[Request, dict[str, Any]], bytes]) -> Callable[[Request], Any]:
-        """A route that answers from a thread, and never with HTTP 500."""
+        """A route that runs `answer` in a thread and never returns HTTP 500."""
 
         async def route(request: Request) -> Response:
             body = await request.body()
@@ -100,14 +99,14 @@ class Server:
         return route
 
     async def _health(self, _: Request) -> Response:
-        """For supervisors and tests: no session, not counted as a statement."""
+        """For supervisors and tests. Needs no session and is not counted as a statement."""
         databases = await run_in_threadpool(self._storage.databases)
         return JSONResponse(
             {"status": "ok", "statements": self._statements, "databases": databases, "version": SERVER_VERSION}
         )
 
     async def _statements_sent(self, _: Request) -> Response:
-        """For tests, and for whoever wonders who keeps the warehouse awake: the latest statements, oldest first."""
+        """The latest statements, oldest first: for tests, and to find out who keeps the warehouse busy."""
         return JSONResponse(list(self._latest))
 
     def _login(self, request: Request, body: dict[str, Any]) -> bytes:
@@ -125,7 +124,7 @@ class Server:
                     {"name": "AUTOCOMMIT", "value": autocommit},
                     {"name": "TIMEZONE", "value": "Etc/UTC"},
                     {"name": "CLIENT_SESSION_KEEP_ALIVE_HEARTBEAT_FREQUENCY", "value": 3600},
-                    # Arrays are bound inline, never through a stage.
+                    # Arrays are always bound inline, never through a stage.
                     {"name": "CLIENT_STAGE_ARRAY_BINDING_THRESHOLD", "value": 0},
                 ],
                 "sessionInfo": {"databaseName": session.database, "schemaName": session.schema},
@@ -179,21 +178,21 @@ class Server:
 
 
 class LoopbackOnly:
-    """Refuses whoever does not come from this machine: any user and password are accepted.
+    """Refuses requests from other machines, because any user and password are accepted.
 
-    The Host header is looked at too, so that a web page cannot reach the warehouse through a name of its own.
+    It also checks the Host header, so that no web page can reach the warehouse through a host name of its own.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on or answer 403."""
+        """Pass the request on, or answer 403."""
         if scope["type"] == "http":
             client = scope.get("client")
             host = Request(scope).url.hostname or ""
             if client is None or not _is_loopback(client[0]) or not _is_loopback(host):
-                refused = PlainTextResponse("The local warehouse answers to this machine only.", status_code=403)
+                refused = PlainTextResponse("The local warehouse serves this machine only.", status_code=403)
                 await refused(scope, receive, send)
                 return
         await self._app(scope, receive, send)
@@ -209,7 +208,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _run(session: Session, body: dict[str, Any], base_url: str) -> bytes:
-    """Run the statement of a request and encode its answer."""
+    """Run the statement of a request and encode the answer."""
     with session.statement():
         cursor = Cursor(session)
         try:
@@ -235,7 +234,7 @@ def _answered(session: Session, cursor: Cursor) -> bytes:
     rows = cursor.rows
     data = _about_result(session, cursor) | {"rowtype": cursor.columns, "total": rows.num_rows}
     if cursor.type_id in DML_TYPE_IDS:
-        # Connectors read the counts of DML from JSON.
+        # Connectors expect the counts of DML as JSON.
         data |= {
             "queryResultFormat": "json",
             "rowset": [[None if v is None else str(v) for v in row.values()] for row in rows.to_pylist()],

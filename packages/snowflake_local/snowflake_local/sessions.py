@@ -1,7 +1,7 @@
-"""Sessions: what a logged-in client has, and what becomes of it when the client dies.
+"""Sessions: the state of a logged-in client, and the clean-up after a client that died.
 
-A client that died leaves its session, and in it a transaction that holds locks. `Sessions` rolls that back after an
-idle time and forgets sessions after a longer one.
+A client that dies may leave an open transaction that holds locks. `Sessions` rolls it back after an idle time, and ends
+the session after a longer one.
 """
 
 import contextlib
@@ -19,12 +19,12 @@ from snowflake_local.quoting import full_name, literal
 from snowflake_local.storage import Storage
 from snowflake_local.transactions import Transaction
 
-#: Idle seconds after which a session is forgotten, as Snowflake does.
+#: Idle seconds after which a session ends, as in Snowflake.
 SESSION_IDLE = 4 * 3600.0
 
 
 class Session(Connection):
-    """One client's session. Its statements run one after the other."""
+    """One client's session. Its statements run one at a time."""
 
     def __init__(self, storage: Storage, database: str | None, schema: str | None, autocommit: bool = True) -> None:
         if database:
@@ -46,18 +46,18 @@ class Session(Connection):
         self.transaction = Transaction(self.duck, storage.locks, lambda: self._cancelled)
         self.transaction.autocommit = autocommit
         self.last_query_id: str | None = None
-        #: Session parameters as they were set: only AUTOCOMMIT and TIMEZONE (UTC) have an effect.
+        #: Session parameters as they were set, for SHOW PARAMETERS.
         self.parameters = {
             "AUTOCOMMIT": str(autocommit).lower(),
             "QUERY_TAG": "",
             "TIMEZONE": "Etc/UTC",
             "WEEK_START": "0",
         }
-        #: Target of the last PUT whose target was a bound value; see `stages`.
+        #: Target of the last PUT whose target was a bound value; see `stages.upload_command`.
         self.put_target: str | None = None
-        #: Temporary tables that had to be made as plain ones; dropped with the session.
+        #: Temporary tables that were created as plain ones; dropped when the session ends.
         self.temporary_tables: set[str] = set()
-        #: Temporary stages, by full name; dropped with the session.
+        #: Temporary stages, by full name; dropped when the session ends.
         self.temporary_stages: set[tuple[str, str, str]] = set()
         self._one_at_a_time = threading.RLock()
         self._running = 0
@@ -72,13 +72,13 @@ class Session(Connection):
         self.set_current(database, schema)
 
     def use_none(self) -> None:
-        """Have no current database: it is dropped."""
+        """Leave the current database, which is being dropped."""
         self.duck.execute("USE memory")
         self.set_current(None, None)
 
     @property
     def idle_seconds(self) -> float:
-        """Seconds since the last statement ended; 0 while one runs."""
+        """Seconds since the last statement ended; 0 while one is running."""
         return 0.0 if self._running else time.monotonic() - self._last_used
 
     @contextmanager
@@ -94,12 +94,12 @@ class Session(Connection):
             self._running -= 1
 
     def cancel(self) -> None:
-        """Stop the statement that runs, whether it computes or waits for a lock."""
+        """Stop the running statement, also one that waits for a lock."""
         self._cancelled = True
         self.duck.interrupt()
 
     def roll_back_if_idle(self, seconds: float) -> None:
-        """Roll back the transaction of a client that has said nothing for so long."""
+        """Roll back the open transaction if the client has been silent for longer than that."""
         if not self.transaction.is_open or self.idle_seconds <= seconds:
             return
         if self._one_at_a_time.acquire(blocking=False):
@@ -109,11 +109,11 @@ class Session(Connection):
                 self._one_at_a_time.release()
 
     def end(self) -> None:
-        """Roll back, drop temporary tables and let go of the engine's connection."""
+        """Roll back, drop temporary tables and stages, and close the engine's connection."""
         with self._one_at_a_time:
             self.transaction.rollback()
             for table in self.temporary_tables:
-                with contextlib.suppress(duckdb.Error):  # its database may be gone
+                with contextlib.suppress(duckdb.Error):  # its database may have been dropped
                     self.duck.execute(f"DROP TABLE IF EXISTS {table}")
             for name in self.temporary_stages:
                 self.storage.drop_stages(*name)
@@ -140,7 +140,7 @@ class Sessions:
         return session
 
     def get(self, token: str) -> Session | None:
-        """The session of a token, if it lives."""
+        """The session of a token; None if it has ended."""
         return self._by_token.get(token)
 
     def end(self, token: str) -> None:
@@ -149,7 +149,7 @@ class Sessions:
             session.end()
 
     def end_all(self) -> None:
-        """End every session: the server stops."""
+        """End all sessions, because the server is stopping."""
         self._stopping.set()
         for token in list(self._by_token):
             if session := self._by_token.get(token):

@@ -1,11 +1,11 @@
 """Stages: PUT, LIST and REMOVE.
 
-**PUT leaves only whole files.** fakesnow lets the connector copy straight into the stage wherever the target is a bound
-value, and writes an upload in place elsewhere: a client or server killed in the middle leaves a file of full length
-with holes, under its final name. Here every PUT is an upload over HTTP (the connector's client for pre-signed URLs).
-The server writes it beside the stage, compares length and SHA-256 with what the client announced, syncs it, and only
-then renames it into place. A repeated PUT replaces the file in the same way, so a COPY that reads it meanwhile reads
-the old one to its end. A loader need not check staged files.
+**PUT stores complete files only.** If the target is a bound value, fakesnow lets the connector copy straight into the
+stage; otherwise it writes the upload in place. A client or server that is killed meanwhile leaves a file of full
+length, with holes, under its final name. Here every PUT is an upload over HTTP, by the connector's client for
+pre-signed URLs. The server writes it outside the stage, compares length and SHA-256 with what the client announced,
+syncs it and then renames it into place. A repeated PUT replaces the file in the same way, so a COPY that is reading it
+reads the old file to its end. A loader need not check staged files.
 """
 
 import hashlib
@@ -31,14 +31,14 @@ UPLOAD_PATH = "/stage/"
 
 
 class CorruptUploadError(Exception):
-    """What arrived is not what the client announced."""
+    """The upload differs from what the client announced."""
 
 
 def located(reference: str, session: Session) -> tuple[str, str]:
     """(folder of the stage, path in it) of a reference like @db.schema.name/path, '@"NAME"/path' or @%table."""
     reference = reference.strip().strip("'")
     if not reference.startswith("@"):
-        raise sql_error(f"SQL compilation error:\n'{reference}' is no stage reference: it needs an '@'.", 1003, "42000")
+        raise sql_error(f"SQL compilation error:\n'{reference}' is not a stage: it needs an '@'.", 1003, "42000")
     name, _, path = reference[1:].partition("/")
     return stage_folder(name, session), path
 
@@ -47,17 +47,17 @@ def located(reference: str, session: Session) -> tuple[str, str]:
 
 
 def upload_command(put: exp.Put, session: Session, params: Values | None, base_url: str) -> dict[str, Any]:
-    """What tells the connector to upload, in the form of a stage on Google's storage with a pre-signed URL.
+    """The answer that makes the connector upload: a stage on Google's storage with a pre-signed URL.
 
-    The connector asks once for the statement and once more for each file, then without its bound values: so the
-    target of the first is remembered.
+    The connector sends the PUT once, and again for each file but without the bound values. So the session remembers
+    the target of the first request.
     """
     target = put.args["target"].name
     if target == "?":
         if isinstance(params, list) and params:
             session.put_target = str(params[0])
         if session.put_target is None:
-            raise sql_error("SQL compilation error:\nPUT needs a stage.", 1003, "42000")
+            raise sql_error("SQL compilation error:\nPUT needs a stage as its target.", 1003, "42000")
         target = session.put_target
     folder, path = located(target, session)
     source = put.this.name.removeprefix("file://")
@@ -81,10 +81,10 @@ def upload_command(put: exp.Put, session: Session, params: Values | None, base_u
 async def receive(
     storage: Storage, path: str, body: AsyncIterable[bytes], length: int | None, sha256: str | None
 ) -> None:
-    """Store an upload under its name once it is whole. `sha256` is base64, as the connector sends it."""
+    """Store an upload under its name once it is complete. `sha256` is base64, as the connector sends it."""
     target = (storage.stages_dir / path).resolve()
     if not target.is_relative_to(storage.stages_dir):
-        raise CorruptUploadError(f"{path} leads out of the stages")
+        raise CorruptUploadError(f"{path} is outside the stages")
     target.parent.mkdir(parents=True, exist_ok=True)
     digest, written = hashlib.sha256(), 0
     with tempfile.NamedTemporaryFile(dir=storage.incoming_dir, prefix="put-", delete=False) as file:
@@ -95,9 +95,9 @@ async def receive(
                 digest.update(chunk)
                 written += len(chunk)
             if length is not None and written != length:
-                raise CorruptUploadError(f"{path}: {written} bytes of {length} arrived")
+                raise CorruptUploadError(f"{path}: received {written} of {length} bytes")
             if sha256 and sha256 != b64encode(digest.digest()).decode():
-                raise CorruptUploadError(f"{path}: the bytes that arrived do not have the announced SHA-256")
+                raise CorruptUploadError(f"{path}: the SHA-256 of the upload is not the announced one")
             file.flush()
             await run_in_threadpool(os.fsync, file.fileno())
             part.replace(target)
@@ -109,7 +109,7 @@ async def receive(
 
 
 def list_files(reference: str, session: Session) -> str:
-    """LIST: name, size, md5 and time of each file below the path (fakesnow takes no path)."""
+    """LIST: name, size, md5 and time of each file below the path. fakesnow's LIST accepts no path."""
     rows = []
     for name, file in staged_files(reference, session):
         with file.open("rb") as content:
@@ -132,7 +132,7 @@ def remove_files(reference: str, session: Session) -> str:
 
 
 def staged_files(reference: str, session: Session) -> Iterator[tuple[str, Path]]:
-    """(name as LIST shows it, file) of each file below a path."""
+    """(name in LIST, file) of each file below a path."""
     if " " in reference.strip().strip("'"):
         raise unsupported("PATTERN in LIST and REMOVE")
     folder, path = located(reference, session)
@@ -143,7 +143,7 @@ def staged_files(reference: str, session: Session) -> Iterator[tuple[str, Path]]
 
 
 def values_query(rows: list[str], *columns: str) -> str:
-    """A query of literal rows; no rows leave the columns."""
+    """A query that returns literal rows; without rows, it returns the columns only."""
     titles = ", ".join(f'"{column}"' for column in columns)
     if rows:
         return f"SELECT * FROM (VALUES {', '.join(rows)}) t({titles})"

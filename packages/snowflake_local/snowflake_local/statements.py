@@ -1,7 +1,7 @@
-"""Rewriting of statements that fakesnow or DuckDB would read otherwise than Snowflake does.
+"""Rewrites of statements that fakesnow or DuckDB would read differently from Snowflake.
 
-Each mend is one function on sqlglot's syntax tree, tried on every node; string literals and comments are never touched.
-They run before fakesnow's own transformations.
+Each rewrite is a function on sqlglot's syntax tree that is applied to every node, so it never changes string literals
+or comments. All run before fakesnow's own transformations.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ Node = exp.Expr
 
 
 def parse(text: str) -> Node:
-    """The one statement in `text`. (fakesnow ran the first of several and said nothing of the others.)"""
+    """The statement in `text`. Several are an error; fakesnow would run the first and silently ignore the others."""
     found = [s for s in sqlglot.parse(text, read="snowflake") if s is not None and not isinstance(s, exp.Semicolon)]
     if not found:
         raise sql_error("SQL compilation error:\nEmpty SQL statement.", 900, "42601")
@@ -29,8 +29,8 @@ def parse(text: str) -> Node:
 
 
 def rewrite(statement: Node, session: Session, params: Values | None) -> Node:
-    """All mends of this module, in order."""
-    mends: tuple[Callable[[Node], Node], ...] = (
+    """Apply all rewrites, in order."""
+    rewrites: tuple[Callable[[Node], Node], ...] = (
         lambda node: session_variable(node, session),
         lambda node: context_function(node, session),
         lambda node: bound_identifier(node, params),
@@ -41,20 +41,20 @@ def rewrite(statement: Node, session: Session, params: Values | None) -> Node:
         formatted_time,
         declared_key,
     )
-    for mend in mends:
-        statement = statement.transform(mend, copy=False)
+    for change in rewrites:
+        statement = statement.transform(change, copy=False)
     return column_titles(statement)
 
 
 def _start_transaction(statement: Node) -> Node:
-    """START TRANSACTION is read by sqlglot as a column `start` under the name `transaction`."""
+    """START TRANSACTION, which sqlglot reads as a column `start` with the alias `transaction`."""
     if isinstance(statement, exp.Alias) and statement.sql().upper() in ("START AS TRANSACTION", "START AS WORK"):
         return exp.Transaction()
     return statement
 
 
 def session_variable(node: Node, session: Session) -> Node:
-    """`$name` of `SET name = …`. fakesnow replaces in the text, also inside of strings."""
+    """`$name`, set by `SET name = …`. fakesnow replaces it in the text, inside strings too."""
     if not (isinstance(node, exp.Parameter) and isinstance(node.this, exp.Var)):
         return node
     known = {name.upper(): value for name, value in session.variable_values.items()}
@@ -65,7 +65,7 @@ def session_variable(node: Node, session: Session) -> Node:
     return sqlglot.parse_one(value, read="snowflake")
 
 
-#: What the functions that tell of the session answer; a callable takes the session.
+#: Results of the functions that describe the session; a callable receives the session.
 CONTEXT: dict[str, str | Callable[[Session], str | None]] = {
     "CURRENT_ACCOUNT": "LOCAL",
     "CURRENT_ACCOUNT_NAME": "LOCAL",
@@ -87,7 +87,7 @@ CONTEXT: dict[str, str | Callable[[Session], str | None]] = {
 
 
 def context_function(node: Node, session: Session) -> Node:
-    """CURRENT_WAREHOUSE() and its relatives, which DuckDB does not have."""
+    """CURRENT_WAREHOUSE() and similar functions, which DuckDB does not have."""
     if not isinstance(node, exp.Func):
         return node
     name = node.name.upper() if isinstance(node, exp.Anonymous) else node.sql_name()
@@ -101,7 +101,7 @@ def context_function(node: Node, session: Session) -> Node:
 
 
 def bound_identifier(node: Node, params: Values | None) -> Node:
-    """IDENTIFIER(?) and IDENTIFIER('…') with a qualified, quoted name: fakesnow takes '"A"."B"' for one name."""
+    """IDENTIFIER(?) and IDENTIFIER('…') with a qualified, quoted name. fakesnow reads '"A"."B"' as one name."""
     if not (isinstance(node, exp.Table) and isinstance(node.this, exp.DynamicIdentifier)):
         return node
     argument = node.this.this
@@ -119,7 +119,7 @@ def bound_identifier(node: Node, params: Values | None) -> Node:
 
 
 def result_scan(node: Node, session: Session) -> Node:
-    """TABLE(RESULT_SCAN(id)) as a table that holds the kept result, so that any query can read it."""
+    """TABLE(RESULT_SCAN(id)) as a table with the stored result, so that any query can read it."""
     if not (isinstance(node, exp.TableFromRows) and _is_call(node.this, "RESULT_SCAN")):
         return node
     query_id = node.this.expressions[0].name
@@ -148,16 +148,16 @@ def values_column(node: Node) -> Node:
 
 
 def order_by_all(node: Node) -> Node:
-    """ORDER BY ALL is read by sqlglot as a column of that name."""
+    """ORDER BY ALL, which sqlglot reads as a column of that name."""
     if isinstance(node, exp.Column) and isinstance(node.parent, exp.Ordered) and node.name.upper() == "ALL":
         return exp.Var(this="ALL") if not node.this.args.get("quoted") else node
     return node
 
 
 def formatted_time(node: Node) -> Node:
-    """TO_VARCHAR(column, 'YYYY-MM'): sqlglot drops the format where it cannot see that the column is a time.
+    """TO_VARCHAR(column, 'YYYY-MM'). sqlglot drops the format if it does not know that the column is a time.
 
-    A number with a format fails at the cast, rather than come back without it.
+    A number with a format fails at the cast instead of being returned without it.
     """
     if not (isinstance(node, exp.ToChar) and (layout := node.args.get("format"))):
         return node
@@ -172,9 +172,9 @@ COLUMN_KEYS = (
 
 
 def declared_key(node: Node) -> Node:
-    """PRIMARY, UNIQUE and FOREIGN KEY are declared and not enforced, as in Snowflake; masking policies mask nothing.
+    """Remove keys, constraints and masking policies: Snowflake does not enforce keys, and nothing is masked here.
 
-    DuckDB enforces them: a foreign key blocks CREATE OR REPLACE of its parent, a primary key refuses duplicates.
+    DuckDB enforces keys: a foreign key blocks CREATE OR REPLACE of its parent, a primary key refuses duplicates.
     """
     if isinstance(node, exp.Schema) and isinstance(node.parent, exp.Create):
         node.set("expressions", [part for part in node.expressions if not isinstance(part, KEYS)])
@@ -184,28 +184,28 @@ def declared_key(node: Node) -> Node:
     return node
 
 
-#: Words that DuckDB does not take as the name of a column or table without quotes, and Snowflake does.
+#: Words that are valid names of columns and tables in Snowflake, and in DuckDB only with quotes.
 _KEYWORDS = duckdb.execute(
     "SELECT keyword_name FROM duckdb_keywords() WHERE keyword_category IN ('reserved', 'type_function')"
 )
-#: ALL is no name in GROUP BY ALL and ORDER BY ALL.
+#: ALL is left out, because it is not a name in GROUP BY ALL and ORDER BY ALL.
 DUCKDB_WORDS = frozenset(word for (word,) in _KEYWORDS.fetchall()) - {"all"}
 
 
 def quote_keywords(translated: Node) -> Node:
-    """A column called AT, POSITIONAL or ANALYSE gets its quotes; the last step before DuckDB."""
+    """Quote names such as AT, POSITIONAL and ANALYSE. This is the last step before DuckDB."""
     for identifier in translated.find_all(exp.Identifier):
         if identifier.name.lower() in DUCKDB_WORDS:
             identifier.set("quoted", True)
     return translated
 
 
-#: Have DuckDB's title, in capitals: under an alias of the same name DuckDB takes them for that column.
+#: These keep DuckDB's title. With an alias of the same name, DuckDB would take them for that column.
 CLOCKS = (exp.CurrentDate, exp.CurrentTime, exp.CurrentTimestamp, exp.Localtime, exp.Localtimestamp)
 
 
 def column_titles(statement: Node) -> Node:
-    """A computed column without a name is titled by its text: COUNT(*), SUM(X). DuckDB has names of its own."""
+    """Title computed columns by their text, as in COUNT(*) and SUM(X). DuckDB has other titles."""
     select: Node | None = statement
     while isinstance(select, exp.SetOperation):
         select = select.this
@@ -221,7 +221,7 @@ def column_titles(statement: Node) -> Node:
 
 
 def written_tables(statement: Node) -> list[exp.Table]:
-    """The tables that a statement names as its targets."""
+    """The tables that a statement writes to, as it names them."""
     tables = [names.target(statement)]
     if isinstance(statement, (exp.Drop, exp.TruncateTable)):
         tables = [

@@ -1,13 +1,13 @@
-"""What the warehouse keeps on disk, and how it comes back after a restart.
+"""The warehouse's files, and how they are opened again after a restart.
 
-    <root>/databases/<NAME>.db   one DuckDB file a database, attached at start
+    <root>/databases/<NAME>.db   one DuckDB file for each database, attached at start
     <root>/catalogue.db          stages, file formats and lengths of text columns
     <root>/stages/               staged files
-    <root>/incoming/             uploads that are not whole yet; emptied at start
-    <root>/spill/                what DuckDB has no memory for
+    <root>/incoming/             incomplete uploads; emptied at start
+    <root>/spill/                what does not fit into DuckDB's memory
 
-fakesnow by itself keeps the last three in memory or in the system's folder for temporary files, and opens a database
-only when a client names it.
+fakesnow itself keeps its catalogue in memory and staged files in the system's folder for temporary files, and opens a
+database only when a client names it.
 """
 
 import re
@@ -25,23 +25,23 @@ from snowflake_local.errors import sql_error
 from snowflake_local.locks import TableLocks
 from snowflake_local.quoting import literal, quoted
 
-#: fakesnow writes names of databases into its SQL as they are.
+#: fakesnow writes database names into its SQL without quotes.
 PLAIN_NAME = re.compile(r"[A-Z_][A-Z0-9_]*")
-#: Results that RESULT_SCAN and a client's late fetch can still find; the oldest go first.
+#: Results kept for RESULT_SCAN and late fetches; the oldest are dropped first.
 RESULTS_KEPT = 64
 RESULTS_KEPT_BYTES = 64 * 2**20
-#: Bytes of the engine's log after which it checkpoints.
+#: Size of DuckDB's write-ahead log at which it checkpoints.
 CHECKPOINT_THRESHOLD = "256MB"
-#: Seconds that a statement waits for a table that another transaction changes.
+#: Longest wait, in seconds, for a table that another transaction is changing.
 LOCK_TIMEOUT = 120.0
 
 
 class AlreadyOpenError(RuntimeError):
-    """Another process has the files open."""
+    """Another process has opened the files."""
 
 
 class ResultCache(OrderedDict[str, tuple[Any, ...]]):
-    """fakesnow's store of results by query id, with a bound: its own grows for ever."""
+    """Results by query id, for fakesnow. Its own store grows without limit."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class ResultCache(OrderedDict[str, tuple[Any, ...]]):
 
 
 def _size(result: tuple[Any, ...] | None) -> int:
-    """Bytes of a result's table; measured anew it would cost more than a small statement itself."""
+    """Bytes of a result's table."""
     return result[0].nbytes if result is not None and result[0] is not None else 0
 
 
@@ -72,7 +72,7 @@ class Storage:
         shutil.rmtree(self.incoming_dir, ignore_errors=True)
         for folder in (self.databases_dir, self.stages_dir, self.incoming_dir):
             folder.mkdir(parents=True, exist_ok=True)
-        # Looked up by fakesnow at each use: staged files have to outlive the process.
+        # Staged files have to survive the process.
         _fakesnow.keep_stages_in(self.stages_dir)
         self.results = ResultCache()
         self.locks = TableLocks(LOCK_TIMEOUT)
@@ -83,25 +83,25 @@ class Storage:
             self._duck.execute(sql)
         temporary = f"SELECT database_name, schema_name, name FROM {STAGES} WHERE type LIKE '%TEMPORARY'"
         for scope in self._duck.execute(temporary).fetchall():
-            self.drop_stages(*scope)  # of sessions that a crash ended
+            self.drop_stages(*scope)  # their sessions ended with a crash
         for file in sorted(self.databases_dir.glob("*.db")):
             self._open_database(file.stem)
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
-        """A connection of its own to the open databases."""
+        """A new connection to the open databases."""
         return self._duck.cursor()
 
     def databases(self) -> list[str]:
-        """Names of the databases that are open."""
+        """Names of the open databases."""
         with self.cursor() as duck:
             found = duck.execute("SELECT database_name FROM duckdb_databases() WHERE NOT internal").fetchall()
         return sorted(name for (name,) in found if name not in ("memory", CATALOGUE_DATABASE))
 
     def create_database(self, name: str) -> bool:
-        """Open or make a database with its schema PUBLIC. False if it was there."""
+        """Create or open a database with its schema PUBLIC. False if it was open already."""
         if not PLAIN_NAME.fullmatch(name):
             raise sql_error(
-                f"Database name '{name}': the local warehouse takes letters, digits and _ only.", 1003, "42000"
+                f"Database name '{name}': use letters, digits and _ only in the local warehouse.", 1003, "42000"
             )
         with self._creating:
             if name.upper() in (known.upper() for known in self.databases()):
@@ -110,7 +110,7 @@ class Storage:
             return True
 
     def drop_database(self, name: str) -> None:
-        """Close a database and remove its file."""
+        """Close a database and delete its file."""
         with self._creating:
             self._duck.execute(f"DETACH {quoted(name)}")
             for file in self.databases_dir.glob(f"{name}.db*"):
@@ -118,14 +118,14 @@ class Storage:
         self.forget(name)
 
     def forget(self, *scope: str) -> None:
-        """Drop what the catalogue has of a database, or of a schema in it: stages with their files, file formats."""
+        """Drop the stages, with their files, and the file formats of a database or of one of its schemas."""
         self.drop_stages(*scope)
         self._delete_from(FILE_FORMATS, scope)
 
     def drop_stages(self, *scope: str) -> None:
-        """Drop the stages of a database, of a schema in it, or one stage in that, with their files."""
+        """Drop the stages of a database or of one of its schemas, or a single stage, with their files."""
         self._delete_from(STAGES, scope)
-        # A quoted name may hold anything; one that is a path must not lead out of the stages.
+        # A quoted name may be a path, which must not lead out of the stages.
         if not any("/" in name or name in ("", ".", "..") for name in scope):
             shutil.rmtree(self.stages_dir.joinpath(*scope), ignore_errors=True)
 
@@ -141,19 +141,19 @@ class Storage:
             return duck.execute(sql, [database, schema]).fetchone() is not None
 
     def create_schema(self, database: str, schema: str) -> None:
-        """Make a schema unless it is there."""
+        """Create a schema if it does not exist."""
         with self._creating, self.cursor() as duck:
             duck.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(database)}.{quoted(schema)}")
 
     def close(self) -> None:
-        """Write everything into the database files and let go of them."""
+        """Write everything to the database files and close them."""
         for name in [*self.databases(), CATALOGUE_DATABASE]:
             self._duck.execute(f"CHECKPOINT {quoted(name)}")
         self._duck.close()
 
     def _open_database(self, name: str) -> None:
         self._attach(self.databases_dir / f"{name}.db", name)
-        # Each can be repeated: a database whose making was cut short is completed at the next start.
+        # Each can be repeated: if creating a database was interrupted, the next start completes it.
         for sql in (
             *_fakesnow.database_sql(name),
             f"CREATE SCHEMA IF NOT EXISTS {quoted(name)}.PUBLIC",
@@ -167,20 +167,20 @@ class Storage:
         except duckdb.IOException as error:
             if "lock" in str(error).lower():
                 raise AlreadyOpenError(
-                    f"Another process has the local warehouse in {self.root} open: {error}"
+                    f"Another process has opened the local warehouse in {self.root}. Stop it first. ({error})"
                 ) from error
             raise
 
 
 def _connect(root: Path, memory_limit: str | None) -> duckdb.DuckDBPyConnection:
     config: dict[str, Any] = {
-        # sqlglot still writes lambdas with an arrow, as fakesnow's own connection allows.
+        # sqlglot writes lambdas with an arrow, which fakesnow's own connection allows too.
         "lambda_syntax": "ENABLE_SINGLE_ARROW",
         "temp_directory": str(root / "spill"),
-        # Nothing is fetched from the network behind anybody's back.
+        # Never download extensions.
         "autoinstall_known_extensions": False,
-        # Log that is kept before it goes into the database's file. At the engine's 16 MB each build of the models would
-        # pay for it once or twice, a tenth of its time; this much is read in a second or two after a crash.
+        # With DuckDB's 16 MB a dbt build checkpoints once or twice, which takes a tenth of its time. A log of this size
+        # is replayed within two seconds after a crash.
         "checkpoint_threshold": CHECKPOINT_THRESHOLD,
     }
     if memory_limit:

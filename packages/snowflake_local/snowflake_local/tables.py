@@ -1,4 +1,4 @@
-"""Tables and views in DuckDB's SQL: what fakesnow does not do, or not as one."""
+"""DDL of tables and views that fakesnow does not support, or does not run as one unit."""
 
 from collections.abc import Callable, Iterable
 
@@ -14,7 +14,7 @@ from snowflake_local.sessions import Session
 
 
 def exists(name: TableName, duck: duckdb.DuckDBPyConnection) -> bool:
-    """Whether there is a table or view of that name."""
+    """Whether a table or view of that name exists."""
     sql = """
         SELECT 1 FROM duckdb_tables() WHERE database_name = $1 AND schema_name = $2 AND upper(table_name) = upper($3)
         UNION ALL
@@ -24,9 +24,9 @@ def exists(name: TableName, duck: duckdb.DuckDBPyConnection) -> bool:
 
 
 def make_temporary_plain(create: exp.Create, session: Session) -> None:
-    """A TEMPORARY table whose name has a schema becomes a plain one that is dropped with the session.
+    """Turn a TEMPORARY table with a qualified name into a plain one that is dropped with the session.
 
-    DuckDB's temporary tables live outside of all schemas; dbt names its own by database and schema.
+    DuckDB's temporary tables are in no schema, but dbt names its temporary tables by database and schema.
     """
     table, properties = names.target(create), create.args.get("properties")
     if table is None or properties is None or not table.args.get("db"):
@@ -38,12 +38,12 @@ def make_temporary_plain(create: exp.Create, session: Session) -> None:
 
 
 def created_relation(create: exp.Create, name: TableName) -> str:
-    """What CREATE makes, as DuckDB names it: a temporary one has no schema."""
+    """DuckDB's name of the table or view that is created: a temporary one has no schema."""
     return quoted(name.table) if create.find(exp.TemporaryProperty) else names.sql(name)
 
 
 def non_null_columns(create: exp.Create) -> list[str]:
-    """Columns that CREATE TABLE … AS declares NOT NULL; fakesnow forgets that."""
+    """Columns that CREATE TABLE … AS declares NOT NULL, which fakesnow ignores."""
     if not isinstance(create.this, exp.Schema) or create.args.get("expression") is None:
         return []
     return [
@@ -56,7 +56,7 @@ def non_null_columns(create: exp.Create) -> list[str]:
 
 
 def copies_another(create: exp.Create) -> bool:
-    """Whether it is CREATE … LIKE or CREATE … CLONE."""
+    """Whether this is CREATE … LIKE or CREATE … CLONE."""
     return _copied_from(create) is not None
 
 
@@ -66,7 +66,7 @@ def _copied_from(create: exp.Create) -> exp.Expr | None:
 
 
 def create_like(create: exp.Create, new: TableName, session: Session) -> list[str]:
-    """CREATE TABLE … LIKE and CLONE: the columns with types, defaults and NOT NULLs; CLONE takes the rows too."""
+    """CREATE TABLE … LIKE and CLONE: both copy types, defaults and NOT NULLs, CLONE also the rows."""
     source_table = _copied_from(create)
     if create.kind != "TABLE" or not isinstance(source_table, exp.Table):
         raise unsupported(f"CLONE of a {create.kind}")
@@ -82,7 +82,7 @@ def create_like(create: exp.Create, new: TableName, session: Session) -> list[st
         f"{quoted(name)} {kind}{f' DEFAULT {default}' if default else ''}{'' if nullable else ' NOT NULL'}"
         for name, kind, default, nullable in columns
     )
-    # A table cloned over itself must be read before it is replaced.
+    # A table that is cloned over itself must be read before it is replaced.
     full, draft = names.sql(new), names.sql(new._replace(table=f"{new.table}__CLONE"))
     statements = [f"CREATE TABLE {draft} ({defined})"]
     if create.args.get("clone"):
@@ -93,7 +93,7 @@ def create_like(create: exp.Create, new: TableName, session: Session) -> list[st
 
 
 def forget_loads(name: TableName) -> str:
-    """A table that is created anew, dropped or truncated has no load history: its files may be loaded again."""
+    """Clear the load history of a table that is replaced, dropped or truncated: its files may be loaded again."""
     return (
         f"DELETE FROM {quoted(name.database)}.{LOAD_HISTORY} "
         f"WHERE SCHEMA_NAME = {literal(name.schema)} AND TABLE_NAME = {literal(name.table)}"
@@ -101,7 +101,7 @@ def forget_loads(name: TableName) -> str:
 
 
 def rename(old: TableName, new: TableName) -> list[str]:
-    """RENAME: the load history is the table's and goes with it."""
+    """RENAME, which takes the table's load history along."""
     if old[:2] != new[:2]:
         raise unsupported("RENAME into another schema")
     return [
@@ -112,13 +112,13 @@ def rename(old: TableName, new: TableName) -> list[str]:
 
 
 def swap(one: TableName, other: TableName) -> list[str]:
-    """SWAP WITH: the tables change names, in one transaction."""
+    """SWAP WITH: the tables exchange names, in one transaction."""
     aside = one._replace(table=f"{one.table}__SWAP")
     return [*rename(one, aside), *rename(other, one), *rename(aside, other)]
 
 
 def alter(statement: exp.Alter, session: Session) -> list[str] | None:
-    """DuckDB's statements for the ALTERs that fakesnow does not know; None for the others."""
+    """DuckDB's statements for each ALTER that fakesnow does not support; None for others."""
     actions = statement.args.get("actions") or []
     if not isinstance(statement.this, exp.Table) or len(actions) != 1:
         return None
@@ -142,7 +142,7 @@ def alter(statement: exp.Alter, session: Session) -> list[str] | None:
 
 
 def truncate(tables: Iterable[TableName], if_exists: bool, duck: duckdb.DuckDBPyConnection) -> list[str]:
-    """TRUNCATE, which also forgets what was loaded."""
+    """TRUNCATE, which also clears the load history."""
     statements = []
     for name in tables:
         if exists(name, duck) or not if_exists:
@@ -151,7 +151,7 @@ def truncate(tables: Iterable[TableName], if_exists: bool, duck: duckdb.DuckDBPy
 
 
 def in_order(statements: Iterable[str], duck: duckdb.DuckDBPyConnection) -> Callable[[], None]:
-    """Work for `Transaction.define` that runs the statements one after the other."""
+    """Work for `Transaction.define`: runs the statements in order."""
     todo = list(statements)
 
     def work() -> None:

@@ -1,14 +1,14 @@
-"""The transaction of a session, with Snowflake's rules on top of DuckDB's.
+"""The transaction of a session: Snowflake's rules on top of DuckDB's.
 
-Three things differ and are made up for here:
+Three differences are compensated here:
 
-- **Nothing half done.** Several of fakesnow's statements are more than one in DuckDB (COPY: rows, then load history),
-  so each statement that writes runs in a transaction of its own unless one is open.
-- **No lost update.** Writers queue by table (`locks`); a statement on its own that meets a conflict all the same is
-  tried again.
-- **Read committed.** Snowflake shows each statement what is committed when it starts. DuckDB shows a transaction what
-  was committed when it first looked. So BEGIN reaches DuckDB only with the first statement that writes, after its
-  locks are held; what is read before runs on its own. (After the first write a transaction keeps its snapshot.)
+- **Atomic statements.** fakesnow turns some statements into several of DuckDB (COPY: rows, then load history). So each
+  statement that writes runs in a transaction of its own, unless one is open.
+- **No lost updates.** Writers queue for each table (`locks`). A single statement that meets a conflict nevertheless is
+  retried.
+- **Read committed.** In Snowflake a statement sees what was committed before it started. In DuckDB a transaction sees
+  what was committed before its first read. So DuckDB gets the BEGIN only with the first statement that writes, once
+  its locks are held; earlier reads run on their own. After its first write a transaction keeps its snapshot.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ from snowflake_local.locks import Mode, TableLocks, TableName
 
 T = TypeVar("T")
 
-#: How often a statement in its own transaction is tried again after a conflict.
+#: Attempts to run a statement in its own transaction, if conflicts make it fail.
 ATTEMPTS = 30
 
 
@@ -34,7 +34,7 @@ class Transaction:
     def __init__(self, duck: duckdb.DuckDBPyConnection, locks: TableLocks, cancelled: Callable[[], bool]) -> None:
         self._duck = duck
         self._locks = locks
-        #: Seconds for which a statement waits for a table, where the session has set LOCK_TIMEOUT.
+        #: The session's LOCK_TIMEOUT in seconds, if it is set.
         self.lock_timeout: float | None = None
         self._cancelled = cancelled
         self._begun_in_duckdb = False
@@ -43,16 +43,16 @@ class Transaction:
         self.is_open = False
 
     def begin(self) -> None:
-        """BEGIN. One that is open stays open, as in Snowflake."""
+        """BEGIN. An open transaction stays open, as in Snowflake."""
         self._lost = False
         self.is_open = True
 
     def commit(self) -> None:
-        """COMMIT what is open; nothing open is no error."""
+        """COMMIT. Without an open transaction it does nothing."""
         self.check_not_lost()
         try:
             if self._begun_in_duckdb:
-                # After a statement that failed, DuckDB's COMMIT rolls back and says nothing; this SELECT fails.
+                # After a failed statement DuckDB's COMMIT silently rolls back. This SELECT fails instead.
                 self._duck.execute("SELECT 1")
                 self._duck.commit()
                 self._begun_in_duckdb = False
@@ -61,24 +61,24 @@ class Transaction:
             self._end()
 
     def rollback(self) -> None:
-        """ROLLBACK what is open; nothing open is no error."""
+        """ROLLBACK. Without an open transaction it does nothing."""
         self._lost = False
         self._roll_back_in_duckdb()
         self._end()
 
     def lose(self) -> None:
-        """Roll back without the client's asking. Its next statement fails, so that no half of its work is committed."""
+        """Roll back unasked. The client's next statement fails, so that it never commits half of its work."""
         self.rollback()
         self._lost = True
 
     def check_not_lost(self) -> None:
-        """Raise, once, if the transaction was rolled back behind the client's back."""
+        """Raise, once, if the transaction was rolled back by `lose`."""
         if self._lost:
             self._lost = False
             raise TransactionLostError
 
     def write(self, tables: Mapping[TableName, Mode], work: Callable[[], T]) -> T:
-        """Run `work`, which writes to `tables`: in the open transaction, else in one of its own."""
+        """Run `work`, which writes to `tables`, in the open transaction or else in one of its own."""
         self.check_not_lost()
         if not self.autocommit:
             self.is_open = True
@@ -91,7 +91,7 @@ class Transaction:
         return work()
 
     def define(self, tables: Mapping[TableName, Mode], work: Callable[[], T]) -> T:
-        """Run `work`, which is DDL: what is open is committed first, then it runs in a transaction of its own."""
+        """Run `work`, which is DDL: commit the open transaction, then run it in one of its own."""
         self.commit()
         return self._write_alone(tables, work)
 

@@ -1,7 +1,7 @@
-"""The versions that the mends were written against.
+"""The versions of fakesnow, DuckDB and sqlglot that this package works with.
 
-The mends reach into fakesnow's inside and rely on what DuckDB and sqlglot do with its SQL. Another version may take
-them silently out of effect, and then data is lost rather than a sentence shown; so nothing starts with one.
+It replaces functions inside fakesnow and relies on how DuckDB and sqlglot treat its SQL. With another version a fix
+might silently stop working and lose data. So the warehouse refuses to start with one.
 """
 
 from importlib.metadata import PackageNotFoundError, version
@@ -10,11 +10,11 @@ EXPECTED = {"fakesnow": "0.12.1", "duckdb": "2.0.0", "sqlglot": "30.22.0"}
 
 
 class UnexpectedVersionError(RuntimeError):
-    """A package that the local warehouse stands on has a version it was not tried with."""
+    """A package has a version that was not tested with the local warehouse."""
 
 
 def require_expected_versions() -> None:
-    """Raise `UnexpectedVersionError`, saying what to install, unless all of `EXPECTED` are installed as they stand."""
+    """Raise `UnexpectedVersionError`, which says what to install, unless the versions in `EXPECTED` are installed."""
     wrong = [
         f"{package} {found or 'is not installed'} (needs {expected})"
         for package, expected in EXPECTED.items()
@@ -23,9 +23,8 @@ def require_expected_versions() -> None:
     if wrong:
         wanted = " ".join(f"{package}=={expected}" for package, expected in EXPECTED.items())
         raise UnexpectedVersionError(
-            f"The local warehouse was not tried with {', '.join(wrong)}. "
-            f"Install the tested ones (pip install {wanted}), or change snowflake_local/versions.py "
-            "after tests/conformance passes."
+            f"The local warehouse was not tested with {', '.join(wrong)}. Install the tested versions "
+            f"(pip install {wanted}), or run tests/conformance and then change snowflake_local/versions.py."
         )
 
 

@@ -22,7 +22,7 @@ def imports(module: str) -> set[str]:
     return found
 
 
-def test_no_module_imports_one_that_imports_it() -> None:
+def test_imports_have_no_circle() -> None:
     within = {
         name: {found.split(".")[1] for found in imports(name) if found.startswith("snowflake_local.")} & MODULES.keys()
         for name in MODULES
@@ -31,12 +31,12 @@ def test_no_module_imports_one_that_imports_it() -> None:
     assert order.index("cursor") < order.index("ddl") < order.index("commands") < order.index("execution")
 
 
-def test_only_one_module_knows_fakesnow() -> None:
-    knowing = {name for name in MODULES if any(found.split(".")[0] == "fakesnow" for found in imports(name))}
-    assert knowing == {"_fakesnow"}
+def test_only_one_module_imports_fakesnow() -> None:
+    importing = {name for name in MODULES if any(found.split(".")[0] == "fakesnow" for found in imports(name))}
+    assert importing == {"_fakesnow"}
 
 
-def test_nothing_is_imported_that_is_not_declared() -> None:
+def test_every_import_is_declared() -> None:
     declared = tomllib.loads((PACKAGE / "pyproject.toml").read_text())["project"]["dependencies"]
     names = {re.split(r"[^\w-]", line)[0].replace("-", "_") for line in declared}
     allowed = names | {"snowflake"}  # of snowflake-connector-python

@@ -1,8 +1,8 @@
-"""The SQL that the platform uses, through Snowflake's own connector.
+"""Snowflake's SQL, sent by Snowflake's own connector.
 
-The connection comes from a fixture. Where SNOWFLAKE_ACCOUNT is set, with the other variables of `ACCOUNT_VARIABLES`, or
-CONFORMANCE_SNOWFLAKE names a connection of Snowflake's connections.toml, the suite runs against that account instead of
-a local warehouse, without the tests marked `local_only`, and ends with a list of what differs.
+By default the suite runs against a local warehouse. It runs against an account if SNOWFLAKE_ACCOUNT is set, with the
+other variables of `ACCOUNT_VARIABLES`, or if CONFORMANCE_SNOWFLAKE names a connection of Snowflake's connections.toml.
+Then it skips the tests marked `local_only` and ends with a list of differences.
 """
 
 import os
@@ -18,7 +18,7 @@ from snowflake.connector.cursor import SnowflakeCursor
 
 from conformance.launcher import LocalWarehouse
 
-#: Variables that describe a Snowflake account, and the connector's arguments that they become.
+#: Environment variables that describe a Snowflake account → arguments of the connector.
 ACCOUNT_VARIABLES = {
     "SNOWFLAKE_ACCOUNT": "account",
     "SNOWFLAKE_USER": "user",
@@ -28,13 +28,13 @@ ACCOUNT_VARIABLES = {
     "SNOWFLAKE_ROLE": "role",
     "SNOWFLAKE_WAREHOUSE": "warehouse",
 }
-#: As the environment was at import: a project's own conftest may clear it before its tests.
+#: Read at import, because a project's own conftest may clear these variables before its tests.
 ACCOUNT_ARGUMENTS = {argument: os.environ[name] for name, argument in ACCOUNT_VARIABLES.items() if os.environ.get(name)}
-#: Connection of connections.toml, and account of the environment, either of which takes the local warehouse's place.
+#: The account to test instead of a local warehouse: a connection of connections.toml, or one from the environment.
 NAMED = os.environ.get("CONFORMANCE_SNOWFLAKE")
 ACCOUNT = NAMED or ACCOUNT_ARGUMENTS.get("account")
 
-# The connector looks for cloud machines by name at each login: seconds, where there is no network.
+# At each login the connector looks up cloud hosts by name, which takes seconds without a network.
 os.environ.setdefault("SNOWFLAKE_DISABLE_PLATFORM_DETECTION", "true")
 
 Connect = Callable[..., SnowflakeConnection]
@@ -43,14 +43,14 @@ Query = Callable[..., Rows]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known, and let a terminated session stop its warehouse."""
-    config.addinivalue_line("markers", "local_only: looks at the local warehouse's process; not for a real account")
+    """Register the marker, and let a terminated session stop its warehouse."""
+    config.addinivalue_line("markers", "local_only: tests the local warehouse itself; skipped for an account")
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
 
 
 def account_arguments(given: dict[str, Any]) -> dict[str, Any]:
-    """Arguments of a connection to the account, with the account's own session parameters unless some are given."""
+    """Arguments of a connection to the account. It has the account's session parameters unless others are given."""
     if NAMED:
         return {"connection_name": NAMED, **given}
     key_pair = {"authenticator": "SNOWFLAKE_JWT"} if "private_key_file" in ACCOUNT_ARGUMENTS else {}
@@ -58,7 +58,7 @@ def account_arguments(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def differences(failed: Iterable[Any]) -> list[str]:
-    """A line for each test that fails at the account and passes locally: its name, and how it failed."""
+    """One line for each test that fails on the account: its name and its error."""
     lines = []
     for report in failed:
         crash = getattr(report.longrepr, "reprcrash", None)
@@ -68,7 +68,7 @@ def differences(failed: Iterable[Any]) -> list[str]:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Against an account: what differs from the local warehouse, where all of these pass."""
+    """List the differences of an account from the local warehouse, where all tests pass."""
     if not ACCOUNT:
         return
     found = differences(r for kind in ("failed", "error") for r in terminalreporter.stats.get(kind, []))
@@ -80,12 +80,12 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 @pytest.fixture(autouse=True)
 def _local_only(request: pytest.FixtureRequest) -> None:
     if ACCOUNT and request.node.get_closest_marker("local_only"):
-        pytest.skip("for the local warehouse only")
+        pytest.skip("tests the local warehouse only")
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalWarehouse | None]:
-    """The suite's warehouse; None for a real account."""
+    """The suite's local warehouse; None for an account."""
     if ACCOUNT:
         yield None
         return
@@ -96,7 +96,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalWarehouse 
 
 @pytest.fixture
 def database() -> str:
-    """Name of the test's own database."""
+    """The name of the test's own database."""
     return f"CONFORMANCE_{uuid.uuid4().hex[:12].upper()}"
 
 

@@ -1,4 +1,4 @@
-"""A local warehouse in a process of its own, to be stopped, killed and started again."""
+"""A local warehouse in its own process, which tests can stop, kill and restart."""
 
 import json
 import signal
@@ -18,14 +18,14 @@ COMMAND = (sys.executable, "-m", "snowflake_local")
 
 
 def free_port() -> int:
-    """A port that nothing listens on."""
+    """A port on which nothing listens."""
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         return int(probe.getsockname()[1])
 
 
 class LocalWarehouse:
-    """The launcher's process over one folder."""
+    """A process that serves one folder."""
 
     def __init__(self, root: Path, *options: str) -> None:
         self.root = root
@@ -40,27 +40,27 @@ class LocalWarehouse:
         )
 
     def health(self) -> dict[str, Any]:
-        """What GET /health says."""
+        """The answer of GET /health."""
         with urllib.request.urlopen(f"http://{LOOPBACK}:{self.port}/health", timeout=5) as answer:
             return dict(json.load(answer))
 
     def statements(self) -> list[dict[str, str]]:
-        """What GET /statements shows: the latest statements, with their query tags."""
+        """The answer of GET /statements: the latest statements with their query tags."""
         with urllib.request.urlopen(f"http://{LOOPBACK}:{self.port}/statements", timeout=5) as answer:
             return list(json.load(answer))
 
     def stop(self) -> int:
-        """SIGTERM; returns the exit code."""
+        """Send SIGTERM and return the exit code."""
         self.process.terminate()
         return self.process.wait(30)
 
     def kill(self) -> None:
-        """SIGKILL."""
+        """Send SIGKILL."""
         self.process.send_signal(signal.SIGKILL)
         self.process.wait(30)
 
     def start_again(self) -> None:
-        """Start after a stop or a kill, on the same port."""
+        """Restart on the same port, after a stop or a kill."""
         self.process = self._start()
 
     def _start(self) -> subprocess.Popen[bytes]:
@@ -70,7 +70,7 @@ class LocalWarehouse:
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             if process.poll() is not None:
-                raise RuntimeError(f"the local warehouse ended with {process.returncode}: see {log.name}")
+                raise RuntimeError(f"the local warehouse exited with {process.returncode}: see {log.name}")
             try:
                 self.health()
                 return process

@@ -1,4 +1,4 @@
-"""Masking policies: accepted as an account would, without effect."""
+"""Masking policies: accepted, without effect."""
 
 from snowflake.connector.cursor import SnowflakeCursor
 
@@ -6,7 +6,7 @@ from conformance.conftest import Query
 
 
 def test_columns_have_masking_policies_from_their_first_moment(query: Query, cursor: SnowflakeCursor) -> None:
-    """In CREATE TABLE, ADD COLUMN and afterwards. (An account needs Enterprise Edition for them.)"""
+    """In CREATE TABLE, ADD COLUMN and ALTER COLUMN. (On an account they need Enterprise Edition.)"""
     query("create masking policy HIDDEN as (V varchar) returns varchar -> case when true then V else '*' end")
     query("create table PEOPLE (ID number, NAME varchar with masking policy HIDDEN comment 'its name')")
     query("alter table PEOPLE add column CITY varchar with masking policy RAW.HIDDEN comment 'its city'")

@@ -1,4 +1,4 @@
-"""dbt-snowflake runs unchanged: a small project with each thing that the platform's own uses."""
+"""dbt-snowflake runs unchanged: a small project with every kind of model, test and snapshot."""
 
 import json
 import subprocess
@@ -92,7 +92,7 @@ FILES = {
 }
 
 
-#: Runs each command of a list in one process, which spares the start of dbt.
+#: Runs a list of commands in one process, so that dbt is started only once.
 RUN = """
 import json, sys
 from dbt.cli.main import dbtRunner
@@ -104,7 +104,7 @@ DAYS = ("--event-time-start", "2024-05-01", "--event-time-end", "2024-05-04")
 
 
 def run_dbt(project: Path, *commands: tuple[str, ...]) -> tuple[list[bool], str]:
-    """(whether each command succeeded, what all printed)."""
+    """(whether each command succeeded, the output of all)."""
     command = [sys.executable, "-c", RUN, json.dumps(commands)]
     done = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=120, check=False)
     output = done.stdout + done.stderr
@@ -113,7 +113,7 @@ def run_dbt(project: Path, *commands: tuple[str, ...]) -> tuple[list[bool], str]
 
 @pytest.fixture
 def project(tmp_path: Path, server: LocalWarehouse, database: str) -> Path:
-    """The project's files, with a profile for the test's database."""
+    """The project's files, and a profile for the test's database."""
     for name, text in FILES.items():
         file = tmp_path / name
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -134,7 +134,7 @@ def test_a_dbt_project_builds_twice_and_documents_itself(project: Path, connect:
         ("docs", "generate", "--no-compile"),
     )
     assert succeeded == [True, False, True], output
-    assert "NULL result in a non-nullable column" in output, "of the model that breaks its contract"
+    assert "NULL result in a non-nullable column" in output, "from the model that breaks its contract"
     assert output.count("ERROR=1") == 1, output
 
     cursor = connect(schema="TRIAL").cursor()

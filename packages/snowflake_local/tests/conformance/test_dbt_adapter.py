@@ -1,7 +1,6 @@
-"""dbt's own adapter suites on the local warehouse: what passes and what does not is what expected.json says.
+"""dbt's own adapter suites on the local warehouse, compared with expected.json.
 
-A report, not a promise: a change in either direction is to be looked at, then written down there and in
-README.md.
+A report, not a promise. Look at every change, better or worse, then record it in expected.json and README.md.
 """
 
 import json
@@ -22,7 +21,7 @@ PASSES = "passes"
 
 
 def run_suites(port: int, report: Path) -> dict[str, str]:
-    """Test → `passes`, or the last line of what it failed with."""
+    """Test → `passes`, or the first line of its error."""
     options = ["-p", "dbt.tests.fixtures.project", "-p", "no:cacheprovider", "-q", "--timeout=120"]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", str(FOLDER / "suites.py"), *options, f"--junitxml={report}"],
@@ -54,11 +53,11 @@ def test_dbts_suites_pass_as_far_as_is_known(tmp_path: Path) -> None:
     print(json.dumps(found, indent=1))
     expected = json.loads(EXPECTED.read_text())
     changed = {
-        name: f"{found.get(name, 'is gone')} (expected: {expected.get(name, 'unknown')})"
+        name: f"{found.get(name, 'not found')} (expected: {expected.get(name, 'nothing')})"
         for name in found.keys() | expected.keys()
         if (found.get(name) == PASSES) != (expected.get(name) == PASSES) or name not in found or name not in expected
     }
-    assert changed == {}, f"{EXPECTED} says otherwise"
+    assert changed == {}, f"differs from {EXPECTED}"
     passed = sum(outcome == PASSES for outcome in found.values())
     text = (PACKAGE / "README.md").read_text()
-    assert f"{passed} of {len(found)} tests pass" in text, "README.md has other figures"
+    assert f"{passed} of {len(found)} tests pass" in text, "README.md has other numbers"

@@ -1,4 +1,4 @@
-"""Tables, views and what the catalogue says of them."""
+"""Tables, views and their entries in the catalogue."""
 
 import pytest
 from snowflake.connector.errors import Error, ProgrammingError
@@ -36,7 +36,7 @@ def test_create_as_keeps_not_null(query: Query) -> None:
     assert refused.value.errno == 100072
     with pytest.raises(Error, match="NULL result in a non-nullable column"):
         query("create or replace table T (ID number(38,0) not null, NAME varchar) as (select null, 'x')")
-    assert query("select * from T") == [(1, "x")], "the failed CREATE OR REPLACE must leave the old table"
+    assert query("select * from T") == [(1, "x")], "the failed CREATE OR REPLACE must keep the old table"
 
 
 def test_like_and_clone(query: Query) -> None:
@@ -96,9 +96,9 @@ def test_comments_of_tables_views_and_columns(query: Query) -> None:
     assert query(columns.format("V")) == [("ID", "of the view"), ("NAME", None)]
     query("comment on table T is $$what's new$$")
     query("comment on column T.ID is ''")
-    query("comment on table V is 'said of a view'")
+    query("comment on table V is 'new text'")
     assert [row[9] for row in query("describe table T")] == [None, "100 % 'sure'"]
-    assert names(query("show views"), 6) == ["said of a view"]
+    assert names(query("show views"), 6) == ["new text"]
     query("create or replace table T (ID number)")
     assert query("select COMMENT from INFORMATION_SCHEMA.TABLES where TABLE_NAME = 'T'") == [(None,)]
 

@@ -1,4 +1,4 @@
-"""PUT, LIST, REMOVE and COPY as the loader uses them."""
+"""PUT, LIST, REMOVE and COPY, as a loader uses them."""
 
 import datetime as dt
 import hashlib
@@ -30,7 +30,7 @@ TRANSFORMATION = (
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """Three rows: one of 1969, one of NULLs."""
+    """Three rows, one with a time of 1969 and one with NULLs."""
     table = pa.table(
         {
             "id": [1, 2, 3],
@@ -47,7 +47,7 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def staged(query: Query, file: Path) -> Query:
-    """The file on the stage, the table empty."""
+    """The file is staged, the table is empty."""
     query("create stage LAKE file_format = (type = parquet)")
     query(TARGET)
     query(f"put 'file://{file}' @RAW.LAKE/events auto_compress=false overwrite=false")
@@ -55,13 +55,13 @@ def staged(query: Query, file: Path) -> Query:
 
 
 def loaded(rows: list) -> int:
-    """Rows loaded, from COPY's answer: a row for each file, or one sentence where there was nothing to load."""
+    """Number of loaded rows, from COPY's answer: one row for each file, or a sentence if there was nothing to load."""
     if rows == [("Copy executed with 0 files processed.",)]:
         return 0
     return sum(row[3] for row in rows if row[1] == "LOADED")
 
 
-def test_put_says_what_it_stored_and_list_shows_it(staged: Query, file: Path) -> None:
+def test_list_shows_what_put_stored(staged: Query, file: Path) -> None:
     ((name, size, md5, _),) = staged("list @RAW.LAKE/events")
     assert name == "lake/events/part-1.parquet"
     assert size == file.stat().st_size
@@ -91,7 +91,7 @@ def test_remove_clears_a_path(staged: Query) -> None:
     assert staged("list @RAW.LAKE") == []
 
 
-def test_a_dropped_stage_is_empty_when_it_comes_again(staged: Query, connect: Connect) -> None:
+def test_a_dropped_stage_is_empty_when_it_is_created_again(staged: Query, connect: Connect) -> None:
     staged("drop stage LAKE")
     staged("drop stage if exists LAKE")
     with pytest.raises(ProgrammingError, match="does not exist or not authorized"):
@@ -149,7 +149,7 @@ def test_copy_with_a_transformation(staged: Query) -> None:
 
 
 def test_paths_into_extra(staged: Query) -> None:
-    """The unknown fields of an event, as models read them: by path, by case, missing, and as text."""
+    """Paths into a VARIANT, as models use them: nested, case-sensitive, missing, and as text."""
     staged(TRANSFORMATION.format(files="'part-1.parquet'"))
     paths = ("EXTRA:a", "EXTRA:a.b", "EXTRA:a['b']", "EXTRA['a']['b']", "EXTRA:A.b", "EXTRA:absent.b", "EXTRA:list[1]",
              "EXTRA:list[9]")  # fmt: skip
@@ -171,7 +171,7 @@ def test_a_file_is_loaded_once(staged: Query) -> None:
 
 
 def test_the_load_history_is_the_tables(staged: Query) -> None:
-    """It survives CREATE IF NOT EXISTS, goes with a rename or swap, and ends with DROP, TRUNCATE and REPLACE."""
+    """CREATE IF NOT EXISTS keeps it, RENAME and SWAP move it with the table, TRUNCATE and REPLACE clear it."""
     copy = TRANSFORMATION.format(files="'part-1.parquet'")
     staged(copy)
     staged(TARGET.replace("or replace table", "table if not exists"))
@@ -192,7 +192,7 @@ def test_the_load_history_is_the_tables(staged: Query) -> None:
 
 
 def test_a_copy_that_was_rolled_back_may_load_its_files_again(staged: Query) -> None:
-    """What the loader rests on: the watermark's move and COPY end together, and a repeat loads every file."""
+    """A loader relies on it: watermark and COPY are rolled back together, and a repeat loads every file."""
     copy = TRANSFORMATION.format(files="'part-1.parquet'")
     staged("create table STATE as select 0 as VERSION")
     for _ in range(2):
@@ -247,7 +247,7 @@ def test_put_twice_replaces_the_file(staged: Query, file: Path) -> None:
 
 @pytest.mark.local_only
 @pytest.mark.parametrize("fault", ["wrong digest", "outside"])
-def test_a_put_that_is_not_whole_leaves_nothing(server: LocalWarehouse, database: str, fault: str) -> None:
+def test_an_incomplete_put_leaves_nothing(server: LocalWarehouse, database: str, fault: str) -> None:
     digest = b64encode(hashlib.sha256(b"something else").digest()).decode()
     name = f"{database}/RAW/LAKE/half.parquet" if fault == "wrong digest" else "..%2F..%2Fescaped"
     url = f"http://{LOOPBACK}:{server.port}/stage/{name}"

@@ -1,4 +1,4 @@
-"""The list of what differs at an account."""
+"""The list of differences that a run against an account ends with."""
 
 from types import SimpleNamespace
 

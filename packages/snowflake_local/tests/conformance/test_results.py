@@ -1,4 +1,4 @@
-"""Values as they come back, and parameters as they go in."""
+"""Result values and bound parameters."""
 
 import datetime as dt
 import json
@@ -13,7 +13,7 @@ from conformance.conftest import Connect, Query
 UTC = dt.UTC
 
 
-def test_types_come_back_as_snowflakes(query: Query) -> None:
+def test_types_are_returned_as_snowflakes(query: Query) -> None:
     (row,) = query(
         "select 1::number(38,0), 1.5::number(10,2), 1.5::float, 'x', true, '2024-05-01'::date, "
         "'2024-05-01 10:00:00.123456'::timestamp_ntz, '2024-05-01 10:00:00 +0000'::timestamp_tz, '10:00:01'::time, "
@@ -54,7 +54,7 @@ def test_sums_keep_their_type(query: Query) -> None:
     assert isinstance(exact, Decimal)
 
 
-def test_arrays_and_objects_come_back_as_json(query: Query) -> None:
+def test_arrays_and_objects_are_returned_as_json(query: Query) -> None:
     (row,) = query("select array_construct(1, 2), object_construct('a', 1), array_agg(1), split('a-b', '-'), [1, 2]")
     assert [json.loads(value) for value in row] == [[1, 2], {"a": 1}, [1], ["a", "b"], [1, 2]]
 
@@ -94,7 +94,7 @@ def test_parameters(connect: Connect) -> None:
     assert formatted.execute("select %s, %s", ("it's", 5)).fetchall() == [("it's", 5)]
 
 
-def test_a_large_result_comes_whole(connect: Connect) -> None:
+def test_a_large_result_is_complete(connect: Connect) -> None:
     frame = connect().cursor().execute(
         "select SEQ4() as I, 'row ' || SEQ4() as S from table(generator(rowcount => 200000))"
     ).fetch_pandas_all()  # fmt: skip

@@ -1,4 +1,4 @@
-"""Sessions, their parameters, clients that go away, and errors."""
+"""Sessions, their parameters, timeouts, and errors."""
 
 import datetime as dt
 import threading
@@ -31,12 +31,12 @@ from conformance.launcher import LocalWarehouse
         "revoke select on all tables in schema RAW from role ANALYST",
     ],
 )
-def test_what_a_local_warehouse_has_not_is_accepted(query: Query, statement: str) -> None:
+def test_statements_about_what_a_local_warehouse_lacks_are_accepted(query: Query, statement: str) -> None:
     assert query(statement) == [("Statement executed successfully.",)]
 
 
 @pytest.mark.local_only
-def test_the_query_tag_is_kept_for_dbt_to_read(query: Query) -> None:
+def test_dbt_can_read_the_query_tag(query: Query) -> None:
     query("alter session set QUERY_TAG = 'run 7'")
     assert query("show parameters like 'query_tag' in session")[0][:2] == ("QUERY_TAG", "run 7")
     query("alter session unset QUERY_TAG")
@@ -50,8 +50,8 @@ def test_context_functions(query: Query, database: str) -> None:
     assert query("select sysdate() <= dateadd(minute, 1, sysdate()), current_date() is not null") == [(True, True)]
 
 
-def test_a_session_in_utc_is_so_whatever_the_default_is(connect: Connect) -> None:
-    """An account's default zone is Los Angeles; here it is UTC. SYSDATE() is UTC in any."""
+def test_a_session_can_be_in_utc_whatever_the_default_is(connect: Connect) -> None:
+    """An account's default time zone is Los Angeles; here it is UTC. SYSDATE() is in UTC in every time zone."""
     cursor = connect(session_parameters={"TIMEZONE": "UTC", "WEEK_START": 1}).cursor()
     shown = cursor.execute("show parameters like 'TIMEZONE' in session").fetchall()
     assert shown[0][1].upper() in ("UTC", "ETC/UTC")
@@ -67,7 +67,7 @@ def test_a_session_in_utc_is_so_whatever_the_default_is(connect: Connect) -> Non
     assert (monday, sunday) == (dt.date(2026, 6, 1), dt.date(2026, 5, 25))
 
 
-def test_session_variables_are_not_sought_in_strings(query: Query) -> None:
+def test_session_variables_are_not_replaced_in_strings(query: Query) -> None:
     query("set THRESHOLD = 5")
     assert query("select $THRESHOLD + 1, '$THRESHOLD', '$nothing', $$ $nothing $$") == [
         (6, "$THRESHOLD", "$nothing", " $nothing ")
@@ -121,7 +121,7 @@ def test_a_timeout_stops_the_statement(query: Query, connect: Connect) -> None:
 
 
 @pytest.mark.local_only
-def test_many_clients_wait_without_keeping_the_holder_out(query: Query, connect: Connect) -> None:
+def test_many_waiting_clients_do_not_block_the_holder(query: Query, connect: Connect) -> None:
     query("create table T as select 0 as N")
     holder = connect().cursor()
     holder.execute("begin")
@@ -152,7 +152,7 @@ def test_a_heavy_query_does_not_stall_others(query: Query, connect: Connect) -> 
 
 @pytest.mark.local_only
 def test_the_latest_statements_are_shown_with_their_tags(server: LocalWarehouse, connect: Connect) -> None:
-    """As Snowflake's QUERY_HISTORY would: the tag of the login, then of ALTER SESSION."""
+    """With the tag of the login, then that of ALTER SESSION, as in Snowflake's QUERY_HISTORY."""
     connection = connect(session_parameters={"QUERY_TAG": "of the login"})
     connection.cursor().execute("select 'statement of this test', 1")
     connection.cursor().execute("alter session set QUERY_TAG = 'set later'")

@@ -1,4 +1,4 @@
-"""MERGE and other writes, transactions, and writers that meet."""
+"""MERGE and other writes, transactions, and concurrent writers."""
 
 import threading
 import time
@@ -17,14 +17,14 @@ MERGE = (
 
 @pytest.fixture
 def table(query: Query) -> Query:
-    """T with (1, 10) and (2, 20)."""
+    """A table T with the rows (1, 10) and (2, 20)."""
     query("create table T (ID number, N number)")
     query("insert into T values (1, 10), (2, 20)")
     return query
 
 
 def at_once(*work: Callable[[], None]) -> None:
-    """Run callables in threads and raise what they raise."""
+    """Run callables in threads at the same time, and raise the first exception."""
     errors: list[BaseException] = []
 
     def guarded(task: Callable[[], None]) -> None:
@@ -127,7 +127,7 @@ def test_reads_of_a_transaction_see_what_others_commit(table: Query, connect: Co
 
 
 def test_no_update_is_lost(table: Query, connect: Connect) -> None:
-    """100 statements on their own and 40 read-then-write transactions, from 10 clients at once."""
+    """100 single statements and 40 read-then-write transactions, each from 10 clients at once."""
 
     def alone() -> None:
         cursor = connect().cursor()
@@ -207,7 +207,7 @@ def test_a_deadlock_ends_with_an_error_for_one(table: Query, connect: Connect) -
 
 @pytest.mark.local_only
 def test_a_transaction_with_a_failed_statement_is_not_committed_in_part(table: Query) -> None:
-    """Snowflake would commit the rest; DuckDB would answer COMMIT with success and roll back."""
+    """Snowflake would commit the rest. DuckDB would roll back and report success."""
     table("begin")
     table("insert into T values (3, 30)")
     with pytest.raises(Error):

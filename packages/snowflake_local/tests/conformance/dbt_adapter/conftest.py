@@ -1,4 +1,4 @@
-"""The connection and the folders of dbt's own adapter suites; test_dbt_adapter.py starts them."""
+"""The connection and folders of dbt's adapter suites, which test_dbt_adapter.py runs."""
 
 import os
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from conformance.launcher import LOOPBACK
 
 @pytest.fixture(scope="class")
 def dbt_profile_target() -> dict[str, Any]:
-    """The local warehouse that the caller has started."""
+    """The local warehouse that the caller started."""
     return {
         "type": "snowflake", "account": "local", "host": LOOPBACK, "port": int(os.environ["ADAPTER_SUITE_PORT"]),
         "protocol": "http", "user": "dbt", "password": "any", "database": "ADAPTER", "warehouse": "COMPUTE_WH",
@@ -25,13 +25,13 @@ def dbt_profile_target() -> dict[str, Any]:
 
 @pytest.fixture(scope="class")
 def logs_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """dbt would write its logs into the checkout."""
+    """A folder outside the checkout, where dbt would write its logs."""
     return tmp_path_factory.mktemp("logs")
 
 
 @pytest.fixture(scope="session", autouse=True)
 def one_statement_at_a_time() -> Iterator[None]:
-    """The snapshot suites prepare their tables with several statements in one, which Snowflake too refuses."""
+    """Split the snapshot suites' set-up into single statements. Snowflake too refuses several in one."""
     run = SQLAdapter.run_sql_for_tests
 
     def singly(adapter: SQLAdapter, sql: str, fetch: str, connection: Any) -> Any:

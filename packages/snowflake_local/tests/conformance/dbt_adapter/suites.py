@@ -1,7 +1,7 @@
 """The basic, incremental and snapshot suites of dbt-tests-adapter, each of its Base classes as a test class.
 
-Not collected by itself (its name begins with no test_): test_dbt_adapter.py runs it in a process of its own, because
-dbt's fixtures are a pytest plugin.
+pytest does not collect this file by itself. test_dbt_adapter.py runs it in a separate process, because dbt's fixtures
+are a pytest plugin.
 """
 
 import importlib
@@ -21,13 +21,13 @@ SUITES = {
                         "test_ephemeral_snapshot_hard_deletes", "test_snapshot", "test_various_configs"),
 }  # fmt: skip
 
-#: Bases of other bases, and those whose expectations each adapter has to write itself.
+#: Base classes of other base classes, and those whose expectations each adapter has to define.
 LEFT_OUT = {"BaseGenerateProject", "BaseDocsGenerate", "BaseDocsGenReferences", "BaseIncrementalOnSchemaChangeSetup",
             "BaseSimpleSnapshotBase", "SubBaseIncrementalUniqueKey"}  # fmt: skip
 
 
 class DeleteInsert:
-    """The strategy under test, which dbt's suite leaves to the adapter."""
+    """The strategy under test, which the adapter has to choose."""
 
     @pytest.fixture(scope="class")
     def project_config_update(self) -> dict[str, Any]:
@@ -35,7 +35,7 @@ class DeleteInsert:
 
 
 class TimesWithoutZone:
-    """The suite's times have a zone of `-0`, which each adapter writes in its own way."""
+    """Times without a zone. The suite's own have the zone `-0`, which each adapter writes differently."""
 
     @pytest.fixture(scope="class")
     def input_model_sql(self) -> str:
