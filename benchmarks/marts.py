@@ -143,7 +143,7 @@ class Warehouse:
         with socket() as probe:
             probe.bind((LOOPBACK, 0))
             port = probe.getsockname()[1]
-        command = [sys.executable, "-m", "music_platform.local.warehouse", "--root", str(root / "warehouse")]
+        command = [sys.executable, "-m", "snowflake_local", "--root", str(root / "warehouse")]
         self.process = subprocess.Popen(
             [*command, "--port", str(port), "--memory-limit", "8GB"], stderr=subprocess.DEVNULL
         )

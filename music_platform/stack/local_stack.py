@@ -90,6 +90,7 @@ class LocalStack:
             format.require_known(self.home)
             self.settings = with_secret(with_ports(self.settings, choose=True), make=True)
             wanted = services.select_services(self.settings, only)
+            services.require_installed(wanted)
             configured = tuple(
                 name
                 for name in services.local_services(self.settings)

@@ -5,6 +5,7 @@ import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
@@ -107,6 +108,11 @@ def simulate(
             raise BadOptionError(f"--rate {rate:g}: must be between 1 and {MAX_RATE:,.0f} records per second")
         if not 1 <= workers <= 64:
             raise BadOptionError(f"--workers {workers}: must be between 1 and 64")
+        if truth is not None and find_spec("duckdb") is None:
+            raise BadOptionError(
+                "--truth: DuckDB, which computes it, is not installed. Install the extra `local`, in the checkout: "
+                "pip install ./packages/snowflake_local '.[local]'"
+            )
         begin = _instant("--start", start) if start is not None else now if paced else Options().start
         options = Options(
             seed=seed, users=users, start=begin, days=_days(begin, days, end, 1 if paced and start is None else 7),

@@ -22,10 +22,6 @@ DATA_SERVICES = frozenset({"kafka", "spark", "warehouse"})
 _TOOL_SETTINGS = ("java_home", "jars_dir")
 
 
-#: What a developer's environment says of a Snowflake account; only tests/conformance asks.
-ACCOUNT_ENVIRONMENT = {name: value for name, value in os.environ.items() if name.startswith("SNOWFLAKE_")}
-
-
 def forget_environment() -> None:
     """Drop the platform's settings from the environment: tests must not reach a developer's own Kafka or Snowflake."""
     for name in Settings.model_fields:

@@ -62,6 +62,14 @@ def test_bad_options_give_one_clear_line(tmp_path: Path, options: list[str], sai
     assert not (tmp_path / "out").exists()
 
 
+def test_a_truth_without_its_engine_is_refused_before_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "duckdb", None)  # as if it were not installed
+    result = CliRunner().invoke(app, ["--out", str(tmp_path / "out"), "--truth", str(tmp_path / "truth.json")])
+    assert result.exit_code == 2
+    assert "Install the extra `local`" in result.output
+    assert not (tmp_path / "out").exists()
+
+
 def test_an_unknown_option_is_refused() -> None:
     assert CliRunner().invoke(app, ["--page", "Nowhere"]).exit_code == 2
 
