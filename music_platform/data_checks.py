@@ -228,7 +228,7 @@ def distribution_verdict(states: Mapping[str, tuple[float, float]]) -> Verdict:
     return Verdict(distance <= MOVED, f"{said} (limit {MOVED:.0%})", {"moved": distance, "plays": now}, samples)
 
 
-#: Marts whose plays add up to the listens (docs/marts.md), with the column that holds them.
+#: Marts whose plays add up to the listens (docs/reference/marts.md), with the column that holds them.
 ADDITIVE = {
     "top_songs_daily": "plays",
     "top_artists_daily": "plays",

@@ -1,5 +1,5 @@
 {#
-What a build has to do, and what it has done. docs/models.md tells it as a whole.
+What a build has to do, and what it has done. docs/explanation/models.md tells it as a whole.
 
 Builds are numbered by `silver.event_dates`, the first model, which follows the loader's watermark. OPS.BUILDS has a row for
 each build of a model: the number and the version of the lake table (batch_id of RAW.EVENTS) that it goes up to, those that

@@ -11,7 +11,7 @@ from music_platform.local.environment import project_root
 REFERENCES = "dagster/code_references"
 #: Files that say what assets without code of their own hold.
 _CONTRACT, _LEDGERS = "music_platform/contracts/events.py", "music_platform/warehouse/schema.py"
-_FORMULAS = "docs/marts.md"
+_FORMULAS = "docs/reference/marts.md"
 
 
 def with_links(assets: Iterable[dg.AssetsDefinition | dg.AssetSpec]) -> list[dg.AssetsDefinition | dg.AssetSpec]:

@@ -276,7 +276,7 @@ def _external_stage(account: Account, lake: str, aws_role: str | None) -> list[S
     return [
         Step(
             "The right to read the lake's files where they are. DESC INTEGRATION then says to whom the bucket has to "
-            "be opened (docs/production.md); reading is enough.",
+            "be opened (docs/guide/production.md); reading is enough.",
             "ACCOUNTADMIN",
             (
                 f"CREATE STORAGE INTEGRATION IF NOT EXISTS {account.integration} TYPE = EXTERNAL_STAGE "
