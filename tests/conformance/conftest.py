@@ -18,7 +18,7 @@ from snowflake.connector.cursor import SnowflakeCursor
 from music_platform.settings import Settings
 from music_platform.warehouse.connection import connection_arguments
 from tests.conformance.launcher import LocalWarehouse
-from tests.stack import ACCOUNT_ENVIRONMENT
+from tests.support.stack import ACCOUNT_ENVIRONMENT
 
 #: Connection of connections.toml, and account of the environment, either of which takes the local warehouse's place.
 NAMED = os.environ.get("CONFORMANCE_SNOWFLAKE")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from music_platform.local.environment import project_root
+from music_platform.environment import project_root
 from tests.conformance.launcher import LocalWarehouse
 
 FOLDER = Path(__file__).parent / "dbt_adapter"
