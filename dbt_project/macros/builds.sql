@@ -101,7 +101,7 @@ as the models that it reads have come. A build that dies leaves no row: the next
     {% endif %}
 {% endmacro %}
 
-{# Nightly: what all models have covered is not needed any more. `dbt run-operation prune_ledgers` #}
+{# Hourly: what all models have covered is not needed any more. `dbt run-operation prune_ledgers` #}
 {% macro prune_ledgers(keep_days=7) %}
     {% set covered %}
         (
