@@ -1,5 +1,5 @@
 {#
-What a build has to do, and what it has done. docs/models.md has the full description.
+What a build has to do, and what it has done. docs/explanation/models.md has the full description.
 
 `silver.event_dates`, the first model, numbers the builds. It follows the loader's watermark. OPS.BUILDS has one row for each
 build of a model: the build number and the lake table version (batch_id of RAW.EVENTS) that it goes up to, the same two of the
@@ -101,7 +101,7 @@ the models that it reads. A build that dies leaves no row, so the next one does 
     {% endif %}
 {% endmacro %}
 
-{# Nightly: delete ledger rows that all models have covered. `dbt run-operation prune_ledgers` #}
+{# Hourly: delete ledger rows that all models have covered. `dbt run-operation prune_ledgers` #}
 {% macro prune_ledgers(keep_days=7) %}
     {% set covered %}
         (

@@ -234,7 +234,7 @@ def distribution_outcome(states: Mapping[str, tuple[float, float]]) -> Outcome:
     )
 
 
-#: Marts whose plays add up to the listens (docs/marts.md), with the column that holds them.
+#: Marts whose plays add up to the listens (docs/reference/marts.md), with the column that holds them.
 ADDITIVE = {
     "top_songs_daily": "plays",
     "top_artists_daily": "plays",

@@ -65,8 +65,8 @@ def simulate(
         metavar="DIR", help="Folder for songs.csv, artists.csv, users.csv. Default: where the platform looks for them; "
                             "with --out DIR: DIR/reference.", rich_help_panel=_HOW)] = None,
     truth: Annotated[Path | None, typer.Option(
-        metavar="FILE", help="Write what the gold marts must contain after this run, as JSON (see docs/marts.md).",
-        rich_help_panel=_HOW)] = None,
+        metavar="FILE", help="Write what the gold marts must contain after this run, as JSON (see "
+                             "docs/reference/marts.md).", rich_help_panel=_HOW)] = None,
     workers: Annotated[int, typer.Option(help="Worker processes. The events do not depend on their number.",
                                          rich_help_panel=_HOW)] = 1,
     duplicates: Annotated[float, typer.Option(help="Records sent twice: same id, same bytes.",

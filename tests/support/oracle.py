@@ -1,7 +1,7 @@
 """The three first marts, computed straight from what the brokers hold: no code of the platform's, plain dictionaries.
 
-Follows docs/marts.md. Reads every partition from its first to its end offset, parses with Python's own JSON parser and
-keeps the earliest record of each event id.
+Follows docs/reference/marts.md. Reads every partition from its first to its end offset, parses with Python's own JSON
+parser and keeps the earliest record of each event id.
 """
 
 import csv
