@@ -72,17 +72,18 @@ MINUTES ?= 60
 soak: ready ## Leave it alone under load, services dying: make soak RATE=2000 MINUTES=60
 	@RATE=$(RATE) MINUTES=$(MINUTES) $(BIN)/pytest tests/soak/test_soak.py::test_soak -s
 
-lint: $(INSTALLED) ## Style and types
+lint: $(INSTALLED) ## Style, types, and the plan of the rooms
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
 
 format: $(INSTALLED) ## Put the code into its form
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
 contract: $(INSTALLED) ## Write JSON Schemas and dbt's sources from the contract; refuses an edit that breaks it
-	@$(BIN)/python -m music_platform.release
+	@$(BIN)/python -m music_platform.cli.contract
 
 bench: ready ## Measure
 	@$(BIN)/python -m benchmarks

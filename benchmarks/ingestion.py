@@ -18,16 +18,17 @@ from pathlib import Path
 
 from pyspark.sql import SparkSession
 
-from music_platform.ingestion import Parts, drain
+from music_platform.environment import settings_environment, venv_bin
+from music_platform.ingestion.context import IngestionContext
+from music_platform.ingestion.drain import drain
 from music_platform.lake.delta_log import DeltaTable
 from music_platform.lake.paths import events_path
-from music_platform.local.environment import settings_environment, venv_bin
-from music_platform.local.provision import provision
-from music_platform.local.stack import LocalStack
 from music_platform.settings import Settings, load_settings
+from music_platform.stack.local_stack import LocalStack
+from music_platform.stack.provision import provision
 from music_platform.topics import topic_names
 from music_platform.warehouse.connection import connect
-from spark.job import MicroBatch
+from music_spark.job import MicroBatch
 
 SMALL = 200
 #: Drains before the first that counts, of half the size; then the drains and raw reads whose median is told.
@@ -56,11 +57,11 @@ def raw_read(session: SparkSession, settings: Settings) -> float:
     return count / statistics.median(seconds)
 
 
-def ingest(parts: Parts) -> dict[str, float]:
+def ingest(context: IngestionContext) -> dict[str, float]:
     """Records, and seconds of each stage, of one drain."""
     found = {"records": 0.0, "lake": 0.0, "raw": 0.0}
     started = time.monotonic()
-    for step in drain(parts):
+    for step in drain(context):
         if isinstance(step, MicroBatch):
             found["records"] += step.records
             found["lake"] += step.seconds
@@ -76,15 +77,15 @@ def measure(settings: Settings, events: int, versions: int) -> dict[str, object]
     def spark() -> SparkSession:
         return SparkSession.builder.remote(settings.spark_url or "").getOrCreate()
 
-    parts = Parts(settings, spark, lambda: connect(settings), lambda _: None)
+    context = IngestionContext(settings, spark, lambda: connect(settings), lambda _: None)
     # The JVM compiles what it runs often: a server that has just started is half as fast.
     for seed in range(WARM_UPS):
         simulate(settings, events // 2, seed)
-        ingest(parts)
+        ingest(context)
     batches = []
     for seed in range(REPEATS):
         simulate(settings, events, WARM_UPS + seed)
-        batches.append(ingest(parts))
+        batches.append(ingest(context))
     read = raw_read(spark(), settings)
 
     def rate(*stages: str) -> float:
@@ -100,21 +101,21 @@ def measure(settings: Settings, events: int, versions: int) -> dict[str, object]
         "Kafka → RAW, events/s": round(rate("whole")),
     }
     if versions:
-        result["seconds of a batch at few versions"] = small_batches(parts)
+        result["seconds of a batch at few versions"] = small_batches(context)
         table = DeltaTable(events_path(settings.lake_root))
         while (latest := table.latest_version()) < versions:
             spark().sql(f"ALTER TABLE delta.`{table.root}` SET TBLPROPERTIES ('benchmark' = '{latest}')")
-        ingest(parts)
-        result[f"seconds of a batch at {versions} versions"] = small_batches(parts)
+        ingest(context)
+        result[f"seconds of a batch at {versions} versions"] = small_batches(context)
     return result
 
 
-def small_batches(parts: Parts, times: int = 5) -> float:
+def small_batches(context: IngestionContext, times: int = 5) -> float:
     """Median seconds of a micro-batch of `SMALL` events."""
     seconds = []
     for seed in range(times):
-        simulate(parts.settings, SMALL, seed=10 + seed)
-        seconds.append(ingest(parts)["lake"])
+        simulate(context.settings, SMALL, seed=10 + seed)
+        seconds.append(ingest(context)["lake"])
     return round(statistics.median(seconds), 2)
 
 

@@ -21,17 +21,17 @@ from typing import Any
 import dagster as dg
 import numpy as np
 
-from music_platform.assets.keys import GOLD
-from music_platform.assets.marts import tier_keys
-from music_platform.freshness import LIVE
-from music_platform.inputs import built_inputs, current_inputs
-from music_platform.local.environment import settings_environment, venv_bin
-from music_platform.local.provision import provision
-from music_platform.local.stack import LocalStack
+from music_platform.environment import settings_environment, venv_bin
+from music_platform.orchestration.assets.marts import tier_keys
+from music_platform.orchestration.freshness import LIVE
+from music_platform.orchestration.inputs import built_inputs, current_inputs
+from music_platform.orchestration.keys import GOLD
 from music_platform.settings import Settings, load_settings
+from music_platform.stack.local_stack import LocalStack
+from music_platform.stack.provision import provision
 from music_platform.warehouse.connection import connect
 from music_platform.warehouse.schema import BUILDS, LOADS
-from simulator.options import users_for
+from music_simulator.options import users_for
 
 PERCENTILES = (50, 95, 99)
 #: Simulated days of the load.

@@ -34,7 +34,7 @@ from music_platform.lake.delta_log import DeltaTable
 from music_platform.settings import LOOPBACK, Settings
 from music_platform.warehouse.connection import connect
 from music_platform.warehouse.loader import load
-from music_platform.warehouse.reference import load_reference
+from music_platform.warehouse.reference_tables import load_reference
 from music_platform.warehouse.schema import provision_warehouse
 
 PROJECT = Path(__file__).parents[1] / "dbt_project"

@@ -29,10 +29,10 @@ MANY_USERS = ["--users", "1000000", "--days", "2", "--events", "1000000", "--gro
 
 
 def whole_process(*options: str) -> tuple[float, int]:
-    """Seconds and records of one `python -m simulator`."""
+    """Seconds and records of one `python -m music_simulator`."""
     began = time.perf_counter()
     done = subprocess.run(
-        [sys.executable, "-m", "simulator", *options], cwd=ROOT, check=True, capture_output=True, text=True
+        [sys.executable, "-m", "music_simulator", *options], cwd=ROOT, check=True, capture_output=True, text=True
     )
     seconds = time.perf_counter() - began
     line = next(line for line in done.stderr.splitlines() if line.startswith("delivered"))
@@ -43,11 +43,11 @@ def to_nothing(workers: int) -> tuple[float, int]:
     """Seconds and records of a generation into a sink that keeps nothing."""
     from datetime import datetime
 
-    from simulator.generation import Generation, Plan, World
-    from simulator.options import Options
-    from simulator.pace import AtOnce
-    from simulator.run import Run
-    from simulator.sinks import Discard
+    from music_simulator.generation import Generation, Plan, World
+    from music_simulator.options import Options
+    from music_simulator.pace import AtOnce
+    from music_simulator.run import Run
+    from music_simulator.sinks import Discard
 
     options = Options(users=20_000, start=datetime(2026, 11, 1), days=10, growth=30.0)
     world = World(options)
@@ -72,7 +72,7 @@ def to_kafka(workers: int, seed: int) -> tuple[float, int]:
 def memory_of_a_million_users() -> int:
     """Greatest resident size in bytes of a run with a million users."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "simulator", *MANY_USERS, "--out", folder]
+        command = [sys.executable, "-m", "music_simulator", *MANY_USERS, "--out", folder]
         process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)

@@ -5,12 +5,12 @@ from typing import Any
 
 import dagster as dg
 
-from music_platform import checks, jobs, schedules, sensors
-from music_platform.assets import ingestion, ledgers, marts, reference, report, topics
-from music_platform.assets.keys import GOLD
-from music_platform.assets.links import with_links
-from music_platform.freshness import freshness_policy
-from music_platform.resources import build_resources
+from music_platform.orchestration import checks, jobs, schedules, sensors
+from music_platform.orchestration.assets import kafka, ledgers, marts, raw, reference, report
+from music_platform.orchestration.assets.links import with_links
+from music_platform.orchestration.freshness import freshness_policy
+from music_platform.orchestration.keys import GOLD
+from music_platform.orchestration.resources import build_resources
 from music_platform.settings import Settings, get_settings
 
 
@@ -20,8 +20,8 @@ def build_defs(settings: Settings | None = None, resource_overrides: Mapping[str
     return dg.Definitions(
         assets=with_links(
             [
-                *topics.topic_specs(settings),
-                ingestion.drain,
+                *kafka.topic_specs(settings),
+                raw.lake_and_raw,
                 *reference.reference_assets,
                 *ledgers.ledger_specs(),
                 report.quality_report,

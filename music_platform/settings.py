@@ -17,6 +17,8 @@ from music_platform.contracts.events import TOPICS
 DEFAULT_HOME = ".local"
 PORTS_FILE = "ports.env"
 LOOPBACK = "127.0.0.1"
+#: The settings that are ports, in the order in which they are chosen.
+PORT_FIELDS = ("kafka_port", "kafka_controller_port", "spark_port", "warehouse_port", "dagster_port")
 #: Seconds from load to load where the warehouse is billed: Snowflake bills a minute at the least.
 ACCOUNT_LOAD_INTERVAL = 60.0
 

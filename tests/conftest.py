@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from music_platform.local.stack import LocalStack
-from tests.stack import forget_environment, running_stack
+from music_platform.stack.local_stack import LocalStack
+from tests.support.stack import forget_environment, running_stack
 
 
 def pytest_configure() -> None:

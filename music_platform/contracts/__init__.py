@@ -1,1 +1,4 @@
-"""The shape of events and reference data: the only place that says it. Pure data; imports nothing of the platform."""
+"""The shape of events and reference data, said once. Pure data.
+
+Does not belong here: anything that reads a file, a topic or a setting.
+"""

@@ -1,1 +1,4 @@
-"""The Delta lake as files: where it lies, what its log says, how far its stream has committed. Needs no Spark."""
+"""The Delta lake as files: its paths, log, snapshot, checkpoint, progress and the lease of its one writer.
+
+Does not belong here: Spark, the broker, or what a batch does with the lake (`ingestion`).
+"""

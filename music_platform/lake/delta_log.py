@@ -18,7 +18,7 @@ from music_platform.contracts.events import AGE_COLUMN
 from music_platform.errors import PlatformError
 from music_platform.lake.files import Folder
 
-#: Marks of applications so called are those of batches of intake files (`music_platform.intake`).
+#: Marks of applications so called are those of batches of intake files (`music_platform.ingestion.intake`).
 INTAKE_APPLICATION = "intake-"
 
 _COMMIT = re.compile(r"^(\d{20})\.json$")

@@ -105,7 +105,7 @@ class Lease:
             self._claim = replace(self._claim, spark_session=session_id)
             self._write()
 
-    def bury(self) -> None:
+    def remove_dead_claims(self) -> None:
         """Remove the dead claims, once what they left behind has been dealt with."""
         for claim in self.dead:
             self._folder.remove(claim.name)

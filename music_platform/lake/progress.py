@@ -20,7 +20,7 @@ FILE = "progress.json"
 
 
 @dataclass(frozen=True)
-class Retired:
+class RetiredTopic:
     """A topic as it was before it was created again: its id, and the offsets up to which it is in the lake."""
 
     topic: str
@@ -36,7 +36,7 @@ class Progress:
     topic_ids: dict[str, str] = field(default_factory=dict)
     generation: int = 0
     starting: Offsets = field(default_factory=dict)
-    retired: tuple[Retired, ...] = ()
+    retired: tuple[RetiredTopic, ...] = ()
     #: Query ids (Spark's, in the checkpoint's `metadata`) of earlier generations.
     retired_queries: tuple[str, ...] = ()
 
@@ -49,7 +49,7 @@ class Progress:
         """Offset behind the last committed record, by topic and partition."""
         return self.starting | committed_offsets(self.checkpoint)
 
-    def settled(self, table: DeltaTable) -> Offsets:
+    def committed_in_lake(self, table: DeltaTable) -> Offsets:
         """The same by the table's own word: a batch whose rows are in the lake counts, even if the stream died before
         it could say so in its checkpoint. From here a new generation may begin without reading anything twice."""
         query = query_id(self.checkpoint)
@@ -59,7 +59,7 @@ class Progress:
         return self.starting | committed_offsets(self.checkpoint, at_least=last.version)
 
     def next_generation(
-        self, starting: Offsets, topic_ids: Mapping[str, str], retired: tuple[Retired, ...] = ()
+        self, starting: Offsets, topic_ids: Mapping[str, str], retired: tuple[RetiredTopic, ...] = ()
     ) -> None:
         """Begin a new generation at `starting`."""
         last = DeltaTable(events_path(self.root)).last_transaction()
@@ -109,7 +109,7 @@ def read_progress(root: str) -> Progress:
         found["topic_ids"],
         found["generation"],
         {topic: _offsets(parts) for topic, parts in found["starting"].items()},
-        tuple(Retired(r["topic"], r["topic_id"], _offsets(r["committed"])) for r in found["retired"]),
+        tuple(RetiredTopic(r["topic"], r["topic_id"], _offsets(r["committed"])) for r in found["retired"]),
         tuple(found["retired_queries"]),
     )
 

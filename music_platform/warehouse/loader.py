@@ -20,7 +20,7 @@ from music_platform.errors import PlatformError
 from music_platform.lake.delta_log import DeltaTable, Footer, Version
 from music_platform.warehouse.copy import MAX_FILES, copy_statement, loaded_rows
 from music_platform.warehouse.schema import LOAD_STATE, LOADS, RAW_EVENTS
-from music_platform.warehouse.staging import PUT, Way
+from music_platform.warehouse.staging import PUT, StagingMethod
 
 if TYPE_CHECKING:
     from snowflake.connector import SnowflakeConnection
@@ -61,7 +61,7 @@ def _load_state(session: "SnowflakeConnection") -> tuple[int, int | None]:
     return int(row[0]), None if row[1] is None else int(row[1])
 
 
-def load(session: "SnowflakeConnection", table: DeltaTable, way: Way = PUT) -> Iterator[Loaded]:
+def load(session: "SnowflakeConnection", table: DeltaTable, method: StagingMethod = PUT) -> Iterator[Loaded]:
     """Load every version that RAW does not have yet, in order; yield each as it is committed.
 
     Beside another loader each version is loaded by one of the two. Raises LoadError.
@@ -70,7 +70,7 @@ def load(session: "SnowflakeConnection", table: DeltaTable, way: Way = PUT) -> I
     while True:
         try:
             for version in table.versions_after(watermark):
-                yield _load_version(session, table, version, way)
+                yield _load_version(session, table, version, method)
                 watermark = version.number
             return
         except WatermarkMovedError:
@@ -97,11 +97,11 @@ def _start(session: "SnowflakeConnection", table: DeltaTable) -> int:
     return loaded
 
 
-def _load_version(session: "SnowflakeConnection", table: DeltaTable, version: Version, way: Way) -> Loaded:
+def _load_version(session: "SnowflakeConnection", table: DeltaTable, version: Version, method: StagingMethod) -> Loaded:
     started = time.monotonic()
     footers = {file: table.footer(file) for file in version.files}
     rows = sum(footer.rows for footer in footers.values())
-    stage = way.bring(session, table.folder, version.files, version.number)
+    stage = method.stage(session, table.folder, version.files, version.number)
     staged = time.monotonic()
     cursor = session.cursor()
     cursor.execute("BEGIN")
@@ -137,7 +137,7 @@ def _load_version(session: "SnowflakeConnection", table: DeltaTable, version: Ve
     ended = time.monotonic()
     failpoints.reach(failpoints.AFTER_COMMIT)
     if version.files:
-        way.clear(session, stage)
+        method.clear(session, stage)
     return Loaded(version.number, len(version.files), rows, staged - started, ended - staged)
 
 

@@ -1,4 +1,4 @@
-"""The stage: lake files on their way into the warehouse.
+"""The stage: lake files on their method into the warehouse.
 
 By PUT they go through an internal stage, in one folder for each version. By IN_PLACE they do not move: where the lake
 is in an object store that Snowflake can read, COPY takes them from there by an external stage, which nobody here ever
@@ -7,7 +7,7 @@ writes to or removes from: its files are the lake.
 A staged file is never trusted: a loader that comes to a version stages its files anew, over whatever a killed one may
 have left (OVERWRITE), and COPY's rows are counted against the Parquet footers inside the transaction. On Snowflake's
 object stores, and in the local warehouse, a PUT that dies leaves no file under its name; where one did leave a torn
-file, the repeat would replace it. What is loaded is removed, so the stage holds the versions under way and no more.
+file, the repeat would replace it. What is loaded is removed, so the stage holds the versions under method and no more.
 """
 
 import tempfile
@@ -31,12 +31,12 @@ STAGE_FOLDER = f"{LAKE_STAGE}/events"
 
 
 @dataclass(frozen=True)
-class Way:
+class StagingMethod:
     """How lake files get to where COPY finds them."""
 
     in_place: bool
 
-    def bring(
+    def stage(
         self, session: "SnowflakeConnection", folder: Folder, files: Iterable[str], version: int, purpose: str = "v"
     ) -> str:
         """Have a version's files where COPY finds them; returns their folder of the stage."""
@@ -52,10 +52,10 @@ class Way:
             unstage(session, target)
 
 
-PUT, IN_PLACE = Way(in_place=False), Way(in_place=True)
+PUT, IN_PLACE = StagingMethod(in_place=False), StagingMethod(in_place=True)
 
 
-def way_of(settings: Settings) -> Way:
+def staging_method(settings: Settings) -> StagingMethod:
     """How lake files get to the warehouse of these settings."""
     return IN_PLACE if settings.loads_in_place else PUT
 

@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from music_platform.local.provision import provision
-from music_platform.local.stack import LocalStack
-from tests.chaos import harness
-from tests.chaos.kills import Kill, at_random, named
-from tests.stack import running_stack
+from music_platform.stack.local_stack import LocalStack
+from music_platform.stack.provision import provision
+from tests.support import harness
+from tests.support.kills import Kill, at_random, named
+from tests.support.stack import running_stack
 
 
 @pytest.fixture(scope="module")

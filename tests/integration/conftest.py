@@ -16,14 +16,14 @@ import pytest
 from confluent_kafka import Producer
 
 from music_platform.contracts import events
-from music_platform.local.environment import dagster_environment, project_root, settings_environment, venv_bin
-from music_platform.local.provision import provision
-from music_platform.local.services import create_dagster_store
-from music_platform.local.stack import LocalStack
+from music_platform.environment import dagster_environment, project_root, settings_environment, venv_bin
 from music_platform.settings import LOOPBACK, Settings
+from music_platform.stack.local_stack import LocalStack
+from music_platform.stack.provision import provision
+from music_platform.stack.services import create_dagster_store
 from music_platform.topics import topic_names
 from music_platform.warehouse.connection import connect
-from tests.stack import settings_for
+from tests.support.stack import settings_for
 
 
 @dataclass

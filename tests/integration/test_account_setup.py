@@ -5,13 +5,13 @@ from pathlib import Path
 
 import snowflake.connector
 
-from music_platform.local.services import WAREHOUSE
 from music_platform.settings import Settings
+from music_platform.stack.services import WAREHOUSE
 from music_platform.warehouse.account import Account, setup
 from music_platform.warehouse.connection import connection_arguments
 from music_platform.warehouse.schema import SCHEMAS, provision
 from tests.integration.conftest import latest_statements
-from tests.stack import running_stack
+from tests.support.stack import running_stack
 
 
 def test_the_set_up_runs_from_an_empty_account_and_again(tmp_path: Path) -> None:

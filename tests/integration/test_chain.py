@@ -6,16 +6,16 @@ from decimal import Decimal
 
 import dagster as dg
 
-from music_platform.conservation import committed_partitions, imbalances, raw_partitions
 from music_platform.contracts import events
+from music_platform.environment import project_root, venv_bin
+from music_platform.ingestion.conservation import committed_partitions, imbalances, raw_partitions
 from music_platform.lake.delta_log import DeltaTable
 from music_platform.lake.paths import events_path
-from music_platform.local.environment import project_root, venv_bin
 from music_platform.topics import topic_names, topic_offsets
 from music_platform.warehouse.connection import connect
-from tests.integration import oracle
 from tests.integration.conftest import Platform, eventsim_records
-from tests.sql_lint import problems_of
+from tests.support import oracle
+from tests.support.sql_lint import problems_of
 
 PATTERNS = project_root() / "dbt_project" / "seeds" / "device_patterns.csv"
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from music_platform.ingestion import drain
-from music_platform.local.environment import project_root, settings_environment
-from music_platform.local.stack import LocalStack
-from music_platform.resources import dbt_environment
-from tests.integration.ingestion import Platform, listens
+from music_platform.environment import project_root, settings_environment
+from music_platform.ingestion.drain import drain
+from music_platform.orchestration.resources import dbt_environment
+from music_platform.stack.local_stack import LocalStack
+from tests.support.ingestion import Platform, listens
 
 #: The edit: one more field, of a version of its own.
 ANCHOR = '    _field("listenedSeconds"'
@@ -21,9 +21,10 @@ MOOD = '    _field("mood", "mood", S, "Mood of the listener.", since=3),\n'
 #: A drain of the edited checkout, with a Spark of its own: workers of the session's server import this one's modules.
 DRAIN = """
 from pyspark.sql import SparkSession
-from music_platform.ingestion import Parts, drain
-from music_platform.local.provision import provision
-from music_platform.local.spark_connect import server_conf
+from music_platform.ingestion.context import IngestionContext
+from music_platform.ingestion.drain import drain
+from music_platform.stack.provision import provision
+from music_platform.stack.spark_connect import server_conf
 from music_platform.settings import load_settings
 from music_platform.warehouse.connection import connect
 
@@ -33,7 +34,7 @@ builder = SparkSession.builder
 for name, value in server_conf(settings).items():
     if not name.startswith("spark.connect") and name != "spark.driver.extraJavaOptions":
         builder = builder.config(name, value)
-list(drain(Parts(settings, builder.getOrCreate, lambda: connect(settings), print)))
+list(drain(IngestionContext(settings, builder.getOrCreate, lambda: connect(settings), print)))
 """
 
 
@@ -55,7 +56,7 @@ def test_a_field_is_carried_in_extra_until_the_contract_names_it(stack: LocalSta
     platform.ingest()
     # A version of the lake that only the edited loader comes to: its files lack the column.
     platform.produce(listens(5, first=5, mood="wild"))
-    list(drain(platform.parts, to_raw=False))
+    list(drain(platform.context, to_raw=False))
 
     checkout = edited_checkout(tmp_path / "checkout")
     variables = settings_environment(platform.settings, secrets=True) | dbt_environment(platform.settings)
@@ -69,7 +70,7 @@ def test_a_field_is_carried_in_extra_until_the_contract_names_it(stack: LocalSta
         )
         assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
 
-    run(sys.executable, "-m", "music_platform.release")
+    run(sys.executable, "-m", "music_platform.cli.contract")
     assert (checkout / "music_platform/contracts/schemas/v3/listen.json").exists()
     platform.produce(listens(5, first=10, mood="keen"))
     run(sys.executable, "-c", DRAIN)

@@ -9,13 +9,13 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import NewPartitions
 
-from music_platform.backlog import kafka_age, lake_age, read_kafka_stage
-from music_platform.gaps import StreamStoppedError
+from music_platform.ingestion.backlog import kafka_age, lake_age, read_kafka_backlog
+from music_platform.ingestion.gaps import StreamStoppedError
 from music_platform.lake.progress import read_progress
-from music_platform.local.provision import create_topics
-from music_platform.local.stack import LocalStack
+from music_platform.stack.local_stack import LocalStack
+from music_platform.stack.provision import create_topics
 from music_platform.topics import TopicMissingError
-from tests.integration.ingestion import LISTEN, PAGE_VIEW, Platform, listens
+from tests.support.ingestion import LISTEN, PAGE_VIEW, Platform, listens
 
 
 def test_a_topic_created_again_is_noticed_and_goes_on_once_adopted(stack: LocalStack, tmp_path: Path) -> None:
@@ -24,7 +24,7 @@ def test_a_topic_created_again_is_noticed_and_goes_on_once_adopted(stack: LocalS
     platform.ingest()
     platform.recreate()
     platform.produce(listens(4, first=100), partition=0)
-    assert read_kafka_stage(platform.settings)[1].records == 4, "its records are backlog although offsets are lower"
+    assert read_kafka_backlog(platform.settings)[1].records == 4, "its records are backlog although offsets are lower"
     with pytest.raises(StreamStoppedError, match=r"recreated-listen_events was deleted and created again.*topic adopt"):
         platform.ingest()
     assert platform.count() == 10
@@ -105,11 +105,11 @@ def test_lag_is_end_offsets_minus_committed_offsets_and_has_an_age(stack: LocalS
     platform.produce(listens(3))
     time.sleep(1.2)
     platform.produce(listens(2, first=3))
-    offsets, stage = read_kafka_stage(platform.settings)
+    offsets, stage = read_kafka_backlog(platform.settings)
     assert stage.records == 5
     assert 1.2 <= kafka_age(platform.settings, offsets) < 60
     platform.ingest()
-    offsets, stage = read_kafka_stage(platform.settings)
+    offsets, stage = read_kafka_backlog(platform.settings)
     assert (stage.records, kafka_age(platform.settings, offsets)) == (0, 0.0)
     assert 1.2 <= lake_age(platform.settings, -1) < 120
     assert lake_age(platform.settings, 10_000) == 0.0
@@ -136,7 +136,7 @@ def test_markers_of_transactions_and_what_they_took_back_are_no_rows_and_no_loss
     producer.commit_transaction(30)
     transaction(listens(4, first=10))
     platform.ingest()
-    assert read_kafka_stage(platform.settings)[1].records == 0, "an open transaction is no backlog"
+    assert read_kafka_backlog(platform.settings)[1].records == 0, "an open transaction is no backlog"
     assert (platform.count(), platform.imbalances()) == (7, [])
     # 5 records, a marker, 3 aborted, a marker, 2 records, a marker.
     noted = platform.rows("SELECT first_offset, last_offset FROM OPS.GAPS ORDER BY 1")

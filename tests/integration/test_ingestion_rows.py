@@ -7,19 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from music_platform.ingestion import drain
+from music_platform.ingestion.drain import drain
+from music_platform.ingestion.maintenance import maintain
+from music_platform.ingestion.redrive import quarantined
 from music_platform.lake.delta_log import DeltaTable
-from music_platform.lake.maintenance import maintain
 from music_platform.lake.paths import events_path
-from music_platform.local.stack import LocalStack
-from music_platform.redrive import quarantined
+from music_platform.stack.local_stack import LocalStack
 from music_platform.warehouse.connection import connect
 from music_platform.warehouse.loader import LoadError, load
 from music_platform.warehouse.schema import RAW_EVENTS
 from music_platform.warehouse.staging import STAGE_FOLDER, stage_files, staged_folders, version_folder
-from spark.job import MicroBatch
-from tests.integration.ingestion import Platform, listens
-from tests.unit.spark.payloads import ACCEPTED, REFUSED
+from music_spark.job import MicroBatch
+from tests.support.ingestion import Platform, listens
+from tests.support.payloads import ACCEPTED, REFUSED
 
 
 def test_payloads_that_break_parsers_go_the_whole_way_and_block_nothing(stack: LocalStack, tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_loader_takes_only_files_of_committed_table_versions_and_removes_what_is
 def test_a_torn_staged_file_is_replaced_and_not_trusted(stack: LocalStack, tmp_path: Path) -> None:
     platform = Platform(stack, "torn", tmp_path)
     platform.produce(listens(20))
-    list(drain(platform.parts, to_raw=False))
+    list(drain(platform.context, to_raw=False))
     table = DeltaTable(events_path(platform.settings.lake_root))
     version = next(version for version in table.versions_after(-1) if version.files)
     whole = (tmp_path / "lake/events" / version.files[0]).read_bytes()
@@ -83,7 +83,7 @@ def test_a_torn_staged_file_is_replaced_and_not_trusted(stack: LocalStack, tmp_p
 def test_two_loaders_at_once_load_each_version_once(stack: LocalStack, tmp_path: Path) -> None:
     platform = Platform(stack, "loaders", tmp_path)
     platform.produce(listens(20))
-    list(drain(platform.parts, to_raw=False))
+    list(drain(platform.context, to_raw=False))
     table = DeltaTable(events_path(platform.settings.lake_root))
     with connect(platform.settings) as one, connect(platform.settings) as other:
         slow = load(one, table)
@@ -117,8 +117,8 @@ def test_upkeep_is_invisible_to_the_loader_and_spares_what_is_not_loaded(stack: 
     platform = Platform(stack, "upkeep", tmp_path, log_retention_hours=1, lake_retention_hours=1)
     for first in (0, 10):
         platform.produce(listens(10, first=first))
-        list(drain(platform.parts, to_raw=False))
-    done = maintain(platform.parts)
+        list(drain(platform.context, to_raw=False))
+    done = maintain(platform.context)
     assert done.compacted >= 2
     assert done.kept_hours >= 1
     table = DeltaTable(events_path(platform.settings.lake_root))
@@ -127,7 +127,7 @@ def test_upkeep_is_invisible_to_the_loader_and_spares_what_is_not_loaded(stack: 
         session.cursor().execute(f"PUT 'file://{tmp_path / 'lake/events' / _any_file(table)}' @{STAGE_FOLDER}/v1")
         assert staged_folders(session) == {"v1"}
     assert (platform.count(), platform.imbalances()) == (20, [])
-    assert maintain(platform.parts).stage_folders == 1
+    assert maintain(platform.context).stage_folders == 1
     assert platform.ingest() == []
     assert platform.count() == 20
 

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from music_platform import failpoints
-from music_platform.conservation import file_imbalances, raw_files, taken_in
-from music_platform.local.stack import LocalStack
+from music_platform.ingestion.conservation import file_imbalances, raw_files, taken_in
+from music_platform.ingestion.rebuild import rebuild
+from music_platform.stack.local_stack import LocalStack
 from music_platform.warehouse.connection import connect
-from music_platform.warehouse.rebuild import rebuild
-from tests.chaos import worker
-from tests.chaos.harness import CONTEXT, finish
-from tests.integration.ingestion import Platform, listens
+from tests.support import worker
+from tests.support.harness import CONTEXT, finish
+from tests.support.ingestion import Platform, listens
 
 PLAYBACK = {"user_id": "U001", "song_id": "S001", "timestamp": "2025-04-09T10:00:00", "device": "mobile"}
 SKIP = {"user_id": "U001", "song_id": "S001", "event_type": "skip", "timestamp": "2025-04-09T10:01:00", "country": "NO"}
@@ -118,7 +118,7 @@ def test_files_and_topics_of_every_shape_go_into_one_table(stack: LocalStack, tm
     platform.ingest()
     assert (platform.count(), platform.count("source_file = 'playback/b.jsonl'"), platform.unbalanced()) == (20, 1, [])
     assert [line for line in platform.lines if "a file of this name was taken in before" in line]
-    rebuild(platform.parts)
+    rebuild(platform.context)
     assert (platform.count(), platform.unbalanced()) == (20, [])
 
 

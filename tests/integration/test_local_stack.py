@@ -17,13 +17,14 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from music_platform.contracts.events import TOPICS
-from music_platform.local import services
-from music_platform.local.errors import LocalStackError
-from music_platform.local.ports import PORT_FIELDS, is_free
-from music_platform.local.processes import await_end, is_alive, processes_of_home, tree_of
-from music_platform.local.provision import create_topics
-from music_platform.local.stack import LocalStack
-from tests.stack import running_stack, settings_for
+from music_platform.errors import LocalStackError
+from music_platform.settings import PORT_FIELDS
+from music_platform.stack import services
+from music_platform.stack.local_stack import LocalStack
+from music_platform.stack.ports import is_free
+from music_platform.stack.processes import await_end, is_alive, processes_of_home, tree_of
+from music_platform.stack.provision import create_topics
+from tests.support.stack import running_stack, settings_for
 
 PROJECT = Path(__file__).resolve().parents[2]
 KAFKA_ONLY = frozenset({"kafka"})

@@ -9,21 +9,21 @@ import pytest
 from pyspark.sql import SparkSession
 
 from music_platform import failpoints
-from music_platform.conservation import file_imbalances, raw_files, taken_in
+from music_platform.ingestion.conservation import file_imbalances, raw_files, taken_in
+from music_platform.ingestion.maintenance import maintain
+from music_platform.ingestion.rebuild import rebuild
 from music_platform.lake.delta_log import DeltaTable
 from music_platform.lake.files import Folder
-from music_platform.lake.maintenance import maintain
 from music_platform.lake.paths import events_path
 from music_platform.lake.snapshot import snapshot
-from music_platform.local.stack import LocalStack
 from music_platform.settings import Settings
+from music_platform.stack.local_stack import LocalStack
 from music_platform.warehouse.connection import connect
-from music_platform.warehouse.rebuild import rebuild
-from tests.chaos import worker
-from tests.chaos.harness import CONTEXT, finish
-from tests.integration.ingestion import Platform, listens
-from tests.stack import running_stack, spark_session
-from tests.stores import Store, gcs, s3
+from tests.support import worker
+from tests.support.harness import CONTEXT, finish
+from tests.support.ingestion import Platform, listens
+from tests.support.stack import running_stack, spark_session
+from tests.support.stores import Store, gcs, s3
 
 PLAYBACK = b'{"user_id": "U001", "song_id": "S001", "timestamp": "2025-04-09T10:00:00", "device": "mobile"}\n'
 
@@ -88,12 +88,12 @@ def chain(platform: OnStore) -> None:
     assert Folder.at(f"{root}/playback").names() == [".part.jsonl"]
     assert Folder.at(f"{root}/_archive/playback").names() == ["a.jsonl"]
 
-    assert maintain(platform.parts).compacted >= 3
+    assert maintain(platform.context).compacted >= 3
     platform.produce(listens(50, first=200))
     platform.ingest()
     assert (platform.count(), platform.unbalanced()) == (260, [])
     assert snapshot(DeltaTable(events_path(platform.settings.lake_root))).rows == 260
-    rebuild(platform.parts)
+    rebuild(platform.context)
     assert (platform.count(), platform.unbalanced(), platform.ingest()) == (260, [], [])
 
 

@@ -14,13 +14,13 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from music_platform.conservation import audit
-from music_platform.local.environment import dagster_environment, venv_bin
-from music_platform.local.provision import provision
-from music_platform.local.stack import LocalStack
-from music_platform.runs import PID_TAG
+from music_platform.environment import dagster_environment, venv_bin
+from music_platform.ingestion.conservation import audit
+from music_platform.orchestration.runs import PID_TAG
+from music_platform.stack.local_stack import LocalStack
+from music_platform.stack.provision import provision
 from music_platform.warehouse.connection import connect
-from tests.stack import kill_tree, settings_for
+from tests.support.stack import kill_tree, settings_for
 
 LINEAGE = "{ assetNodes { assetKey { path } groupName dependencyKeys { path } } }"
 SENSORS = """

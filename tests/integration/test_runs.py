@@ -3,10 +3,10 @@
 import dagster as dg
 import pytest
 
-from music_platform.assets.keys import TOPIC_KEYS
 from music_platform.contracts import events
 from music_platform.lake.progress import read_progress
-from music_platform.sensors import lag_tick
+from music_platform.orchestration.keys import TOPIC_KEYS
+from music_platform.orchestration.sensors import lag_tick
 from tests.integration.conftest import Platform
 from tests.integration.test_chain import GOOD
 

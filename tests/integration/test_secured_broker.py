@@ -7,15 +7,16 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from music_platform.ingestion import Parts, drain
-from music_platform.local.environment import settings_environment, venv_bin
-from music_platform.local.errors import LocalStackError
-from music_platform.local.provision import create_topics, provision
-from music_platform.local.stack import LocalStack
+from music_platform.environment import settings_environment, venv_bin
+from music_platform.errors import LocalStackError
+from music_platform.ingestion.context import IngestionContext
+from music_platform.ingestion.drain import drain
 from music_platform.settings import Settings
+from music_platform.stack.local_stack import LocalStack
+from music_platform.stack.provision import create_topics, provision
 from music_platform.topics import BrokerRefusedError, BrokerUnreachableError, topic_names, topic_offsets
 from music_platform.warehouse.connection import connect
-from tests.stack import running_stack
+from tests.support.stack import running_stack
 
 #: Broker of its own; Spark and warehouse are the session's.
 ONLY = frozenset({"kafka"})
@@ -49,7 +50,7 @@ def chain(secured: Settings, shared: LocalStack, folder: Path, name: str) -> int
         timeout=120,
     )
     spark = SparkSession.builder.remote(settings.spark_url or "").getOrCreate
-    list(drain(Parts(settings, spark, lambda: connect(settings), lambda _: None)))
+    list(drain(IngestionContext(settings, spark, lambda: connect(settings), lambda _: None)))
     offsets = topic_offsets(settings.kafka_client_config(), topic_names(settings).values())
     with connect(settings) as session:
         ((rows,),) = session.cursor().execute("SELECT COUNT(*) FROM RAW.EVENTS").fetchall()  # type: ignore[union-attr]

@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from music_platform.conservation import audit
 from music_platform.contracts import events
 from music_platform.contracts.reference import TABLES
-from music_platform.local.environment import project_root, venv_bin
-from music_platform.local.stack import LocalStack
-from music_platform.resources import dbt_environment
+from music_platform.environment import project_root, venv_bin
+from music_platform.ingestion.conservation import audit
+from music_platform.orchestration.resources import dbt_environment
+from music_platform.stack.local_stack import LocalStack
 from music_platform.warehouse.connection import connect
-from music_platform.warehouse.reference import load_reference
-from tests.integration.ingestion import Platform
+from music_platform.warehouse.reference_tables import load_reference
+from tests.support.ingestion import Platform
 
 NATIVE, MAPPED = 90_000, 5_000
 #: Folder of the intake → kind or topic of `Platform.produce`.

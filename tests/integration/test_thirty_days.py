@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from music_platform.ingestion.maintenance import maintain, vacuum
 from music_platform.lake.delta_log import DeltaTable
-from music_platform.lake.maintenance import maintain, vacuum
 from music_platform.lake.paths import events_path
 from music_platform.lake.snapshot import snapshot
-from music_platform.local.stack import LocalStack
+from music_platform.stack.local_stack import LocalStack
 from music_platform.warehouse.connection import connect
 from music_platform.warehouse.loader import load
 from music_platform.warehouse.staging import staged_folders
-from tests.integration.ingestion import Platform, listens
+from tests.support.ingestion import Platform, listens
 
 DAYS, BATCHES_A_DAY, ROWS_A_BATCH = 30, 18, 5
 #: Days on which the loader is down.
@@ -81,7 +81,7 @@ def test_the_versions_of_thirty_days_are_loaded_once_and_do_not_pile_up(stack: L
             with connect(platform.settings) as session:
                 list(load(session, lake.table))
             assert platform.count() == rows, f"day {day}"
-        maintain(replace(platform.parts, settings=platform.settings.model_copy(update=keeping)))
+        maintain(replace(platform.context, settings=platform.settings.model_copy(update=keeping)))
         age_log(lake, start + (day + 1) * DAY)
         if day not in LOADER_DOWN and day - 1 not in LOADER_DOWN:
             most_log_files = max(most_log_files, len(lake.log_files()))
@@ -93,7 +93,7 @@ def test_the_versions_of_thirty_days_are_loaded_once_and_do_not_pile_up(stack: L
     with connect(platform.settings) as session:
         assert staged_folders(session) == set()
     # By the wall clock everything was replaced just now; without any retention only the snapshot's files are left.
-    vacuum(platform.parts.spark(), lake.table, latest, wanted_hours=-1)
+    vacuum(platform.context.spark(), lake.table, latest, wanted_hours=-1)
     assert lake.parquet_files() == set(snapshot(lake.table).files)
     platform.produce(listens(ROWS_A_BATCH, first=100), partition=0)
     platform.ingest()

@@ -7,23 +7,25 @@ from pathlib import Path
 
 import pytest
 
-from music_platform.conservation import audit
-from music_platform.ingestion import Parts, drain
-from music_platform.local.environment import project_root, venv_bin
-from music_platform.local.provision import provision
+from music_platform.environment import project_root, venv_bin
+from music_platform.ingestion.conservation import audit
+from music_platform.ingestion.context import IngestionContext
+from music_platform.ingestion.drain import drain
+from music_platform.stack.provision import provision
 from music_platform.topics import topic_names, topic_offsets
 from music_platform.warehouse.connection import connect
-from tests.stack import DATA_SERVICES, running_stack, spark_session
+from tests.support.stack import DATA_SERVICES, running_stack, spark_session
 
 #: A run of the older code, of both stages, in the home that its environment names.
 DRAIN = """
 from pyspark.sql import SparkSession
-from music_platform.ingestion import Parts, drain
+from music_platform.ingestion.context import IngestionContext
+from music_platform.ingestion.drain import drain
 from music_platform.settings import load_settings
 from music_platform.warehouse.connection import connect
 settings = load_settings()
 spark = SparkSession.builder.remote(settings.spark_url).getOrCreate
-print(sum(1 for _ in drain(Parts(settings, spark, lambda: connect(settings), print))))
+print(sum(1 for _ in drain(IngestionContext(settings, spark, lambda: connect(settings), print))))
 """
 
 
@@ -66,7 +68,7 @@ def test_a_home_of_the_previous_commit_goes_on(tmp_path: Path) -> None:
         environment["PYTHONPATH"] = str(project_root())
         run(*simulate, "--seed", "3")
         with spark_session(settings) as spark:
-            list(drain(Parts(settings, lambda: spark, lambda: connect(settings), lambda _: None)))
+            list(drain(IngestionContext(settings, lambda: spark, lambda: connect(settings), lambda _: None)))
         records = topic_offsets(settings.kafka_client_config(), topic_names(settings).values()).records()
         with connect(settings) as session:
             found = audit(session, settings)

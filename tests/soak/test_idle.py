@@ -10,10 +10,10 @@ import dagster as dg
 import psutil
 import pytest
 
-from music_platform.local.provision import provision
-from music_platform.local.stack import LocalStack
+from music_platform.stack.local_stack import LocalStack
+from music_platform.stack.provision import provision
 from tests.soak.test_soak import await_rest
-from tests.stack import settings_for
+from tests.support.stack import settings_for
 
 SECONDS = 600
 #: Dagster's own processes; the watch is the platform's.

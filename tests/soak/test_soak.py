@@ -16,21 +16,21 @@ import dagster as dg
 import duckdb
 import pytest
 
-from music_platform.assets.keys import LAKE_EVENTS, RAW_EVENTS
+from music_platform.environment import settings_environment, venv_bin
 from music_platform.lake.delta_log import DeltaTable
 from music_platform.lake.paths import events_path
-from music_platform.local.environment import settings_environment, venv_bin
-from music_platform.local.provision import provision
-from music_platform.local.stack import LocalStack
-from music_platform.runs import GONE_TAG
+from music_platform.orchestration.keys import LAKE_EVENTS, RAW_EVENTS
+from music_platform.orchestration.runs import GONE_TAG
 from music_platform.settings import Settings
+from music_platform.stack.local_stack import LocalStack
+from music_platform.stack.provision import provision
 from music_platform.topics import topic_names, topic_offsets
 from music_platform.warehouse.connection import connect
-from simulator.options import users_for
-from tests.integration.marts.truth import KEYS, differences, load_truth
-from tests.soak.receiver import Received, receiving
-from tests.soak.timeline import Outage, Timeline, complete, sampling, stale
-from tests.stack import kill_tree, settings_for
+from music_simulator.options import users_for
+from tests.support.receiver import Received, receiving
+from tests.support.stack import kill_tree, settings_for
+from tests.support.timeline import Outage, Timeline, complete, sampling, stale
+from tests.support.truth import KEYS, differences, load_truth
 
 #: Killed once each, evenly over the soak: a service after the other, but daemon and code server at once.
 VICTIMS = (("spark",), ("kafka",), ("warehouse",), ("daemon", "code"))

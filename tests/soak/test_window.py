@@ -9,15 +9,15 @@ import dagster as dg
 import pytest
 from confluent_kafka import Producer
 
-from music_platform.assets.keys import GOLD
-from music_platform.assets.marts import tier_keys
-from music_platform.freshness import POLICY, TIERS, ages, warn_after
-from music_platform.local.provision import provision
-from music_platform.local.stack import LocalStack
+from music_platform.orchestration.assets.marts import tier_keys
+from music_platform.orchestration.freshness import POLICY, TIERS, ages, warn_after
+from music_platform.orchestration.keys import GOLD
+from music_platform.stack.local_stack import LocalStack
+from music_platform.stack.provision import provision
 from music_platform.topics import topic_names
-from tests.integration.ingestion import listens
 from tests.soak.test_soak import await_rest, doubled
-from tests.stack import settings_for
+from tests.support.ingestion import listens
+from tests.support.stack import settings_for
 
 #: WARN at 60 s, the least that Dagster takes, and FAIL at 80 s.
 WINDOW = 80

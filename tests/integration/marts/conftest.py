@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from music_platform.settings import Settings
-from tests.integration.marts.truth import load_truth
-from tests.integration.marts.warehouse import TestWarehouse, test_warehouse
-from tests.stack import running_stack
+from tests.support.stack import running_stack
+from tests.support.truth import load_truth
+from tests.support.warehouse import TestWarehouse, test_warehouse
 
 DISTURBED = (
     "--duplicates", ".03", "--late", ".05", "--out-of-order", ".05", "--malformed", ".004", "--invalid", ".004",
@@ -30,7 +30,16 @@ class Simulation:
 
 def simulated(folder: Path, *options: str) -> Simulation:
     """Run the simulator with all disturbances on."""
-    command = [sys.executable, "-m", "simulator", "--out", str(folder), "--truth", str(folder / "truth.json"), *options]
+    command = [
+        sys.executable,
+        "-m",
+        "music_simulator",
+        "--out",
+        str(folder),
+        "--truth",
+        str(folder / "truth.json"),
+        *options,
+    ]
     folder.mkdir(parents=True)
     done = subprocess.run([*command, *DISTURBED], capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.marts.lake import KIND_OF_TOPIC, Lake, Record, rows_of
 from tests.integration.marts.test_truth import PRODUCED
-from tests.integration.marts.warehouse import TestWarehouse
+from tests.support.lake import KIND_OF_TOPIC, Lake, Record, rows_of
+from tests.support.warehouse import TestWarehouse
 
 ROOT = Path(__file__).parents[3]
 DATA = Path(os.environ.get("EVENTSIM_DATA") or ROOT.parent / "shared" / "data" / "eventsim")

@@ -7,17 +7,17 @@ import dagster as dg
 import pytest
 from dagster._core.test_utils import create_run_for_test
 
-from music_platform.assets.keys import GOLD, RAW_EVENTS
 from music_platform.definitions import build_defs
-from music_platform.freshness import LIVE
-from music_platform.inputs import built_inputs
-from music_platform.local.environment import settings_environment
+from music_platform.environment import settings_environment
+from music_platform.orchestration.freshness import LIVE
+from music_platform.orchestration.inputs import built_inputs
+from music_platform.orchestration.keys import GOLD, RAW_EVENTS
 from tests.integration.conftest import latest_statements
 from tests.integration.marts.conftest import Simulation
-from tests.integration.marts.lake import Lake, records_of, rows_of
 from tests.integration.marts.test_truth import PRODUCED, cut
-from tests.integration.marts.truth import assert_truth
-from tests.integration.marts.warehouse import TestWarehouse
+from tests.support.lake import Lake, records_of, rows_of
+from tests.support.truth import assert_truth
+from tests.support.warehouse import TestWarehouse
 
 SUMMARY = dg.AssetKey([GOLD, "daily_summary"])
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.marts.event import event, listen, page, record, upgrade
-from tests.integration.marts.lake import Lake, Record, rows_of
-from tests.integration.marts.warehouse import PROJECT, TestWarehouse, assert_same
+from tests.support.event import event, listen, page, record, upgrade
+from tests.support.lake import Lake, Record, rows_of
+from tests.support.warehouse import PROJECT, TestWarehouse, assert_same
 
 SONGS = """song_id,title,artist_id,duration,genre,release_year
 S1,Same Title,A1,200.0,Pop,2000

@@ -6,11 +6,11 @@ import sys
 
 from tests.integration.conftest import latest_statements
 from tests.integration.marts.conftest import Simulation
-from tests.integration.marts.lake import Lake, records_of, rows_of
 from tests.integration.marts.test_truth import PRODUCED
-from tests.integration.marts.truth import KEYS
-from tests.integration.marts.warehouse import PROJECT, TestWarehouse
-from tests.sql_lint import problems_of
+from tests.support.lake import Lake, records_of, rows_of
+from tests.support.sql_lint import problems_of
+from tests.support.truth import KEYS
+from tests.support.warehouse import PROJECT, TestWarehouse
 
 
 def test_a_plain_build_and_the_documentation_are_clean(warehouse: TestWarehouse, simulation: Simulation) -> None:

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.integration.marts.conftest import Simulation
-from tests.integration.marts.lake import Lake, records_of, rows_of
 from tests.integration.marts.test_truth import PRODUCED
-from tests.integration.marts.warehouse import QUERIES, TestWarehouse
+from tests.support.lake import Lake, records_of, rows_of
+from tests.support.warehouse import QUERIES, TestWarehouse
 
 FROM, TO = "2026-06-01", "2026-06-07"
 

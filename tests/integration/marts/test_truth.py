@@ -8,9 +8,9 @@ from datetime import datetime
 import pytest
 
 from tests.integration.marts.conftest import Simulation, simulated
-from tests.integration.marts.lake import Lake, Record, records_of, rows_of
-from tests.integration.marts.truth import assert_truth
-from tests.integration.marts.warehouse import TestWarehouse, assert_same
+from tests.support.lake import Lake, Record, records_of, rows_of
+from tests.support.truth import assert_truth
+from tests.support.warehouse import TestWarehouse, assert_same
 
 #: After the last simulated event, so that no event lies ahead of its record.
 PRODUCED = datetime(2026, 7, 20)

@@ -12,9 +12,9 @@ import numpy as np
 import orjson
 import pytest
 
-from simulator.disturbances import KINDS, Records
-from simulator.generation import Generation, Plan, World
-from simulator.options import Options
+from music_simulator.disturbances import KINDS, Records
+from music_simulator.generation import Generation, Plan, World
+from music_simulator.options import Options
 
 ROOT = Path(__file__).parents[3]
 SMALL = Options(seed=5, users=900, start=datetime(2026, 1, 1), days=3, songs=300, growth=10.0)

@@ -5,12 +5,12 @@ from datetime import UTC, date, datetime
 import numpy as np
 import pytest
 
-from simulator import chain
-from simulator.behaviour import ABOUT_A_SONG, CHAIN, MOMENTS, NUMBER, REACTIONS, SKIP_CHANCE, STATES, State
-from simulator.clock import DAY, Clock, holidays
-from simulator.generation import World
-from simulator.options import Burst, Options
-from simulator.sessions import PAGE, Pages, Sessions
+from music_simulator import chain
+from music_simulator.behaviour import ABOUT_A_SONG, CHAIN, MOMENTS, NUMBER, REACTIONS, SKIP_CHANCE, STATES, State
+from music_simulator.clock import DAY, Clock, holidays
+from music_simulator.generation import World
+from music_simulator.options import Burst, Options
+from music_simulator.sessions import PAGE, Pages, Sessions
 
 MONDAY = datetime(2026, 3, 2)
 

@@ -13,8 +13,8 @@ import orjson
 import pytest
 from typer.testing import CliRunner
 
-from simulator.__main__ import app
-from tests.unit.simulator.brute_force import Stream
+from music_simulator.__main__ import app
+from tests.support.brute_force_oracle import Stream
 from tests.unit.simulator.conftest import ROOT
 
 TOMORROW = (datetime.now(UTC) + timedelta(days=1, hours=1)).strftime("%Y-%m-%d")
@@ -92,7 +92,7 @@ def test_no_broker_is_one_line_within_seconds() -> None:
     environment = {**os.environ, "KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{port}"}
     began = time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-m", "simulator"], cwd=ROOT, env=environment, capture_output=True, text=True
+        [sys.executable, "-m", "music_simulator"], cwd=ROOT, env=environment, capture_output=True, text=True
     )
     assert done.returncode == 1
     assert time.monotonic() - began < 15
@@ -150,7 +150,7 @@ def _ended_by(signals: list[signal.Signals], folder: Path, *options: str) -> sub
         "2026-03-02",
     ]
     run = subprocess.Popen(
-        [sys.executable, "-m", "simulator", *arguments, *options], cwd=ROOT, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "music_simulator", *arguments, *options], cwd=ROOT, stderr=subprocess.PIPE, text=True
     )
     page_views = folder / "out" / "page_view_events"
     deadline = time.monotonic() + 20

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from simulator.disturbances import KINDS
-from simulator.generation import Generation, Plan, World
-from simulator.options import Burst, Options
-from simulator.pace import AtOnce, ByClock, ByRate, Pace
-from simulator.run import Run
-from simulator.sinks import Discard, Files
+from music_simulator.disturbances import KINDS
+from music_simulator.generation import Generation, Plan, World
+from music_simulator.options import Burst, Options
+from music_simulator.pace import AtOnce, ByClock, ByRate, Pace
+from music_simulator.run import Run
+from music_simulator.sinks import Discard, Files
 from tests.unit.simulator.conftest import DISTURBED, SMALL, Made, make
 
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 import orjson
 import pytest
 
-from simulator.clock import DAY
-from simulator.disturbances import INVALID, KINDS, LATE, MALFORMED, OUT_OF_ORDER, VALID
-from simulator.faults import _MALFORMED, _breaks
+from music_simulator.clock import DAY
+from music_simulator.disturbances import INVALID, KINDS, LATE, MALFORMED, OUT_OF_ORDER, VALID
+from music_simulator.faults import _MALFORMED, _breaks
+from tests.support.contract import breach, parsed
 from tests.unit.simulator.conftest import DISTURBED, SMALL, Made, make
-from tests.unit.simulator.contract import breach, parsed
 
 
 def test_shares(disturbed: Made) -> None:

@@ -16,10 +16,10 @@ from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from music_platform.contracts.events import TOPICS
-from music_platform.local.stack import LocalStack
-from simulator.disturbances import KINDS
-from simulator.options import Options
-from tests.stack import running_stack
+from music_platform.stack.local_stack import LocalStack
+from music_simulator.disturbances import KINDS
+from music_simulator.options import Options
+from tests.support.stack import running_stack
 from tests.unit.simulator.conftest import ROOT, make
 
 pytestmark = pytest.mark.long
@@ -60,7 +60,11 @@ def start(address: str, folder: Path, *options: str) -> subprocess.Popen[str]:
     arguments = [*OPTIONS, "--truth", str(folder / "truth.json"), "--reference", str(folder), *options]
     environment = {**os.environ, "KAFKA_BOOTSTRAP_SERVERS": address}
     return subprocess.Popen(
-        [sys.executable, "-m", "simulator", *arguments], cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "music_simulator", *arguments],
+        cwd=ROOT,
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 
@@ -126,7 +130,7 @@ def test_ctrl_c_flushes_and_the_truth_covers_what_is_there(servers: str, tmp_pat
 
 def test_missing_topics_are_one_line(broker: LocalStack, tmp_path: Path) -> None:
     environment = {"TOPIC_PREFIX": "elsewhere.", "KAFKA_BOOTSTRAP_SERVERS": broker.settings.bootstrap_servers}
-    command = [sys.executable, "-m", "simulator", "--reference", str(tmp_path)]
+    command = [sys.executable, "-m", "music_simulator", "--reference", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True)
     assert done.returncode == 1
     assert "has no topic elsewhere.page_view_events" in done.stderr

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.side_by_side import LINES, figures, ours, table
 from tests.unit.simulator.conftest import ROOT
-from tests.unit.simulator.side_by_side import LINES, figures, ours, table
 
 
 @pytest.fixture(scope="module")

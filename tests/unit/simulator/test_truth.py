@@ -11,10 +11,10 @@ import orjson
 import pytest
 from typer.testing import CliRunner
 
-from simulator.__main__ import app
-from simulator.truth.compute import MARTS
-from tests.unit.simulator import brute_force
-from tests.unit.simulator.brute_force import Stream
+from music_simulator.__main__ import app
+from music_simulator.truth.compute import MARTS
+from tests.support import brute_force_oracle as brute_force
+from tests.support.brute_force_oracle import Stream
 from tests.unit.simulator.conftest import ROOT
 
 PATTERNS = ROOT / "dbt_project" / "seeds" / "device_patterns.csv"
@@ -125,15 +125,15 @@ def test_reference_data_fits_the_events(checked: Checked) -> None:
 
 def test_records_that_did_not_arrive_are_not_in_the_truth(tmp_path: Path) -> None:
     """A sink that loses some records: the truth is that of the rest."""
-    from simulator.disturbances import KINDS
-    from simulator.generation import Generation, Plan, World
-    from simulator.options import Options
-    from simulator.pace import AtOnce
-    from simulator.reference import write_catalogue
-    from simulator.run import Run
-    from simulator.sinks import Files
-    from simulator.truth.compute import write_truth
-    from simulator.truth.log import DeliveryLog
+    from music_simulator.disturbances import KINDS
+    from music_simulator.generation import Generation, Plan, World
+    from music_simulator.options import Options
+    from music_simulator.pace import AtOnce
+    from music_simulator.reference import write_catalogue
+    from music_simulator.run import Run
+    from music_simulator.sinks import Files
+    from music_simulator.truth.compute import write_truth
+    from music_simulator.truth.log import DeliveryLog
 
     class Leaky(Files):
         number, lost = 0, set[int]()

@@ -10,10 +10,10 @@ import orjson
 import pytest
 
 from music_platform.contracts.events import TOPICS, top_level_names
-from simulator.behaviour import MOMENTS
-from simulator.options import Options
+from music_simulator.behaviour import MOMENTS
+from music_simulator.options import Options
+from tests.support.contract import breach, parsed
 from tests.unit.simulator.conftest import SMALL, Made, make
-from tests.unit.simulator.contract import breach, parsed
 
 OURS = ("eventId", "schemaVersion", "songId", "artistId")
 SINCE_V2 = ("device", "connection", "listenedSeconds")

@@ -11,7 +11,7 @@ import pytest
 
 from music_platform.contracts import events as contract
 from music_platform.contracts import shapes
-from spark.shape import lake_batches
+from music_spark.shape import lake_batches
 
 KAFKA_TIMESTAMP = datetime(2026, 11, 2, tzinfo=UTC)
 SHAPES = {topic: shapes.own(kind) for kind, topic in contract.TOPICS.items()}

@@ -7,10 +7,10 @@ import cloudpickle
 import pyarrow as pa
 
 from music_platform.contracts import events
-from spark.enrich import FILES_KEPT, Lookups, Reference, enriched, lookups, read_reference
-from spark.job import Job, lake_step
-from spark.read import KafkaSource
-from spark.shape import RECORD_SCHEMA
+from music_spark.enrich import FILES_KEPT, Lookups, Reference, enriched, lookups, read_reference
+from music_spark.job import Job, lake_step
+from music_spark.read import KafkaSource
+from music_spark.shape import RECORD_SCHEMA
 
 
 def write(folder: Path, **files: str) -> Path:

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from music_platform.contracts import events as contract
 from music_platform.contracts import shapes
-from spark.parse import flatten
-from spark.shape import _single
-from spark.validate import violation
+from music_spark.parse import flatten
+from music_spark.shape import _single
+from music_spark.validate import violation
+from tests.support.payloads import ACCEPTED, REFUSED, TS
 from tests.unit.spark.conftest import KAFKA_TIMESTAMP, lake_rows
-from tests.unit.spark.payloads import ACCEPTED, REFUSED, TS
 
 KAFKA_MS = int(KAFKA_TIMESTAMP.timestamp() * 1000)
 #: Levels of nesting that Python's own parser takes for certain.
@@ -23,7 +23,7 @@ DEPTH = 900
 
 
 def strictly(value: bytes) -> dict[str, Any] | None:
-    """RFC 8259 by Python's own parser, less what no column could hold (see spark.parse)."""
+    """RFC 8259 by Python's own parser, less what no column could hold (see music_spark.parse)."""
 
     def refuse(_: str) -> None:
         raise ValueError

@@ -1,0 +1,186 @@
+"""`music-platform demo`: the whole way once, on a fresh home, and what comes out of it."""
+
+import os
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from music_platform.environment import dagster_environment, project_root, venv_bin
+from music_platform.errors import PlatformError
+from music_platform.settings import Settings, get_settings
+from music_platform.stack.local_stack import LocalStack
+from music_platform.stack.provision import provision
+
+SEED, USERS, DAYS = 1, 1_000, 7
+DATA_SERVICES = {"kafka", "spark", "warehouse"}
+
+#: Steps of the run whose seconds are shown.
+STEPS = {"drain": "  topics → lake → RAW", "models": "  RAW → silver → gold, with tests"}
+
+#: Lines of a run's log that tell how far it is, and the part of them to show.
+PROGRESS = re.compile(
+    r"(\d[\d,]* records to read|micro-batch \d+: .*|version \d+ loaded: .*|\d+ of \d+ OK .*?) ?(?:\.{3,}|:|$)"
+)
+POLL_SECONDS = 0.3
+
+TOP_SONGS = """
+    SELECT song_title AS song, artist_name AS artist, SUM(plays) AS plays
+    FROM GOLD.TOP_SONGS_DAILY GROUP BY song_key, song_title, artist_name ORDER BY plays DESC, song, artist LIMIT 5
+"""
+DAILY_ACTIVES = """
+    SELECT activity_date AS date, daily_active_users AS users, active_users_7d AS last_7_days,
+           ROUND(stickiness, 3) AS stickiness
+    FROM GOLD.ACTIVE_USERS_DAILY ORDER BY activity_date
+"""
+
+console = Console()
+
+
+class DemoError(PlatformError):
+    """A step of the demo failed."""
+
+
+@dataclass
+class Clock:
+    """Seconds that each step took, in order."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[Callable[[str], None]]:
+        """Time a step and show that it is at work; yields what says how far it is."""
+        started = time.monotonic()
+        with console.status(f"{name} …") as spinner:
+            yield lambda said: spinner.update(f"{name} … [dim]{escape(said)}[/]")
+        self.seconds[name] = time.monotonic() - started
+        console.print(f"[green]✓[/] {name} [dim]{self.seconds[name]:.1f} s[/]")
+
+
+def demo(
+    users: Annotated[int, typer.Option(min=1, help="Simulated users.")] = USERS,
+    days: Annotated[int, typer.Option(min=1, help="Simulated days.")] = DAYS,
+    seed: Annotated[int, typer.Option(help="Seed of the simulation.")] = SEED,
+) -> None:
+    """Simulate, ingest, load, build and print what the marts say: real broker, real Spark, Snowflake's SQL.
+
+    Runs in a fresh home, <MUSIC_HOME>/demo, on ports of its own, and stops what it started. The home stays, to look at.
+    """
+    home = get_settings().home / "demo"
+    settings = get_settings().model_copy(update={"music_home": home})
+    clock = Clock()
+    _wipe(settings)
+    stack = LocalStack(Settings(music_home=home), console=console)
+    try:
+        with clock.step("start broker, Spark and warehouse"):
+            stack.up(DATA_SERVICES, provision)
+        environment = {**os.environ, **dagster_environment(stack.settings)}
+        with clock.step(f"simulate {users:,} users for {days} days") as say:
+            options = ["--seed", str(seed), "--users", str(users), "--days", str(days)]
+            _run(
+                [str(venv_bin() / "music-platform"), "simulate", *options],
+                environment,
+                home / "logs" / "simulate.log",
+                say,
+            )
+        with clock.step("materialize the whole graph") as say:
+            command = [str(venv_bin() / "dagster"), "asset", "materialize", "-m", "music_platform.definitions"]
+            _run([*command, "--select", "*"], environment, home / "logs" / "materialize.log", say)
+        os.environ.update(dagster_environment(stack.settings))
+        _show(stack.settings, clock)
+    finally:
+        with console.status("stopping"):
+            stack.down()
+    console.print(
+        f"\nAll stopped. To look around: [bold]MUSIC_HOME={_short(home)} make up[/], then open the address that it "
+        f"prints. Logs: {_short(home / 'logs')}"
+    )
+
+
+def _wipe(settings: Settings) -> None:
+    if settings.home.exists():
+        LocalStack(settings).down()
+        shutil.rmtree(settings.home)
+
+
+def _run(command: list[str], environment: dict[str, str], log: Path, say: Callable[[str], None]) -> None:
+    """Run a program with its output in `log`; what its lines tell about its progress is said. Raises DemoError."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as out:
+        process = subprocess.Popen(command, env=environment, cwd=project_root(), stdout=out, stderr=out)
+    with log.open(errors="replace") as lines:
+        try:
+            while process.poll() is None:
+                for line in lines:
+                    if found := PROGRESS.search(line):
+                        say(found[1])
+                time.sleep(POLL_SECONDS)
+        finally:
+            # Ctrl-C: the program got it too and is given time to end as it should.
+            process.wait(timeout=60)
+    if process.returncode:
+        tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
+        name = " ".join([Path(command[0]).name, *command[1:3]])
+        raise DemoError(f"`{name}` ended with exit code {process.returncode}. The end of {log}:\n{tail}")
+
+
+def _show(settings: Settings, clock: Clock) -> None:
+    from music_platform.lake.delta_log import DeltaTable
+    from music_platform.lake.paths import events_path
+    from music_platform.topics import topic_names, topic_offsets
+    from music_platform.warehouse.connection import connect
+
+    with connect(settings) as session:
+
+        def rows(statement: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+            cursor = session.cursor()
+            cursor.execute(statement)
+            return [column.name.lower() for column in cursor.description], list(cursor.fetchall())
+
+        def count(table: str) -> int:
+            return int(rows(f"SELECT COUNT(*) FROM {table}")[1][0][0])
+
+        _table("Top songs", *rows(TOP_SONGS))
+        _table("Daily active users", *rows(DAILY_ACTIVES))
+        counts = {
+            "topics": topic_offsets(settings.kafka_client_config(), topic_names(settings).values()).records(),
+            "lake": sum(version.rows for version in DeltaTable(events_path(settings.lake_root)).versions_after(-1)),
+            "raw": count("RAW.EVENTS"),
+            "silver": count("SILVER.EVENTS"),
+            "listens": count("SILVER.LISTENS"),
+        }
+    _table("Events at each stage", ["stage", "events"], [(name, f"{number:,}") for name, number in counts.items()])
+    seconds = {**clock.seconds, **_stage_seconds(settings)}
+    _table("Seconds of each stage", ["stage", "seconds"], [(name, f"{s:.1f}") for name, s in seconds.items()])
+
+
+def _stage_seconds(settings: Settings) -> dict[str, float]:
+    """Seconds inside the materialization, as the run itself has noted them."""
+    from music_platform.home import Home
+    from music_platform.orchestration.store import open_store
+
+    with open_store(Home(settings.home).dagster) as store:
+        taken = store.step_seconds()
+    return {shown: taken[step] for step, shown in STEPS.items() if step in taken}
+
+
+def _table(title: str, names: list[str], rows: list[tuple[Any, ...]]) -> None:
+    table = Table(*names, title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*map(str, row))
+    console.print()
+    console.print(table)
+
+
+def _short(path: Path) -> str:
+    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)

@@ -1,0 +1,54 @@
+"""`music-platform lag`: how far each stage of the way is behind."""
+
+import json
+from dataclasses import asdict, replace
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from music_platform.ingestion.backlog import (
+    Backlog,
+    built_version,
+    kafka_age,
+    lake_age,
+    marts_backlog,
+    read_files_backlog,
+    read_kafka_backlog,
+    read_lake_backlog,
+)
+from music_platform.settings import get_settings
+from music_platform.warehouse.connection import connect
+from music_platform.warehouse.loader import loaded_version
+
+STAGES = {
+    "kafka_to_lake": "Kafka → lake",
+    "files_to_lake": "files → lake",
+    "lake_to_raw": "lake → RAW",
+    "raw_to_marts": "RAW → marts",
+}
+
+
+def lag(as_json: Annotated[bool, typer.Option("--json", help="One JSON object by stage.")] = False) -> None:
+    """Show the backlog of each stage: records (of the intake, files) that are not there yet, and their greatest age."""
+    settings = get_settings()
+    offsets, kafka = read_kafka_backlog(settings)
+    with connect(settings) as session:
+        loaded, built = loaded_version(session), built_version(session)
+        lake, marts = read_lake_backlog(settings, loaded), marts_backlog(session)
+    aged = (
+        replace(kafka, seconds=kafka_age(settings, offsets) if kafka.records else 0.0),
+        read_files_backlog(settings),
+        replace(lake, seconds=lake_age(settings, loaded) if lake.records else 0.0),
+        replace(marts, seconds=lake_age(settings, built, loaded) if marts.records else 0.0),
+    )
+    stages: dict[str, Backlog] = dict(zip(STAGES, aged, strict=True))
+    if as_json:
+        print(json.dumps({name: asdict(stage) for name, stage in stages.items()}, indent=2))
+        return
+    table = Table("stage", "records", "seconds", "behind", box=None, pad_edge=False, header_style="bold")
+    for name, stage in stages.items():
+        behind = ", ".join(f"{what} {records:,}" for what, records in stage.behind.items() if records)
+        table.add_row(STAGES[name], f"{stage.records:,}", f"{stage.seconds:,.1f}", behind)
+    Console().print(table)

@@ -1,0 +1,115 @@
+"""The environment that the stack's processes see, and the lines that `music-platform env` prints.
+
+A service sees the very settings that `up` saw, wherever they came from (environment, `.env`, `ports.env`). Secrets go
+by inheritance only: they stand in no file of the home.
+"""
+
+import os
+import shlex
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import music_platform
+from music_platform.home import Home
+from music_platform.settings import PORT_FIELDS, Settings
+
+#: Marks every process of a home's stack, so that `down` finds even those whose parent is gone.
+MARKER = "MUSIC_STACK_HOME"
+
+
+def project_root() -> Path:
+    """The checkout's folder, where workspace.yaml and dbt_project are."""
+    return Path(music_platform.__file__).resolve().parent.parent
+
+
+def source_roots() -> tuple[Path, ...]:
+    """The folders of the checkout that Python imports from: music_platform, music_spark and music_simulator."""
+    return (project_root(), project_root() / "spark", project_root() / "simulator")
+
+
+def dbt_sources(project_dir: Path) -> list[Path]:
+    """What dbt reads of its project, folders too: their times tell of files that have gone."""
+    names = ("dbt_project.yml", "profiles.yml", "selectors.yml", "models", "macros", "seeds", "snapshots", "tests")
+    found = [path for name in names for path in [project_dir / name, *(project_dir / name).rglob("*")]]
+    return [path for path in found if path.exists()]
+
+
+def venv_bin() -> Path:
+    """The folder of this Python's programs (dagster, dbt). Not resolved: the venv's python is a link to another's."""
+    return Path(sys.executable).parent
+
+
+def settings_environment(settings: Settings, *, secrets: bool) -> dict[str, str]:
+    """The settings that differ from their defaults, and all ports, as variables.
+
+    Without JAVA_HOME, which `music-platform env` exports: a service must not differ by whether that was evaluated.
+    """
+    ports = {name.upper(): str(getattr(settings, name)) for name in PORT_FIELDS}
+    changed = {
+        name.upper(): str(value)
+        for name, field in Settings.model_fields.items()
+        if name != "java_home"
+        and (value := getattr(settings, name)) is not None
+        and value != field.default
+        and (secrets or field.repr)
+    }
+    return ports | changed | {"MUSIC_HOME": str(settings.home)}
+
+
+def inherited_environment(settings: Settings) -> dict[str, str]:
+    """What supervisord, and so every service, starts with: this process's environment, the marker and the secrets."""
+    secrets = settings_environment(settings, secrets=True)
+    programs = os.pathsep.join([str(venv_bin()), os.environ.get("PATH", os.defpath)])
+    return {
+        **os.environ,
+        **secrets,
+        MARKER: str(settings.home),
+        "PATH": programs,
+        "PYTHONPATH": _python_path(),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def dagster_environment(settings: Settings) -> dict[str, str]:
+    """What Dagster's processes need to be of this home."""
+    return {
+        **settings_environment(settings, secrets=False),
+        "DAGSTER_HOME": str(Home(settings.home).dagster),
+        "DAGSTER_DISABLE_TELEMETRY": "1",
+        "DO_NOT_TRACK": "1",
+        # Snowflake's client, inside dbt too, otherwise asks at which cloud it runs: 5 s where no name answers.
+        "SNOWFLAKE_DISABLE_PLATFORM_DETECTION": "true",
+    }
+
+
+@contextmanager
+def variables_set(variables: Mapping[str, str]) -> Iterator[None]:
+    """These variables in this process's environment until the block ends; no other is touched."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def export_lines(settings: Settings, java_home: Path | None) -> list[str]:
+    """Lines for a shell's `eval`, after which `dagster`, `dbt` and `music-platform` are those of this home."""
+    variables = dagster_environment(settings) | {"PYTHONPATH": _python_path()}
+    if java_home is not None:
+        variables["JAVA_HOME"] = str(java_home)
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in sorted(variables.items())]
+    return [*lines, f'export PATH={shlex.quote(str(venv_bin()))}:"$PATH"']
+
+
+def _python_path() -> str:
+    """PYTHONPATH with this checkout first: Dagster's and Spark's workers import the project from any folder."""
+    others = [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
+    roots = [str(root) for root in source_roots()]
+    return os.pathsep.join([*roots, *(part for part in others if part not in roots)])

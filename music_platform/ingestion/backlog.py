@@ -1,0 +1,131 @@
+"""Backlog: what has been produced and has not arrived yet, in each stage of the way.
+
+Kafka → lake: end offsets − offsets of the last committed micro-batch. Files → lake: files that wait in the intake.
+Lake → RAW: versions of the lake table above the loaded one. RAW → marts: versions above the one that the last build
+covers.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from music_platform.ingestion.gaps import recreated
+from music_platform.ingestion.intake import waiting
+from music_platform.lake.checkpoint import Offsets
+from music_platform.lake.delta_log import DeltaTable
+from music_platform.lake.paths import events_path
+from music_platform.lake.progress import Progress, read_progress
+from music_platform.settings import Settings
+from music_platform.topics import TopicOffsets, timestamps_at, topic_names, topic_offsets
+from music_platform.warehouse.schema import BUILDS, LOADS
+
+if TYPE_CHECKING:
+    from snowflake.connector import SnowflakeConnection
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """Backlog of one stage: records that have not arrived, and what tells it (partitions behind, or versions)."""
+
+    records: int
+    behind: dict[str, int]
+    #: Age of the oldest record that has not arrived, by its Kafka timestamp; 0 if none, or if it was not asked for.
+    seconds: float = 0.0
+
+
+def kafka_backlog(offsets: TopicOffsets, committed: Offsets) -> Backlog:
+    """Records between the committed offsets and the end; by topic."""
+    behind: dict[str, int] = {}
+    for topic, ends in offsets.end.items():
+        done = committed.get(topic, {})
+        first = offsets.first[topic]
+        behind[topic] = sum(max(0, end - done.get(number, first[number])) for number, end in ends.items())
+    return Backlog(sum(behind.values()), behind)
+
+
+def read_files_backlog(settings: Settings) -> Backlog:
+    """Files that wait in the intake, by folder; the age is that of the oldest, by its modification."""
+    found = waiting(settings)
+    behind = dict(Counter(folder for folder, _ in found))
+    return Backlog(len(found), behind, _age([file.modified_ms for _, file in found]))
+
+
+def unread_from(progress: Progress, offsets: TopicOffsets) -> Offsets:
+    """The committed offsets; a topic that was created again counts as not read at all, so that it is noticed."""
+    renewed = recreated(progress.topic_ids, offsets.ids)
+    return {topic: parts for topic, parts in progress.committed().items() if topic not in renewed}
+
+
+def lake_backlog(table: DeltaTable, loaded: int) -> Backlog:
+    """Records in versions above the loaded one; by version."""
+    behind = {str(version.number): version.rows for version in table.versions_after(loaded) if version.rows}
+    return Backlog(sum(behind.values()), behind)
+
+
+def read_kafka_backlog(settings: Settings) -> tuple[TopicOffsets, Backlog]:
+    """The topics' offsets and the backlog of the first stage, now."""
+    offsets = topic_offsets(settings.kafka_client_config(), topic_names(settings).values())
+    return offsets, kafka_backlog(offsets, unread_from(read_progress(settings.lake_root), offsets))
+
+
+def read_lake_backlog(settings: Settings, loaded: int) -> Backlog:
+    """The backlog of the second stage, now."""
+    return lake_backlog(DeltaTable(events_path(settings.lake_root)), loaded)
+
+
+def read_marts_backlog(settings: Settings, built: int, loaded: int) -> Backlog:
+    """The backlog of the third stage by the lake's log, without the warehouse: rows of the versions above `built` up to
+    `loaded`, and the age of the oldest. Versions whose log is cleaned away count for nothing."""
+    table = DeltaTable(events_path(settings.lake_root))
+    above = max(built, table.earliest_version() - 1)
+    versions = [version for version in table.versions_after(above, loaded) if version.rows]
+    behind = {str(version.number): version.rows for version in versions}
+    return Backlog(sum(behind.values()), behind, _age(v.oldest_ms for v in versions if v.oldest_ms is not None))
+
+
+def kafka_age(settings: Settings, offsets: TopicOffsets) -> float:
+    """Age of the oldest record that is in no micro-batch yet, in seconds: one record is read of each partition
+    behind."""
+    committed = unread_from(read_progress(settings.lake_root), offsets)
+    unread = {
+        topic: {
+            number: max(committed.get(topic, {}).get(number, 0), offsets.first[topic][number])
+            for number, end in ends.items()
+            if end > max(committed.get(topic, {}).get(number, 0), offsets.first[topic][number])
+        }
+        for topic, ends in offsets.end.items()
+    }
+    return _age(timestamps_at(settings.kafka_client_config(), unread))
+
+
+def lake_age(settings: Settings, above: int, upto: int | None = None) -> float:
+    """Age of the oldest record in versions above `above` (and up to `upto`), in seconds, by Delta's statistics."""
+    table = DeltaTable(events_path(settings.lake_root))
+    versions = table.versions_after(max(above, table.earliest_version() - 1))
+    return _age([v.oldest_ms for v in versions if v.oldest_ms is not None and (upto is None or v.number <= upto)])
+
+
+def _age(timestamps_ms: Iterable[int]) -> float:
+    oldest = min(timestamps_ms, default=None)
+    return 0.0 if oldest is None else round(max(0.0, time.time() - oldest / 1000), 1)
+
+
+def built_version(session: "SnowflakeConnection") -> int:
+    """Version of the lake table that the last build of `silver.events` covers; -1 for none."""
+    cursor = session.cursor()
+    cursor.execute(f"SELECT COALESCE(MAX(version), -1) FROM {BUILDS} WHERE model = 'events' AND built_at IS NOT NULL")
+    row: Any = cursor.fetchone()
+    return int(row[0])
+
+
+def marts_backlog(session: "SnowflakeConnection") -> Backlog:
+    """Rows of RAW above the version that the last build of `silver.events` covers; by version."""
+    cursor = session.cursor()
+    cursor.execute(
+        f"SELECT version, row_count FROM {LOADS} WHERE row_count > 0 AND version > {built_version(session)} ORDER BY 1"
+    )
+    rows: Any = cursor.fetchall()
+    behind = {str(version): int(count) for version, count in rows}
+    return Backlog(sum(behind.values()), behind)

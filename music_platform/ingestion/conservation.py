@@ -1,0 +1,220 @@
+"""Conservation: every committed record is exactly one row of RAW, by Kafka's topic id, and so is every line of every
+file that was taken in.
+
+Aside are losses that a person has accepted, and offsets at which there never was a record: the markers of transactional
+producers and what these took back. The broker is asked about the latter, and only where rows seem to be missing.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from music_platform.ingestion.gaps import Gap, Partition
+from music_platform.ingestion.intake import ended_files
+from music_platform.lake.progress import read_progress
+from music_platform.settings import Settings
+from music_platform.topics import offsets_with_record, topic_offsets
+from music_platform.warehouse.schema import GAPS, literal
+
+if TYPE_CHECKING:
+    from snowflake.connector import SnowflakeConnection
+    from snowflake.connector.cursor import SnowflakeCursor
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of a partition in RAW: how many, of how many distinct offsets, from which to which."""
+
+    count: int
+    offsets: int
+    lowest: int
+    highest: int
+
+
+def committed_partitions(settings: Settings) -> dict[Partition, int]:
+    """Offset behind the last committed record of each partition, topics of earlier ids included."""
+    progress = read_progress(settings.lake_root)
+    found = {
+        Partition(topic, number, progress.topic_ids.get(topic, "")): end
+        for topic, ends in progress.committed().items()
+        for number, end in ends.items()
+    }
+    for old in progress.retired:
+        found |= {Partition(old.topic, number, old.topic_id): end for number, end in old.committed.items()}
+    return found
+
+
+def taken_in(settings: Settings) -> dict[str, int]:
+    """Lines of each file that was taken in."""
+    return {file.coordinate: file.lines for file in ended_files(settings)}
+
+
+def raw_partitions(session: "SnowflakeConnection") -> dict[Partition, Rows]:
+    """What RAW holds of each partition."""
+    rows = _rows(
+        session,
+        "SELECT kafka_topic, kafka_partition, kafka_topic_id, COUNT(*), COUNT(DISTINCT kafka_offset), "
+        "MIN(kafka_offset), MAX(kafka_offset) FROM RAW.EVENTS WHERE source = 'kafka' "
+        "GROUP BY kafka_topic, kafka_partition, kafka_topic_id",
+    )
+    return {Partition(t, int(p), i): Rows(int(n), int(d), int(low), int(high)) for t, p, i, n, d, low, high in rows}
+
+
+def accepted_gaps(session: "SnowflakeConnection") -> list[Gap]:
+    """The losses in OPS.GAPS."""
+    rows = _rows(session, f"SELECT kafka_topic, kafka_partition, kafka_topic_id, first_offset, last_offset FROM {GAPS}")
+    return [Gap(Partition(t, int(p), i), int(first), int(last)) for t, p, i, first, last in rows]
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What was compared: the rows of each partition and file, and what is wrong with some."""
+
+    rows: dict[Partition, Rows]
+    wrong: list[tuple[Partition, str]]
+    file_rows: dict[str, Rows]
+    wrong_files: list[tuple[str, str]]
+
+
+#: Who has "accepted" a range of OPS.GAPS at which the broker holds no record.
+NO_RECORD = "no record: a marker of a transactional producer, or taken back by it"
+
+
+def audit(session: "SnowflakeConnection", settings: Settings) -> Audit:
+    """Compare RAW with what was committed and taken in; notes markers of transactions in OPS.GAPS.
+
+    Raises BrokerUnreachableError where the broker is needed to tell markers from losses.
+    """
+    committed, found, gaps = committed_partitions(settings), raw_partitions(session), accepted_gaps(session)
+    wrong = imbalances(committed, found, gaps)
+    suspects = {partition: committed[partition] for partition, _ in wrong if partition in found}
+    missing = [part for gap in _missing(session, suspects) for part in _without(gap, gaps)]
+    if bare := list(_without_record(settings, missing)):
+        _note(session, bare)
+        wrong = imbalances(committed, found, [*gaps, *bare])
+    files = raw_files(session)
+    return Audit(found, wrong, files, file_imbalances(taken_in(settings), files))
+
+
+def _missing(session: "SnowflakeConnection", ends: Mapping[Partition, int]) -> list[Gap]:
+    """Ranges of offsets between a partition's first row and its committed end that have no row."""
+    missing = []
+    for partition, end in ends.items():
+        rows = _rows(
+            session,
+            "SELECT kafka_offset + 1, following - 1 FROM (SELECT kafka_offset, COALESCE(LEAD(kafka_offset) OVER "
+            f"(ORDER BY kafka_offset), {end}) AS following FROM RAW.EVENTS WHERE source = 'kafka' "
+            f"AND kafka_topic = {literal(partition.topic)} AND kafka_partition = {partition.number} "
+            f"AND kafka_topic_id = {literal(partition.topic_id)}) AS rows_of WHERE following > kafka_offset + 1",
+        )
+        missing += [Gap(partition, int(first), int(last)) for first, last in rows]
+    return missing
+
+
+def _without_record(settings: Settings, missing: list[Gap]) -> Iterator[Gap]:
+    """Those ranges, or parts of them, at which the broker can say that there is no record."""
+    if not missing:
+        return
+    offsets = topic_offsets(settings.kafka_client_config(), {gap.partition.topic for gap in missing})
+    for gap in missing:
+        where = gap.partition
+        # What the broker has deleted, or holds of another topic of this name, it cannot say.
+        first = max(gap.first, offsets.first[where.topic].get(where.number, gap.last + 1))
+        if offsets.ids[where.topic] != where.topic_id or first > gap.last:
+            continue
+        held = offsets_with_record(settings.kafka_client_config(), where.topic, where.number, first, gap.last)
+        yield from _without(Gap(where, first, gap.last), [Gap(where, offset, offset) for offset in held])
+
+
+def _without(gap: Gap, known: Iterable[Gap]) -> Iterator[Gap]:
+    """The parts of a range that are in none of `known`, in order."""
+    first = gap.first
+    for other in sorted((other.first, other.last) for other in known if other.partition == gap.partition):
+        if first < min(other[0], gap.last + 1):
+            yield Gap(gap.partition, first, min(other[0] - 1, gap.last))
+        first = max(first, other[1] + 1)
+    if first <= gap.last:
+        yield Gap(gap.partition, first, gap.last)
+
+
+def _note(session: "SnowflakeConnection", gaps: list[Gap]) -> None:
+    values = ", ".join(
+        f"({literal(gap.partition.topic)}, {literal(gap.partition.topic_id)}, {gap.partition.number}, {gap.first}, "
+        f"{gap.last}, SYSDATE(), {literal(NO_RECORD)})"
+        for gap in gaps
+    )
+    _execute(
+        session,
+        f"INSERT INTO {GAPS} (kafka_topic, kafka_topic_id, kafka_partition, first_offset, last_offset, accepted_at, "
+        f"accepted_by) SELECT * FROM (VALUES {values})",
+    )
+
+
+def raw_files(session: "SnowflakeConnection") -> dict[str, Rows]:
+    """What RAW holds of each intake file; lines stand in the place of offsets."""
+    rows = _rows(
+        session,
+        "SELECT source_file, COUNT(*), COUNT(DISTINCT source_line), MIN(source_line), MAX(source_line) "
+        "FROM RAW.EVENTS WHERE source = 'file' GROUP BY source_file",
+    )
+    return {file: Rows(int(n), int(d), int(low), int(high)) for file, n, d, low, high in rows}
+
+
+def file_imbalances(lines: Mapping[str, int], found: Mapping[str, Rows]) -> list[tuple[str, str]]:
+    """Each file whose rows are not its lines, with what is wrong. `lines` are those of the files that were taken in."""
+    wrong: list[tuple[str, str]] = []
+    for file in sorted(lines.keys() | found.keys()):
+        rows, expected = found.get(file, Rows(0, 0, 0, 0)), lines.get(file)
+        if expected is None:
+            wrong.append((file, "rows of a file that was never taken in"))
+        elif rows.count != rows.offsets:
+            wrong.append((file, f"{rows.count - rows.offsets} rows are there twice"))
+        elif rows.count != expected:
+            wrong.append((file, f"{expected} lines, {rows.count} rows"))
+    return wrong
+
+
+def imbalances(
+    committed: Mapping[Partition, int], found: Mapping[Partition, Rows], gaps: Iterable[Gap] = ()
+) -> list[tuple[Partition, str]]:
+    """Each partition that does not balance, with what is wrong."""
+    lost: dict[Partition, list[Gap]] = {}
+    for gap in gaps:
+        lost.setdefault(gap.partition, []).append(gap)
+    wrong: list[tuple[Partition, str]] = []
+    for partition, end in sorted(committed.items()):
+        complaint = _imbalance(end, found.get(partition), lost.get(partition, []))
+        if complaint:
+            wrong.append((partition, complaint))
+    wrong.extend(
+        (partition, "rows of a partition that was never committed")
+        for partition in sorted(found.keys() - committed.keys())
+    )
+    return wrong
+
+
+def _imbalance(end: int, rows: Rows | None, gaps: list[Gap]) -> str | None:
+    # A loss right behind the last row, or one in front of the first, has no row to be missing.
+    while tail := [gap for gap in gaps if gap.last == end - 1 and (rows is None or gap.first > rows.highest)]:
+        end = tail[0].first
+    if rows is None:
+        return f"not one row, committed is up to {end - 1}" if end > 0 else None
+    if rows.offsets != rows.count:
+        return f"{rows.count - rows.offsets} rows are there twice"
+    between = sum(gap.last - gap.first + 1 for gap in gaps if rows.lowest < gap.first and gap.last < rows.highest)
+    if missing := rows.highest - rows.lowest + 1 - between - rows.count:
+        return f"{missing} rows are missing"
+    if rows.highest + 1 != end:
+        return f"the last row is of offset {rows.highest}, committed is up to {end - 1}"
+    return None
+
+
+def _rows(session: "SnowflakeConnection", statement: str) -> list[tuple[Any, ...]]:
+    rows: Any = _execute(session, statement).fetchall()
+    return list(rows)
+
+
+def _execute(session: "SnowflakeConnection", statement: str) -> "SnowflakeCursor":
+    cursor = session.cursor()
+    cursor.execute(statement)
+    return cursor

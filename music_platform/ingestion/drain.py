@@ -1,0 +1,184 @@
+"""Kafka and files → lake → RAW, as one generator: batch after batch, each loaded as soon as it is committed.
+
+Who runs it (a Dagster op, a test) gives it sessions and a log, and gets what was committed, in order. It may be
+killed at any moment: the next call goes on where the checkpoint, the lake and the watermark say.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from music_platform import failpoints
+from music_platform.errors import PlatformError
+from music_platform.home import Home
+from music_platform.ingestion.backlog import kafka_backlog
+from music_platform.ingestion.context import IngestionContext, writing
+from music_platform.ingestion.gaps import require_same_topics, require_sound_checkpoint
+from music_platform.ingestion.intake import Intake
+from music_platform.lake.checkpoint import covers
+from music_platform.lake.delta_log import DeltaTable
+from music_platform.lake.lease import Lease
+from music_platform.lake.paths import events_path
+from music_platform.lake.progress import Progress, read_progress
+from music_platform.settings import Settings
+from music_platform.topics import TopicOffsets, topic_names, topic_offsets, topic_shapes
+from music_platform.warehouse.loader import Loaded, load
+from music_platform.warehouse.staging import staging_method
+from music_spark.enrich import read_reference
+from music_spark.job import Job, MicroBatch, run_micro_batches
+from music_spark.orphans import notice_restarts, session_id
+from music_spark.read import KafkaSource
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+#: Seconds from look to look into the topics while a load has to wait.
+WAITING_POLL_SECONDS = 1.0
+
+
+class UnfinishedBatchError(PlatformError):
+    """The query ended without an error and without having read what it was to read."""
+
+
+def drain(context: IngestionContext, *, to_lake: bool = True, to_raw: bool = True) -> Iterator[MicroBatch | Loaded]:
+    """Work off the backlog until there is none; yield each micro-batch and each loaded version.
+
+    Raises LeaseError, StreamStoppedError, UnfinishedBatchError, LoadError, or what Spark or the warehouse raises.
+    """
+    table = DeltaTable(events_path(context.settings.lake_root))
+    loads = Loads(context, table) if to_raw else None
+    if loads and loads.are_due():
+        yield from loads.run()
+    if to_lake:
+        with writing(context) as lease:
+            started = time.monotonic()
+            while True:
+                for batch in chain(_files(context, lease), _micro_batches(context, table, lease, started)):
+                    yield batch
+                    failpoints.reach(failpoints.AFTER_LAKE_COMMIT)
+                    if loads and loads.are_due():
+                        yield from loads.run()
+                    lease.check()
+                if not loads or not loads.seconds_left() or _time_is_up(context.settings, started):
+                    break
+                # What comes into the topics until then goes along with the next load.
+                time.sleep(min(loads.seconds_left(), WAITING_POLL_SECONDS))
+    if loads and loads.are_pending():
+        time.sleep(loads.seconds_left())
+        yield from loads.run()
+
+
+def _files(context: IngestionContext, lease: Lease) -> Iterator[MicroBatch]:
+    def session() -> "SparkSession":
+        opened = context.spark()
+        notice_restarts(opened)
+        lease.note_spark_session(session_id(opened))
+        return opened
+
+    yield from Intake(context.settings, context.log).take_in(session)
+
+
+def _time_is_up(settings: Settings, started: float) -> bool:
+    return time.monotonic() - started > settings.max_drain_seconds
+
+
+def _micro_batches(context: IngestionContext, table: DeltaTable, lease: Lease, started: float) -> Iterator[MicroBatch]:
+    settings = context.settings
+    while True:
+        progress = read_progress(settings.lake_root)
+        offsets = topic_offsets(settings.kafka_client_config(), topic_names(settings).values())
+        require_sound_checkpoint(progress, table)
+        committed = progress.committed()
+        require_same_topics(progress, offsets, committed)
+        backlog = kafka_backlog(offsets, committed)
+        if not backlog.records and table.latest_version() >= 0:
+            return
+        if _time_is_up(settings, started):
+            context.log(
+                f"{backlog.records:,} records are left after {time.monotonic() - started:.0f} s; the next run goes on."
+            )
+            return
+        context.log(f"{backlog.records:,} records to read: {backlog.behind}")
+        session = context.spark()
+        notice_restarts(session)
+        lease.note_spark_session(session_id(session))
+        done = 0
+        with failpoints.during(failpoints.INSIDE_MICRO_BATCH, delay=1.5):
+            for batch in run_micro_batches(
+                session, job(settings, progress.with_new_topics(offsets.ids), offsets, context.log)
+            ):
+                done += batch.records
+                context.log(
+                    f"micro-batch {batch.number}: {batch.records:,} records in {batch.seconds:.1f} s, "
+                    f"{done:,} of {backlog.records:,}"
+                )
+                yield batch
+        if not covers(read_progress(settings.lake_root).committed(), offsets.end):
+            raise UnfinishedBatchError(
+                f"Spark's query ended without an error before it had read the {backlog.records:,} records that were "
+                f"there ({progress.checkpoint}/commits does not cover them): another start on the same checkpoint has "
+                "stopped it, or somebody has. Nothing is lost; run it again."
+            )
+
+
+def job(settings: Settings, progress: Progress, offsets: TopicOffsets, log: Callable[[str], None]) -> Job:
+    """The streaming job for the topics as they are now."""
+    shapes = topic_shapes(settings)
+    source = KafkaSource(
+        settings.bootstrap_servers,
+        tuple(shapes),
+        settings.max_records_per_batch,
+        settings.kafka_jvm_config(),
+        progress.starting_offsets(offsets.end),
+    )
+    return Job(
+        source,
+        shapes,
+        offsets.ids,
+        events_path(settings.lake_root),
+        progress.checkpoint,
+        read_reference(settings.reference_root, log),
+        shared=Home(settings.home).reference if settings.spark_is_local else None,
+    )
+
+
+def seconds_until_load(now: float, last_load: float | None, interval: float) -> float:
+    """Seconds until the warehouse may be loaded again. Times in epoch seconds; None: it may at once."""
+    return 0.0 if last_load is None else max(0.0, last_load + interval - now)
+
+
+class Loads:
+    """The loads of one drain, LOAD_MIN_INTERVAL apart at the least; none where the lake has nothing new."""
+
+    def __init__(self, context: IngestionContext, table: DeltaTable) -> None:
+        self._context = context
+        self._table = table
+        self._last = context.last_load
+        #: Version of the lake up to which this drain has loaded.
+        self._loaded: int | None = None
+
+    def are_pending(self) -> bool:
+        """Whether the lake has versions that this drain has not loaded, or has not looked at yet."""
+        return self._loaded is None or self._table.latest_version() > self._loaded
+
+    def seconds_left(self) -> float:
+        """Seconds until what is pending may be loaded; 0 also where nothing is."""
+        if not self.are_pending():
+            return 0.0
+        return seconds_until_load(time.time(), self._last, self._context.settings.load_interval)
+
+    def are_due(self) -> bool:
+        """Whether there is something to load, and the time for it has come."""
+        return self.are_pending() and not self.seconds_left()
+
+    def run(self) -> Iterator[Loaded]:
+        """Load every version that the warehouse does not have; yield those with rows."""
+        latest = self._table.latest_version()
+        with self._context.warehouse() as session:
+            for loaded in load(session, self._table, staging_method(self._context.settings)):
+                if loaded.rows:
+                    self._context.log(f"version {loaded.version} loaded: {loaded.rows:,} rows of {loaded.files} files")
+                    yield loaded
+        self._loaded, self._last = latest, time.time()

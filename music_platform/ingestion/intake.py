@@ -1,0 +1,233 @@
+"""Files that producers drop: `<intake>/<topic or shape>/*.jsonl[.gz]`, each line once into the same table.
+
+A producer writes under another name (`.x`, `_x`, or not ending in .jsonl or .jsonl.gz) and renames the file when it is
+whole; on an object store an upload shows only when it is whole. Then:
+
+1. The files are measured (lines; refused are those that cannot be read, and names that were used before).
+2. The batch is written down beside the checkpoint: number, files, lines.
+3. Spark appends it. Delta takes each number once, so that a batch that was killed is repeated as it was written down.
+4. The files are moved to `<intake>/_archive`, and the batch is marked as ended.
+
+A name is a file's coordinate, so it can be used once: `_archive` is the memory of the names. Refused files are moved to
+`<intake>/_rejected`, with their reason beside them.
+"""
+
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from gzip import GzipFile
+from typing import IO, TYPE_CHECKING
+
+from music_platform import failpoints
+from music_platform.contracts import events, shapes
+from music_platform.contracts.shapes import Shape
+from music_platform.errors import PlatformError
+from music_platform.lake.delta_log import INTAKE_APPLICATION, DeltaTable
+from music_platform.lake.files import FileInfo, Folder
+from music_platform.lake.paths import events_path, intake_path
+from music_platform.settings import Settings
+from music_spark.enrich import read_reference
+from music_spark.files import GZIP_ERRORS, FileBatch, LineFile, append_files
+from music_spark.job import MicroBatch
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+ARCHIVE, REJECTED = "_archive", "_rejected"
+ENDINGS = (".jsonl", ".jsonl.gz")
+_CHUNK = 1 << 20
+
+
+class IntakeError(PlatformError):
+    """A batch of files cannot be taken in."""
+
+
+class RefusedError(Exception):
+    """A file is not taken in; the message is the reason."""
+
+
+@dataclass(frozen=True)
+class IntakeFile:
+    """A file of a batch: its folder and name, lines, and when it was last modified, in epoch milliseconds."""
+
+    folder: str
+    name: str
+    lines: int
+    modified_ms: int
+
+    @property
+    def coordinate(self) -> str:
+        """The file as `source_file` says it."""
+        return f"{self.folder}/{self.name}"
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A batch as it is written down before it is appended to the lake. `base` is the lake's version at that moment."""
+
+    app_id: str
+    number: int
+    base: int
+    files: tuple[IntakeFile, ...]
+    ended: bool = False
+
+    @property
+    def lines(self) -> int:
+        """Lines of all its files."""
+        return sum(file.lines for file in self.files)
+
+
+def folder_shapes() -> dict[str, Shape]:
+    """The folders of the intake, by name: a topic's (without its prefix) or a shape's, with the shape of the lines."""
+    return {topic: shapes.own(kind) for kind, topic in events.TOPICS.items()} | shapes.mapped()
+
+
+def is_whole(name: str) -> bool:
+    """Whether a name says that the file is complete and meant for the intake."""
+    return name.endswith(ENDINGS) and not name.startswith((".", "_"))
+
+
+def waiting(settings: Settings) -> list[tuple[str, FileInfo]]:
+    """Files that wait to be taken in, with their folders, oldest first."""
+    found = [
+        (folder, file)
+        for folder in folder_shapes()
+        for file in Folder.at(f"{settings.intake_root}/{folder}").files()
+        if is_whole(file.name)
+    ]
+    return sorted(found, key=lambda each: (each[1].modified_ms, each[0], each[1].name))
+
+
+def count_lines(stream: IO[bytes], limit: int) -> int:
+    """Lines of a stream; one without a line feed at its end counts. Raises RefusedError beyond `limit` bytes."""
+    lines = size = 0
+    last = b"\n"
+    while chunk := stream.read(_CHUNK):
+        size += len(chunk)
+        if size > limit:
+            raise RefusedError(
+                f"it has more than {limit:,} bytes of text: split it into smaller files (INTAKE_MAX_FILE_BYTES)"
+            )
+        lines += chunk.count(b"\n")
+        last = chunk[-1:]
+    return lines + (last != b"\n")
+
+
+class Intake:
+    """The intake of a platform. Used by the one writer of the lake."""
+
+    def __init__(self, settings: Settings, log: Callable[[str], None]) -> None:
+        self._settings, self._log = settings, log
+        self._root = settings.intake_root
+        self._batches = Folder.at(intake_path(settings.lake_root))
+        self._table = DeltaTable(events_path(settings.lake_root))
+
+    def take_in(self, spark: "Callable[[], SparkSession]") -> Iterator[MicroBatch]:
+        """Take in all files that wait; yield each batch when its rows are in the lake and its files archived.
+
+        Raises IntakeError, or what Spark raises.
+        """
+        for name in Folder.at(self._root).folders():
+            if name not in folder_shapes() and not name.startswith(("_", ".")):
+                self._log(f"{self._root}/{name} is not read: no topic and no shape is called so")
+        last = self._last()
+        if last and not last.ended:
+            if not self._is_in_lake(last):
+                self._log(f"batch {last.number} of files was not ended: {len(last.files)} files are read again")
+            yield self._append(spark, last)
+        while batch := self._next(last := self._last()):
+            self._write(batch)
+            yield self._append(spark, batch)
+
+    def _append(self, spark: "Callable[[], SparkSession]", batch: Batch) -> MicroBatch:
+        started = time.monotonic()
+        if not self._is_in_lake(batch):
+            for file in batch.files:
+                if not self._folder(file.folder).exists(file.name):
+                    raise IntakeError(
+                        f"{self._root}/{file.coordinate} is gone, and batch {batch.number} with it is not in the lake "
+                        "yet. Put the file back and run it again."
+                    )
+            reference = read_reference(self._settings.reference_root, self._log)
+            files = tuple(LineFile(f.coordinate, folder_shapes()[f.folder], f.modified_ms) for f in batch.files)
+            with failpoints.during(failpoints.INSIDE_FILE_BATCH, delay=0.7):
+                append_files(
+                    spark(), FileBatch(self._root, files, self._table.root, batch.app_id, batch.number, reference)
+                )
+        failpoints.reach(failpoints.AFTER_FILE_BATCH)
+        for file in batch.files:
+            if self._folder(file.folder).exists(file.name):
+                self._folder(file.folder).move(file.name, Folder.at(f"{self._root}/{ARCHIVE}/{file.folder}"))
+        self._write(replace(batch, ended=True))
+        seconds = time.monotonic() - started
+        self._log(f"files, batch {batch.number}: {batch.lines:,} lines of {len(batch.files)} files in {seconds:.1f} s")
+        ends: dict[str, dict[str, int]] = {}
+        for file in batch.files:
+            ends.setdefault(file.folder, {})[file.name] = file.lines
+        return MicroBatch(batch.number, batch.lines, seconds, ends)
+
+    def _next(self, last: Batch | None) -> Batch | None:
+        """The next batch: waiting files, oldest first, up to the records that a micro-batch may have."""
+        files: list[IntakeFile] = []
+        for folder, found in waiting(self._settings):
+            try:
+                files.append(IntakeFile(folder, found.name, self._measure(folder, found), found.modified_ms))
+            except RefusedError as error:
+                self._reject(folder, found, str(error))
+            if sum(file.lines for file in files) >= self._settings.max_records_per_batch:
+                break
+        if not files:
+            return None
+        # A lost checkpoint begins anew under another name: Delta must not take new files for old ones.
+        app_id, number = (last.app_id, last.number + 1) if last else (f"{INTAKE_APPLICATION}{uuid.uuid4()}", 0)
+        return Batch(app_id, number, self._table.latest_version(), tuple(files))
+
+    def _measure(self, folder: str, file: FileInfo) -> int:
+        if any(character in file.name for character in "*?[]{}\\,%#:"):
+            raise RefusedError("its name has one of the characters * ? [ ] { } \\ , % # :")
+        if Folder.at(f"{self._root}/{ARCHIVE}/{folder}").exists(file.name):
+            raise RefusedError("a file of this name was taken in before; give every file a name of its own")
+        limit = self._settings.intake_max_file_bytes
+        if file.bytes > limit:
+            raise RefusedError(f"it has {file.bytes:,} bytes, more than {limit:,} (INTAKE_MAX_FILE_BYTES): split it")
+        with self._folder(folder).open(file.name) as stream:
+            if not file.name.endswith(".gz"):
+                return count_lines(stream, limit)
+            try:
+                return count_lines(GzipFile(fileobj=stream), limit)  # type: ignore[arg-type]
+            except GZIP_ERRORS as error:
+                raise RefusedError(f"it is no whole gzip file: {error}") from None
+
+    def _reject(self, folder: str, file: FileInfo, reason: str) -> None:
+        rejected = Folder.at(f"{self._root}/{REJECTED}/{folder}")
+        name = f"{file.modified_ms}-{uuid.uuid4().hex[:8]}-{file.name}"
+        rejected.write(f"{name}.reason.txt", f"{reason}\n".encode())
+        self._folder(folder).move(file.name, rejected, name)
+        self._log(f"{self._root}/{folder}/{file.name} is not taken in: {reason}. It is now {rejected.file(name)}")
+
+    def _folder(self, name: str) -> Folder:
+        return Folder.at(f"{self._root}/{name}")
+
+    def _is_in_lake(self, batch: Batch) -> bool:
+        return self._table.has_transaction(batch.app_id, batch.number, after=batch.base)
+
+    def _last(self) -> Batch | None:
+        names = [name for name in self._batches.names() if name.endswith(".json")]
+        return _read(self._batches, max(names)) if names else None
+
+    def _write(self, batch: Batch) -> None:
+        self._batches.write(f"{batch.number:020d}.json", json.dumps(asdict(batch), indent=1).encode())
+
+
+def _read(folder: Folder, name: str) -> Batch:
+    found = json.loads(folder.read(name))
+    return Batch(**{**found, "files": tuple(IntakeFile(**file) for file in found["files"])})
+
+
+def ended_files(settings: Settings) -> list[IntakeFile]:
+    """Every file that was taken in."""
+    folder = Folder.at(intake_path(settings.lake_root))
+    batches = (_read(folder, name) for name in folder.names() if name.endswith(".json"))
+    return [file for batch in batches if batch.ended for file in batch.files]

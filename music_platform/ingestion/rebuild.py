@@ -1,0 +1,115 @@
+"""RAW from the lake: for a loader that was down longer than the log is kept, and for a RAW that is not to be trusted.
+
+All files of a snapshot go into a new table, which then takes RAW.EVENTS' place. The intent stands in OPS.LOAD_STATE
+before anything is done and keeps every loader out; whoever calls `rebuild` after a kill does it all again, from the
+snapshot of that moment.
+
+A lake file does not say which version brought its rows, and after compaction nothing does. So a rebuilt RAW is one
+batch: batch_id is the snapshot's version, the ledger has one row for it, and the ledger of builds begins anew, so
+that the next build of silver reads all of RAW. Whatever was wrong in RAW is thereby put right in the marts too.
+"""
+
+from typing import TYPE_CHECKING
+
+from music_platform import failpoints
+from music_platform.contracts import events
+from music_platform.errors import PlatformError
+from music_platform.ingestion.context import IngestionContext
+from music_platform.lake.delta_log import DeltaTable
+from music_platform.lake.lease import held_lease
+from music_platform.lake.paths import events_path, lease_path
+from music_platform.lake.snapshot import Snapshot, snapshot
+from music_platform.warehouse.loader import copy_files
+from music_platform.warehouse.schema import (
+    BUILDS,
+    LOAD_STATE,
+    LOADS,
+    RAW_EVENTS,
+    create_table,
+    provision_warehouse,
+)
+from music_platform.warehouse.staging import StagingMethod, staging_method
+
+if TYPE_CHECKING:
+    from snowflake.connector import SnowflakeConnection
+
+NEW_EVENTS = f"{RAW_EVENTS}_REBUILT"
+
+
+class RebuildError(PlatformError):
+    """RAW was not rebuilt; it is as it was before."""
+
+
+def rebuild(context: IngestionContext) -> Snapshot:
+    """Make RAW.EVENTS from the lake's latest snapshot. Raises RebuildError or LeaseError."""
+    settings = context.settings
+    table = DeltaTable(events_path(settings.lake_root))
+    # What was dropped, a table or all of the database, is there again, empty.
+    provision_warehouse(settings)
+    with (
+        held_lease(lease_path(settings.lake_root, "rebuild"), settings.lease_wait_seconds, context.log),
+        context.warehouse() as session,
+    ):
+        state = snapshot(table)
+        context.log(
+            f"rebuilding {RAW_EVENTS} from version {state.version}: {state.rows:,} rows of {len(state.files)} files"
+        )
+        _state(session, f"rebuilding = {state.version}")
+        failpoints.reach(failpoints.REBUILD_INTENT)
+        stage = _fill(session, table, state, method := staging_method(settings))
+        failpoints.reach(failpoints.REBUILD_COPIED)
+        session.cursor().execute(f"ALTER TABLE {RAW_EVENTS} SWAP WITH {NEW_EVENTS}")
+        failpoints.reach(failpoints.REBUILD_SWAPPED)
+        _settle(session, state)
+        session.cursor().execute(f"DROP TABLE IF EXISTS {NEW_EVENTS}")
+        method.clear(session, stage)
+    context.log(f"{RAW_EVENTS} holds version {state.version} of the lake: {state.rows:,} rows")
+    return state
+
+
+def _state(session: "SnowflakeConnection", change: str) -> None:
+    session.cursor().execute(
+        f"UPDATE {LOAD_STATE} SET {change}, updated_at = SYSDATE() WHERE table_name = '{RAW_EVENTS}'"
+    )
+
+
+def _fill(session: "SnowflakeConnection", table: DeltaTable, state: Snapshot, method: StagingMethod) -> str:
+    """Fill the new table; returns the files' folder of the stage.
+
+    Whatever a killed rebuild left in the table is dropped, with COPY's memory of it.
+    """
+    description = "One row for each Kafka record or file line, good or bad."
+    session.cursor().execute(f"DROP TABLE IF EXISTS {NEW_EVENTS}")
+    session.cursor().execute(create_table(NEW_EVENTS, description, events.raw_columns()))
+    stage = method.stage(session, table.folder, state.files, state.version, "rebuild")
+    footers = {file: table.footer(file) for file in state.files}
+    session.cursor().execute("BEGIN")
+    try:
+        copied = copy_files(session, NEW_EVENTS, stage, footers, state.version)
+        if copied != state.rows:
+            raise RebuildError(
+                f"COPY brought {copied:,} rows, version {state.version} of {table.root} has {state.rows:,} by Delta's "
+                "statistics. RAW is as it was; loading waits until music-platform rebuild has gone through."
+            )
+        session.cursor().execute("COMMIT")
+    except BaseException:
+        session.cursor().execute("ROLLBACK")
+        raise
+    return stage
+
+
+def _settle(session: "SnowflakeConnection", state: Snapshot) -> None:
+    """Watermark, ledgers and the end of the intent, in one transaction."""
+    session.cursor().execute("BEGIN")
+    try:
+        _state(session, f"last_version = {state.version}, rebuilding = NULL")
+        session.cursor().execute(f"DELETE FROM {LOADS} WHERE table_name = '{RAW_EVENTS}'")
+        session.cursor().execute(
+            f"INSERT INTO {LOADS} (table_name, version, files, row_count, committed_at, loaded_at) "
+            f"SELECT '{RAW_EVENTS}', {state.version}, {len(state.files)}, {state.rows}, SYSDATE(), SYSDATE()"
+        )
+        session.cursor().execute(f"DELETE FROM {BUILDS}")
+        session.cursor().execute("COMMIT")
+    except BaseException:
+        session.cursor().execute("ROLLBACK")
+        raise

@@ -1,0 +1,115 @@
+"""How a stream that has stopped goes on after a person's decision: a topic adopted, a loss accepted, a checkpoint
+replaced.
+
+Each begins a new generation of the checkpoint at offsets worked out here, under the lease, from what is in the lake:
+nothing is read twice, and what is not read is in OPS.GAPS.
+"""
+
+import getpass
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import pyarrow.parquet as pq
+
+from music_platform.errors import PlatformError
+from music_platform.ingestion.context import IngestionContext, writing
+from music_platform.ingestion.gaps import Gap, expired, recreated, require_sound_checkpoint
+from music_platform.lake.checkpoint import Offsets
+from music_platform.lake.delta_log import DeltaTable
+from music_platform.lake.paths import events_path
+from music_platform.lake.progress import Progress, RetiredTopic, read_progress
+from music_platform.lake.snapshot import snapshot
+from music_platform.settings import Settings
+from music_platform.topics import TopicOffsets, topic_names, topic_offsets
+from music_platform.warehouse.schema import GAPS, literal
+
+if TYPE_CHECKING:
+    from snowflake.connector import SnowflakeConnection
+
+
+class NothingToDoError(PlatformError):
+    """The command does not fit what is there."""
+
+
+def adopt(context: IngestionContext, topic: str) -> str:
+    """Go on with a topic that was deleted and created again, from its first record. Returns the new topic id."""
+    with writing(context):
+        progress, table, offsets = _state(context.settings)
+        require_sound_checkpoint(progress, table)
+        if topic not in offsets.ids:
+            raise NothingToDoError(f"{topic} is none of the platform's topics: {', '.join(sorted(offsets.ids))}")
+        if topic not in recreated(progress.topic_ids, offsets.ids):
+            raise NothingToDoError(f"{topic} has the id that it always had, {offsets.ids[topic]}: nothing to adopt")
+        committed = progress.committed_in_lake(table)
+        old = RetiredTopic(topic, progress.topic_ids[topic], committed.get(topic, {}))
+        starting = {name: ends for name, ends in committed.items() if name != topic}
+        progress.next_generation(starting, {topic: offsets.ids[topic]}, (old,))
+        return offsets.ids[topic]
+
+
+def accept_loss(context: IngestionContext) -> list[Gap]:
+    """Record the offsets that the broker deleted before they were read, and go on behind them. Returns them."""
+    with writing(context), context.warehouse() as session:
+        progress, table, offsets = _state(context.settings)
+        require_sound_checkpoint(progress, table)
+        committed = progress.committed_in_lake(table)
+        known = [topic for topic in offsets.ids if topic not in recreated(progress.topic_ids, offsets.ids)]
+        lost = expired(committed, offsets.first, known)
+        if not lost:
+            raise NothingToDoError("no offsets are lost: the broker has everything that is still to be read")
+        _record(session, lost, offsets.ids)
+        progress.next_generation(behind(committed, lost), {})
+        return lost
+
+
+def recover(context: IngestionContext) -> Offsets:
+    """Begin a new checkpoint behind the lake's own highest offsets, for one that was lost. Returns the offsets."""
+    with writing(context):
+        progress, table, offsets = _state(context.settings)
+        found = lake_offsets(table, offsets.ids)
+        progress.next_generation(found, {topic: offsets.ids[topic] for topic in found})
+        return found
+
+
+def behind(committed: Offsets, lost: Iterable[Gap]) -> Offsets:
+    """The committed offsets, moved behind what is lost."""
+    moved = {topic: dict(ends) for topic, ends in committed.items()}
+    for gap in lost:
+        moved[gap.partition.topic][gap.partition.number] = gap.last + 1
+    return moved
+
+
+def lake_offsets(table: DeltaTable, topic_ids: dict[str, str]) -> Offsets:
+    """The offset behind the highest row of each partition of the topics that have these ids."""
+    found: Offsets = {}
+    names = ["kafka_topic", "kafka_topic_id", "kafka_partition", "kafka_offset"]
+    for file in snapshot(table).files if table.latest_version() >= 0 else ():
+        rows = pq.read_table(table.folder.file(file), columns=names, filesystem=table.folder.system)
+        highest = rows.group_by(names[:3]).aggregate([("kafka_offset", "max")]).to_pylist()
+        for row in highest:
+            topic, number, offset = row["kafka_topic"], row["kafka_partition"], row["kafka_offset_max"] + 1
+            if topic_ids.get(topic) == row["kafka_topic_id"]:
+                ends = found.setdefault(topic, {})
+                ends[number] = max(offset, ends.get(number, 0))
+    return found
+
+
+def _state(settings: Settings) -> tuple[Progress, DeltaTable, TopicOffsets]:
+    offsets = topic_offsets(settings.kafka_client_config(), topic_names(settings).values())
+    return read_progress(settings.lake_root), DeltaTable(events_path(settings.lake_root)), offsets
+
+
+def _record(session: "SnowflakeConnection", lost: Iterable[Gap], topic_ids: dict[str, str]) -> None:
+    """Into OPS.GAPS, once: a kill before the new generation began lets the command run again."""
+    for gap in lost:
+        name, number = gap.partition.topic, gap.partition.number
+        topic, topic_id = literal(name), literal(topic_ids[name])
+        same = f"kafka_topic_id = {topic_id} AND kafka_partition = {number} AND first_offset = {gap.first}"
+        session.cursor().execute("BEGIN")
+        session.cursor().execute(f"DELETE FROM {GAPS} WHERE {same}")
+        session.cursor().execute(
+            f"INSERT INTO {GAPS} (kafka_topic, kafka_topic_id, kafka_partition, first_offset, last_offset, "
+            f"accepted_at, accepted_by) SELECT {topic}, {topic_id}, {number}, {gap.first}, {gap.last}, "
+            f"SYSDATE(), {literal(getpass.getuser())}"
+        )
+        session.cursor().execute("COMMIT")

@@ -1,0 +1,39 @@
+"""Dagster's private names that the platform needs, in one place, for the version in which they were read.
+
+Dagster moves and renames them without notice. Another version is refused here rather than failing in a sensor at night:
+read each name in the new version, run the tests, then change `READ_IN`.
+"""
+
+from importlib.metadata import version
+
+READ_IN = "1.13.27"
+
+if (installed := version("dagster")) != READ_IN:
+    raise ImportError(
+        f"Dagster {installed} is installed, but the platform uses private names of Dagster {READ_IN}. "
+        f"Install the pinned version (make venv), or check {__name__} against {installed}."
+    )
+
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition  # noqa: E402
+from dagster._core.errors import DagsterUserCodeUnreachableError  # noqa: E402
+from dagster._core.instance.ref import InstanceRef  # noqa: E402
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus  # noqa: E402
+from dagster._core.storage.tags import GRPC_INFO_TAG  # noqa: E402
+from dagster._grpc.client import DagsterGrpcClient  # noqa: E402
+from dagster._grpc.types import CanCancelExecutionRequest, CanCancelExecutionResult  # noqa: E402
+from dagster._serdes import deserialize_value  # noqa: E402
+from dagster._time import get_current_datetime, get_current_timestamp  # noqa: E402
+
+__all__ = [
+    "GRPC_INFO_TAG",
+    "AssetCheckExecutionRecordStatus",
+    "CanCancelExecutionRequest",
+    "CanCancelExecutionResult",
+    "DagsterGrpcClient",
+    "DagsterUserCodeUnreachableError",
+    "InstanceRef",
+    "UnresolvedAssetJobDefinition",
+    "deserialize_value",
+    "get_current_datetime",
+    "get_current_timestamp",
+]

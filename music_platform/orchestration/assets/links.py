@@ -1,0 +1,40 @@
+"""Links from an asset in the UI to where it is written: its code or SQL, and for a mart its formulas."""
+
+import warnings
+from collections.abc import Iterable
+
+import dagster as dg
+
+from music_platform.environment import project_root
+from music_platform.orchestration.keys import GOLD, KAFKA
+
+REFERENCES = "dagster/code_references"
+#: Files that say what assets without code of their own hold.
+_CONTRACT, _LEDGERS = "music_platform/contracts/events.py", "music_platform/warehouse/schema.py"
+_FORMULAS = "docs/marts.md"
+
+
+def with_links(assets: Iterable[dg.AssetsDefinition | dg.AssetSpec]) -> list[dg.AssetsDefinition | dg.AssetSpec]:
+    """The assets, each with its links."""
+    with warnings.catch_warnings():
+        # Dagster would say at each import that code references are in beta.
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        return [
+            _linked(found) if isinstance(found, dg.AssetSpec) else found.map_asset_specs(_linked)
+            for found in dg.with_source_code_references(list(assets))
+            if isinstance(found, dg.AssetSpec | dg.AssetsDefinition)
+        ]
+
+
+def _linked(spec: dg.AssetSpec) -> dg.AssetSpec:
+    known = spec.metadata.get(REFERENCES)
+    references = list(known.code_references) if isinstance(known, dg.CodeReferencesMetadataValue) else []
+    if not references:
+        references.append(_file(_CONTRACT if spec.group_name == KAFKA else _LEDGERS))
+    if spec.group_name == GOLD:
+        references.append(_file(_FORMULAS, "what the mart contains"))
+    return spec.merge_attributes(metadata={REFERENCES: dg.CodeReferencesMetadataValue(code_references=references)})
+
+
+def _file(path: str, label: str | None = None) -> dg.LocalFileCodeReference:
+    return dg.LocalFileCodeReference(file_path=str(project_root() / path), line_number=1, label=label)

@@ -1,0 +1,253 @@
+"""RAW → staging → silver → gold: dbt's models as assets, its tests as asset checks."""
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from datetime import date
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pydantic
+from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, DbtProject, dbt_assets
+from dagster_snowflake import SnowflakeResource
+
+from music_platform.orchestration.assets.lineage import ColumnLineage
+from music_platform.orchestration.dbt_project import dbt_manifest, dbt_project
+from music_platform.orchestration.freshness import LIVE, TIERS
+from music_platform.orchestration.inputs import Inputs, current_inputs, inputs_of, note_inputs
+from music_platform.orchestration.keys import OWNERS
+from music_platform.orchestration.resources import dbt_variables, sentences, warehouse_session
+from music_platform.orchestration.runs import BUILDING, PROGRESS_TAG, name_process
+from music_platform.orchestration.warm_dbt import NO_UNIT_TESTS, WarmDbt
+from music_platform.settings import Settings
+from music_platform.warehouse.schema import literal
+
+#: Pause between two looks for something new to build from.
+LOOK_SECONDS = 0.5
+#: Runs that wait for their turn.
+WAITING = dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED])
+
+#: Variable from which dbt's query tags have the run's id (macros/query_tags.sql).
+RUN_VARIABLE = "MUSIC_RUN_ID"
+#: What the statements that count the models' rows are for, in their query tag.
+ROW_COUNTS = dg.AssetKey("row_counts")
+#: Folders with what dbt compiled and logged that are kept, newest first.
+KEPT_TARGETS = 20
+
+
+class MusicDbtTranslator(DagsterDbtTranslator):
+    """Keys [schema, model], groups by schema, kinds, owners and tiers."""
+
+    def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None) -> dg.AssetSpec:
+        """The spec of a dbt node."""
+        spec = super().get_asset_spec(manifest, unique_id, project)
+        props = self.get_resource_props(manifest, unique_id)
+        if props["resource_type"] == "source":
+            return spec.replace_attributes(key=dg.AssetKey([props["source_name"], props["name"]]))
+        layer = props["config"]["schema"]
+        meta = props["config"].get("meta") or {}
+        return spec.replace_attributes(
+            key=dg.AssetKey([layer, props["name"]]),
+            group_name=layer,
+            kinds={"dbt", "snowflake", "view" if props["config"]["materialized"] == "view" else "table"},
+            owners=OWNERS,
+            tags={**spec.tags, **({"tier": meta["tier"]} if "tier" in meta else {})},
+        )
+
+
+class BuildConfig(dg.Config):
+    """What a person can ask of a build in the launchpad, or in `--config-json` of the command line."""
+
+    full_refresh: bool = pydantic.Field(
+        default=False, description="Make the selected models anew, from everything below them."
+    )
+    rebuild_from: str | None = pydantic.Field(
+        default=None, description="First date, YYYY-MM-DD, whose events are taken from RAW anew."
+    )
+    rebuild_to: str | None = pydantic.Field(
+        default=None, description="Last such date; the first one where it is unset."
+    )
+
+    whole_tables: bool = pydantic.Field(
+        default=False, description="Let tests look at whole tables, not only at the dates of the last build."
+    )
+
+    @pydantic.model_validator(mode="after")
+    def _is_a_range(self) -> "BuildConfig":
+        for name in ("rebuild_from", "rebuild_to"):
+            if (value := getattr(self, name)) is not None:
+                try:
+                    date.fromisoformat(value)
+                except ValueError:
+                    raise ValueError(f"{name}: {value!r} is not a date; write it as 2026-06-30") from None
+        if self.rebuild_to and not self.rebuild_from:
+            raise ValueError("rebuild_to without rebuild_from: name the first date too")
+        if self.rebuild_from and self.rebuild_to and self.rebuild_to < self.rebuild_from:
+            raise ValueError(f"rebuild_to {self.rebuild_to} is before rebuild_from {self.rebuild_from}")
+        if self.full_refresh and self.rebuild_from:
+            raise ValueError("full_refresh makes every date anew: leave rebuild_from out, or full_refresh")
+        return self
+
+    def dbt_arguments(self) -> list[str]:
+        """Arguments of `dbt build`."""
+        dates = {"rebuild_from": self.rebuild_from, "rebuild_to": self.rebuild_to}
+        given = {name: value for name, value in {**dates, "whole_tables": self.whole_tables}.items() if value}
+        return [*(["--full-refresh"] if self.full_refresh else []), *(["--vars", json.dumps(given)] if given else [])]
+
+
+@cache
+def build_dbt_assets() -> dg.AssetsDefinition:
+    """All models, as one op that builds any subset of them."""
+    project = dbt_project()
+
+    @dbt_assets(
+        manifest=project.manifest_path,
+        project=project,
+        dagster_dbt_translator=MusicDbtTranslator(DagsterDbtTranslatorSettings(enable_code_references=True)),
+        exclude="resource_type:unit_test",
+        name="models",
+        pool="build",
+    )
+    def models(
+        context: dg.AssetExecutionContext,
+        config: BuildConfig,
+        dbt: DbtCliResource,
+        snowflake: SnowflakeResource,
+        settings: dg.ResourceParam[Settings],
+    ) -> Iterator[Any]:
+        name_process(context.instance, context.run_id)
+        prune_targets(Path(dbt.project_dir) / "target")
+        counts = warehouse_session(snowflake, settings, context.run, ROW_COUNTS, settings.snowflake_transform_role)
+        with sentences(), dbt_variables(settings, **{RUN_VARIABLE: context.run_id}), counts as session:
+            if context.run.job_name == LIVE and not config.dbt_arguments():
+                yield from _follow(context, settings, session)
+                return
+            whole = [tier for tier in TIERS if tier_keys(tier) <= context.selected_asset_keys]
+            inputs = inputs_of(context.instance, whole)
+            build = dbt.cli(["build", *NO_UNIT_TESTS, *config.dbt_arguments()], context=context)
+            lineage = ColumnLineage(build.manifest, build.target_path)
+            for event in build.stream():
+                yield _with_figures(event, lineage, lambda node: _row_counts(session, lineage, [node])[node])
+            note_inputs(context.instance, context.run_id, whole, inputs)
+
+    return models
+
+
+def _follow(context: dg.AssetExecutionContext, settings: Settings, session: Any) -> Iterator[Any]:
+    """Build the live models again and again, as long as there is something new and for a bounded time.
+
+    The first build's events are the step's own; those of later ones are logged as they come.
+    """
+    project, manifest = dbt_project(), dbt_manifest()
+    target = project.project_dir / "target" / f"models-{context.run_id}"
+    dbt = WarmDbt(project, [_fqn(manifest, node) for node in _unique_ids(context)], target)
+    lineage, translator = ColumnLineage(manifest, target), MusicDbtTranslator()
+    deadline, first = time.monotonic() + settings.max_drain_seconds, True
+    while True:
+        begun, inputs = time.monotonic(), current_inputs(context.instance)
+        build = dbt.build()
+        events = [
+            event
+            for message in build.messages
+            for event in message.to_default_asset_events(
+                manifest, translator, context if first else None, target, project
+            )
+        ]
+        rows = _row_counts(session, lineage, [node for node in map(_made, events) if node])
+        for event in events:
+            figured = _with_figures(event, lineage, rows.__getitem__)
+            if first:
+                yield figured
+            else:
+                context.log_event(figured)
+        build.require_success()
+        first = False
+        note_inputs(context.instance, context.run_id, [LIVE], inputs)
+        context.instance.add_run_tags(context.run_id, {PROGRESS_TAG: "true"})
+        context.log.info(f"built from {inputs} in {time.monotonic() - begun:.1f} s")
+        if not _more(context.instance, inputs, settings.live_linger_seconds, deadline):
+            return
+
+
+def _more(instance: dg.DagsterInstance, built: Inputs, patience: float, deadline: float) -> bool:
+    """Wait for something new to build from, but not when the time is up or another build wants its turn."""
+    end = min(time.monotonic() + patience, deadline)
+    while time.monotonic() < end:
+        if any(run.job_name in BUILDING for run in instance.get_runs(WAITING)):
+            return False
+        if current_inputs(instance) != built:
+            return True
+        time.sleep(LOOK_SECONDS)
+    return False
+
+
+def _made(event: Any) -> str | None:
+    """dbt's name of the node that the event says was materialized; None for other events."""
+    if not isinstance(event, dg.Output | dg.AssetMaterialization):
+        return None
+    return _text((event.metadata or {})["unique_id"])
+
+
+def _row_counts(session: Any, lineage: ColumnLineage, nodes: Collection[str]) -> dict[str, int]:
+    """Rows in the tables of these nodes, asked in one statement."""
+    if not nodes:
+        return {}
+    counts = (f"SELECT {literal(node)}, COUNT(*) FROM {lineage.table(node)}" for node in nodes)
+    return {node: int(rows) for node, rows in session.cursor().execute(" UNION ALL ".join(counts)).fetchall()}
+
+
+def _with_figures(event: Any, lineage: ColumnLineage, rows: Callable[[str], int]) -> Any:
+    """A materialization with the number of rows that its table has now, and the lineage of its columns."""
+    node = _made(event)
+    if node is None:
+        return event
+    metadata: dict[str, Any] = {**(event.metadata or {}), "dagster/row_count": rows(node)}
+    sources = lineage.of(node)
+    if sources is not None:
+        metadata["dagster/column_lineage"] = sources
+    return event.with_metadata(metadata)
+
+
+def _text(value: Any) -> str:
+    return str(value.value if isinstance(value, dg.MetadataValue) else value)
+
+
+def tier_keys(tier: str, layer: str | None = None) -> set[dg.AssetKey]:
+    """Models of a tier, of one layer or of all. Views are left out: they are made once and show what is there."""
+    return {
+        spec.key
+        for spec in build_dbt_assets().specs
+        if spec.tags.get("tier") == tier and "view" not in spec.kinds and layer in (None, spec.group_name)
+    }
+
+
+def key_tests(keys: Collection[dg.AssetKey]) -> list[dg.AssetCheckKey]:
+    """dbt's tests of these models that are cheap enough for every build; the others, tagged nightly, go over whole
+    tables."""
+    nodes = dbt_manifest()["nodes"]
+    return [
+        spec.key
+        for spec in build_dbt_assets().check_specs
+        if spec.asset_key in keys and "nightly" not in nodes[(spec.metadata or {})["dagster_dbt/unique_id"]]["tags"]
+    ]
+
+
+def _fqn(manifest: Mapping[str, Any], node: str) -> str:
+    return ".".join(manifest["nodes"][node]["fqn"])
+
+
+def _unique_ids(context: dg.AssetExecutionContext) -> list[str]:
+    """dbt's names of what the run has selected."""
+    models = [spec for spec in context.assets_def.specs if spec.key in context.selected_asset_keys]
+    tests = [spec for spec in context.assets_def.check_specs if spec.key in context.selected_asset_check_keys]
+    return [str((spec.metadata or {})["dagster_dbt/unique_id"]) for spec in (*models, *tests)]
+
+
+def prune_targets(target: Path) -> None:
+    """Remove all but the newest folders that dagster-dbt made for its invocations."""
+    runs = [path for path in target.glob("models-*") if path.is_dir()]
+    for old in sorted(runs, key=lambda path: path.stat().st_mtime, reverse=True)[KEPT_TARGETS:]:
+        shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,184 @@
+"""Kafka → lake → RAW: one op that drains, micro-batch after micro-batch, each loaded as soon as it is committed."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+import pydantic
+from dagster_pyspark import LazyPySparkResource
+from dagster_snowflake import SnowflakeResource
+
+from music_platform.contracts import events
+from music_platform.ingestion.context import IngestionContext
+from music_platform.ingestion.drain import drain
+from music_platform.ingestion.rebuild import rebuild
+from music_platform.lake.delta_log import DeltaTable
+from music_platform.lake.paths import events_path
+from music_platform.lake.snapshot import Snapshot
+from music_platform.orchestration.assets.columns import table_schema
+from music_platform.orchestration.assets.markdown import markdown_table
+from music_platform.orchestration.inputs import last_load
+from music_platform.orchestration.keys import LAKE, LAKE_EVENTS, OWNERS, RAW, RAW_EVENTS, topic_key
+from music_platform.orchestration.resources import sentences, spark_session, warehouse_session
+from music_platform.orchestration.runs import PROGRESS_TAG, name_process
+from music_platform.settings import Settings, get_settings
+from music_platform.topics import topic_names
+from music_platform.warehouse.loader import Loaded, loaded_version
+from music_spark.job import MicroBatch
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+#: Columns of the sample rows: where a row came from and what became of it, nothing personal.
+SAMPLE_COLUMNS = ("kafka_topic", "kafka_partition", "kafka_offset", "event_kind", "event_time", "quarantine_reason")
+SAMPLE_ROWS = 5
+
+lake_spec = dg.AssetSpec(
+    LAKE_EVENTS,
+    deps=[topic_key(name) for name in topic_names(get_settings())],
+    group_name=LAKE,
+    kinds={"spark", "deltalake"},
+    owners=OWNERS,
+    description="Every record of the topics, good or bad, exactly once: a Delta table, appended to by micro-batches.",
+    metadata={"dagster/column_schema": table_schema(events.lake_columns())},
+)
+raw_spec = dg.AssetSpec(
+    RAW_EVENTS,
+    deps=[LAKE_EVENTS],
+    group_name=RAW,
+    kinds={"snowflake"},
+    owners=OWNERS,
+    description="Every row of the lake, exactly once: each version of the lake table is loaded in one transaction.",
+    metadata={"dagster/column_schema": table_schema(events.raw_columns()), "dagster/table_name": "MUSIC.RAW.EVENTS"},
+)
+
+
+@dataclass
+class Drained:
+    """What an asset got in this run so far. The last step is kept back, to become the run's own result."""
+
+    key: dg.AssetKey
+    totals: dict[str, float] = field(default_factory=dict)
+    last: dict[str, Any] | None = None
+    version: int = -1
+
+    def add(self, context: dg.AssetExecutionContext, step: dict[str, Any], version: int, **figures: float) -> None:
+        """Note a step; the one before it is logged as a materialization of its own."""
+        if self.last is not None:
+            context.log_event(dg.AssetMaterialization(self.key, metadata=self.last))
+        self.last, self.version = step, version
+        for name, value in figures.items():
+            self.totals[name] = self.totals.get(name, 0) + value
+
+    def result(self) -> dg.MaterializeResult[Any]:
+        """The run's result: the last step's figures and the run's totals."""
+        totals = {f"run_{name}": value for name, value in self.totals.items()}
+        metadata = {**(self.last or {"dagster/partition_row_count": 0}), "lake_version": self.version, **totals}
+        return dg.MaterializeResult(self.key, metadata=metadata, data_version=dg.DataVersion(str(self.version)))
+
+
+class DrainConfig(dg.Config):
+    """What a person can ask of ingestion in the launchpad."""
+
+    rebuild_raw: bool = pydantic.Field(
+        default=False,
+        description="First make RAW.EVENTS anew from the lake, for a RAW that was dropped or is not to be trusted.",
+    )
+
+
+@dg.multi_asset(name="drain", specs=[lake_spec, raw_spec], can_subset=True, pool="ingest")
+def lake_and_raw(
+    context: dg.AssetExecutionContext,
+    config: DrainConfig,
+    spark: LazyPySparkResource,
+    snowflake: SnowflakeResource,
+    settings: dg.ResourceParam[Settings],
+) -> Iterator[dg.MaterializeResult[Any]]:
+    """Work off the backlog of both stages: micro-batches into the lake, lake versions into RAW, until there is none."""
+    name_process(context.instance, context.run_id)
+    with sentences(), ExitStack() as opened:
+        # Opened when there is something to read: an idle run needs no Spark.
+        session = cache(lambda: opened.enter_context(spark_session(spark, settings)))
+        yield from _drain(context, config, session, snowflake, settings)
+
+
+def _drain(
+    context: dg.AssetExecutionContext,
+    config: DrainConfig,
+    spark: Callable[[], "SparkSession"],
+    snowflake: SnowflakeResource,
+    settings: Settings,
+) -> Iterator[dg.MaterializeResult[Any]]:
+    to_lake, to_raw = LAKE_EVENTS in context.selected_asset_keys, RAW_EVENTS in context.selected_asset_keys
+    table = DeltaTable(events_path(settings.lake_root))
+    lake, raw = Drained(LAKE_EVENTS), Drained(RAW_EVENTS)
+    ingestion = IngestionContext(
+        settings,
+        spark=spark,
+        warehouse=lambda: warehouse_session(snowflake, settings, context.run, RAW_EVENTS),
+        log=context.log.info,
+        last_load=last_load(context.instance),
+    )
+    if config.rebuild_raw:
+        rebuilt = rebuild(ingestion)
+        raw.add(context, _rebuilt_metadata(rebuilt), rebuilt.version, rows=rebuilt.rows, files=len(rebuilt.files))
+    for step in drain(ingestion, to_lake=to_lake, to_raw=to_raw):
+        if isinstance(step, MicroBatch):
+            version = table.latest_version()
+            lake.add(context, _lake_metadata(step, version), version, rows=step.records, seconds=step.seconds)
+        else:
+            if not raw.totals:
+                context.instance.add_run_tags(context.run_id, {PROGRESS_TAG: "true"})
+            raw.add(context, _raw_metadata(step), step.version, rows=step.rows, files=step.files)
+    if to_lake:
+        lake.version = table.latest_version()
+        yield lake.result()
+    if to_raw:
+        with warehouse_session(snowflake, settings, context.run, RAW_EVENTS) as session:
+            raw.version = loaded_version(session)
+            result = raw.result()
+            sample = _sample(session)
+        yield result._replace(metadata={**(result.metadata or {}), "sample": sample})
+
+
+def _lake_metadata(batch: MicroBatch, version: int) -> dict[str, Any]:
+    return {
+        "dagster/partition_row_count": batch.records,
+        "micro_batch": batch.number,
+        "seconds": round(batch.seconds, 2),
+        "lake_version": version,
+        "end_offsets": dg.MetadataValue.json(batch.end_offsets),
+    }
+
+
+def _rebuilt_metadata(snapshot: Snapshot) -> dict[str, Any]:
+    return {
+        "dagster/partition_row_count": snapshot.rows,
+        "files": len(snapshot.files),
+        "lake_version": snapshot.version,
+        "rebuilt": True,
+    }
+
+
+def _raw_metadata(loaded: Loaded) -> dict[str, Any]:
+    return {
+        "dagster/partition_row_count": loaded.rows,
+        "files": loaded.files,
+        "stage_seconds": round(loaded.stage_seconds, 2),
+        "copy_seconds": round(loaded.copy_seconds, 2),
+        "lake_version": loaded.version,
+    }
+
+
+def _sample(session: Any) -> dg.MetadataValue:
+    names = ", ".join(SAMPLE_COLUMNS)
+    newest = "(SELECT MAX(batch_id) FROM RAW.EVENTS)"
+    rows = (
+        session.cursor()
+        .execute(f"SELECT {names} FROM RAW.EVENTS WHERE batch_id = {newest} LIMIT {SAMPLE_ROWS}")
+        .fetchall()
+    )
+    return dg.MetadataValue.md(markdown_table(SAMPLE_COLUMNS, rows))

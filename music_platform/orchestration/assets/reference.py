@@ -1,0 +1,53 @@
+"""Reference data: songs, artists and users from their CSVs into RAW."""
+
+import time
+
+import dagster as dg
+from dagster_snowflake import SnowflakeResource
+
+from music_platform.contracts.reference import TABLES, ReferenceTable
+from music_platform.orchestration.assets.columns import table_schema
+from music_platform.orchestration.keys import OWNERS, RAW, REFERENCE_KEYS
+from music_platform.orchestration.resources import sentences, warehouse_session
+from music_platform.settings import Settings
+from music_platform.warehouse.reference_tables import load_reference
+
+
+def _reference_asset(table: ReferenceTable) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=REFERENCE_KEYS[table.name],
+        group_name=RAW,
+        kinds={"csv", "snowflake"},
+        owners=OWNERS,
+        description=f"{table.description} Replaced whole from {table.name}.csv in the folder REFERENCE_DIR.",
+        metadata={
+            "dagster/column_schema": table_schema(table.columns),
+            "dagster/table_name": f"MUSIC.RAW.{table.name.upper()}",
+        },
+    )
+    def load_table(
+        context: dg.AssetExecutionContext, snowflake: SnowflakeResource, settings: dg.ResourceParam[Settings]
+    ) -> dg.MaterializeResult[None]:
+        path = settings.reference_root / f"{table.name}.csv"
+        if not path.exists():
+            context.log.warning(
+                f"{path} does not exist: RAW.{table.name.upper()} stays as it is. `simulate` writes it."
+            )
+            return dg.MaterializeResult(metadata={"file": str(path), "found": False})
+        started = time.monotonic()
+        with sentences(), warehouse_session(snowflake, settings, context.run, REFERENCE_KEYS[table.name]) as session:
+            loaded = load_reference(session, table, path)
+        return dg.MaterializeResult(
+            metadata={
+                "dagster/row_count": loaded.rows,
+                "file": str(path),
+                "sha256": loaded.sha256,
+                "seconds": round(time.monotonic() - started, 2),
+            },
+            data_version=dg.DataVersion(loaded.sha256[:16]),
+        )
+
+    return load_table
+
+
+reference_assets = [_reference_asset(table) for table in TABLES]

@@ -1,0 +1,87 @@
+"""What a build of the models is made from: the loaded version of the lake and the reference data.
+
+A build notes its inputs on its run when it has built a tier of models wholly; the sensors compare those of the last
+build with what there is now. They ask Dagster's store only: a sensor that asked the warehouse would
+keep it awake.
+"""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+
+import dagster as dg
+
+from music_platform.orchestration.freshness import LIVE
+from music_platform.orchestration.keys import RAW_EVENTS, REFERENCE_KEYS
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Version of the lake table that RAW holds, -1 for none, and the data version of each reference table."""
+
+    raw: int = -1
+    reference: dict[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return ", ".join([f"raw {self.raw}", *(f"{name} {version}" for name, version in self.reference.items())])
+
+
+def inputs_tag(tier: str) -> str:
+    """The run tag that holds what the models of a tier were built from."""
+    return f"music/{tier}_built_from"
+
+
+def tier_tag(tier: str) -> str:
+    """The run tag that says that a run has built the whole tier."""
+    return f"music/builds_{tier}"
+
+
+def recorded_version(instance: dg.DagsterInstance) -> int:
+    """Version of the lake table that the last materialization of RAW says it has loaded; -1 before the first."""
+    return _version(_latest(instance, [RAW_EVENTS]))
+
+
+def current_inputs(instance: dg.DagsterInstance) -> Inputs:
+    """What a build of the live models would be made from now."""
+    latest = _latest(instance, [RAW_EVENTS, *REFERENCE_KEYS.values()])
+    tags = {name: latest[key].tags if key in latest else None for name, key in REFERENCE_KEYS.items()}
+    return Inputs(
+        _version(latest), {name: (found or {}).get("dagster/data_version", "none") for name, found in tags.items()}
+    )
+
+
+def _latest(instance: dg.DagsterInstance, keys: Sequence[dg.AssetKey]) -> dict[dg.AssetKey, dg.AssetMaterialization]:
+    """The last materialization of each asset that has one."""
+    events = (record.asset_entry.last_materialization for record in instance.get_asset_records(keys))
+    found = (event.asset_materialization for event in events if event)
+    return {materialization.asset_key: materialization for materialization in found if materialization}
+
+
+def _version(latest: Mapping[dg.AssetKey, dg.AssetMaterialization]) -> int:
+    found = latest[RAW_EVENTS].metadata.get("lake_version") if RAW_EVENTS in latest else None
+    return int(str(found.value)) if found is not None else -1
+
+
+def last_load(instance: dg.DagsterInstance) -> float | None:
+    """When RAW was last materialized, in epoch seconds; None before the first time."""
+    event = instance.get_latest_materialization_event(RAW_EVENTS)
+    return event.timestamp if event else None
+
+
+def inputs_of(instance: dg.DagsterInstance, tiers: Collection[str]) -> Inputs | None:
+    """What a build of these tiers would be made from now: the policy tier alone is made from what the live one is."""
+    return current_inputs(instance) if LIVE in tiers else built_inputs(instance, LIVE)
+
+
+def note_inputs(instance: dg.DagsterInstance, run_id: str, tiers: Collection[str], inputs: Inputs | None) -> None:
+    """Note on a run that it has built these tiers wholly, and from what: what there was before it began."""
+    if inputs is not None:
+        for tier in tiers:
+            instance.add_run_tags(run_id, {tier_tag(tier): "true", inputs_tag(tier): json.dumps(asdict(inputs))})
+
+
+def built_inputs(instance: dg.DagsterInstance, tier: str) -> Inputs | None:
+    """Inputs of the last finished build of the tier's models; None before the first."""
+    for run in instance.get_runs(dg.RunsFilter(tags={tier_tag(tier): "true"}), limit=1):
+        return Inputs(**json.loads(run.tags[inputs_tag(tier)]))
+    return None

@@ -1,0 +1,100 @@
+"""Jobs: what sensors launch, and what a person starts as a whole."""
+
+import dagster as dg
+
+from music_platform.orchestration._dagster import UnresolvedAssetJobDefinition
+from music_platform.orchestration.assets.marts import BuildConfig, build_dbt_assets, key_tests, tier_keys
+from music_platform.orchestration.assets.raw import DrainConfig
+from music_platform.orchestration.assets.report import REPORT
+from music_platform.orchestration.checks import check_keys
+from music_platform.orchestration.freshness import LIVE, POLICY
+from music_platform.orchestration.keys import (
+    CONSERVATION,
+    GOLD,
+    KAFKA,
+    LAKE_EVENTS,
+    OPS,
+    RAW_EVENTS,
+    REFERENCE_KEYS,
+    SILVER,
+    STAGING,
+)
+from music_platform.orchestration.upkeep import maintenance_job
+
+#: The topics are external: nothing here makes them.
+_EXTERNAL = dg.AssetSelection.groups(KAFKA)
+
+ingest_job = dg.define_asset_job(
+    "ingest",
+    selection=dg.AssetSelection.assets(LAKE_EVENTS, RAW_EVENTS).without_checks(),
+    description="Works off the backlog: topics into the lake, lake into RAW. Started by the lag sensor.",
+)
+reference_job = dg.define_asset_job(
+    "reference",
+    selection=dg.AssetSelection.assets(*REFERENCE_KEYS.values()),
+    description="Loads songs, artists and users from their CSVs. Started by the reference sensor.",
+)
+
+
+def _tier_job(tier: str, description: str) -> UnresolvedAssetJobDefinition:
+    """The tier's models with their key tests."""
+    keys = tier_keys(tier)
+    selection = dg.AssetSelection.assets(*keys).without_checks() | dg.AssetSelection.checks(*key_tests(keys))
+    return dg.define_asset_job(tier, selection=selection, description=description)
+
+
+live_job = _tier_job(LIVE, "Silver and the live marts, for the dates that have changed. Started by the live sensor.")
+policy_job = _tier_job(
+    POLICY, "The marts that their freshness policy drives, from what silver is. Started by the freshness sensor."
+)
+build_job = dg.define_asset_job(
+    "build",
+    selection=dg.AssetSelection.groups(STAGING, SILVER, GOLD, OPS),
+    description="Builds and tests every model, views too, for the dates that have changed. The first build is one.",
+)
+everything_job = dg.define_asset_job(
+    "everything",
+    selection=dg.AssetSelection.all() - _EXTERNAL,
+    description="The whole graph: ingestion, reference data and every model with its tests.",
+)
+rebuild_job = dg.define_asset_job(
+    "rebuild",
+    selection=everything_job.selection - dg.AssetSelection.assets(LAKE_EVENTS),
+    config=dg.RunConfig(ops={"drain": DrainConfig(rebuild_raw=True), "models": BuildConfig(full_refresh=True)}),
+    description="RAW anew from the lake, reference data from its CSVs, and every model from RAW: for a warehouse that "
+    "was dropped or is not to be trusted.",
+)
+quality_job = dg.define_asset_job(
+    "quality",
+    selection=dg.AssetSelection.checks(*(key for key in check_keys() if key != CONSERVATION)),
+    description="The data checks: quarantine, required columns, drift, ids, totals, anomalies. Started by the quality "
+    "sensor.",
+)
+reconciliation_job = dg.define_asset_job(
+    "reconciliation",
+    selection=dg.AssetSelection.checks(CONSERVATION),
+    description="Counts every partition of every topic from Kafka to RAW. Started by its schedule.",
+)
+nightly_job = dg.define_asset_job(
+    "nightly",
+    selection=dg.AssetSelection.checks(*(spec.key for spec in build_dbt_assets().check_specs))
+    | dg.AssetSelection.assets(REPORT).without_checks(),
+    config=dg.RunConfig(ops={"models": BuildConfig(whole_tables=True)}),
+    description="Every test of every model over whole tables, and the quality report. Started by its schedule.",
+)
+jobs: list[dg.JobDefinition | UnresolvedAssetJobDefinition] = [
+    ingest_job,
+    reference_job,
+    live_job,
+    policy_job,
+    build_job,
+    everything_job,
+    rebuild_job,
+    quality_job,
+    reconciliation_job,
+    nightly_job,
+    maintenance_job,
+]
+
+#: Jobs that write the lake or RAW.
+INGESTING = {ingest_job.name, everything_job.name, rebuild_job.name}

@@ -1,0 +1,36 @@
+"""Schedules: what is done by the clock. None starts a run when nothing was loaded since its last one."""
+
+import dagster as dg
+
+from music_platform.orchestration._dagster import UnresolvedAssetJobDefinition
+from music_platform.orchestration.automation import decide_upkeep
+from music_platform.orchestration.inputs import current_inputs
+from music_platform.orchestration.jobs import nightly_job, reconciliation_job
+from music_platform.orchestration.runs import INPUT_TAG, last_run_input
+from music_platform.orchestration.upkeep import maintenance_job
+from music_platform.settings import get_settings
+
+
+def _schedule(job: dg.JobDefinition | UnresolvedAssetJobDefinition, cron: str, what: str) -> dg.ScheduleDefinition:
+    @dg.schedule(
+        job=job,
+        cron_schedule=cron,
+        name=f"{job.name}_schedule",
+        description=f"{what} Skipped while nothing was loaded since the last time.",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        execution_timezone="UTC",
+    )
+    def evaluate(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        now = str(current_inputs(context.instance))
+        decision = decide_upkeep(now, last_run_input(context.instance, job.name))
+        return dg.RunRequest(tags={INPUT_TAG: now}) if decision.start else dg.SkipReason(decision.reason)
+
+    return evaluate
+
+
+_settings = get_settings()
+schedules = [
+    _schedule(nightly_job, _settings.nightly_schedule, "Tests whole tables and writes the quality report."),
+    _schedule(reconciliation_job, _settings.reconciliation_schedule, "Counts every partition from Kafka to RAW."),
+    _schedule(maintenance_job, _settings.maintenance_schedule, "Compacts the lake, cleans its log and the ledgers."),
+]

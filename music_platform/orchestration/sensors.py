@@ -1,0 +1,297 @@
+"""Sensors: thin shells that read, ask `automation` and launch. They run from the start.
+
+Each says at every tick what it has seen and why it starts a run or not: as the tick's skip reason, or as the run's tag
+`music/reason`. They ask the brokers, the lake's log and Dagster's store, never Spark or the warehouse.
+"""
+
+import json
+from collections.abc import Callable, Collection, Mapping
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from music_platform.ingestion.backlog import (
+    Backlog,
+    kafka_age,
+    lake_age,
+    read_files_backlog,
+    read_kafka_backlog,
+    read_lake_backlog,
+    read_marts_backlog,
+)
+from music_platform.orchestration._dagster import InstanceRef, get_current_timestamp
+from music_platform.orchestration._dagster import UnresolvedAssetJobDefinition as AssetJob
+from music_platform.orchestration.assets.kafka import topic_observation
+from music_platform.orchestration.assets.marts import build_dbt_assets, tier_keys
+from music_platform.orchestration.automation import (
+    Decision,
+    Runs,
+    decide_ingest,
+    decide_live,
+    decide_policy,
+    decide_upkeep,
+    verified_complete,
+)
+from music_platform.orchestration.checks import BLOCKING
+from music_platform.orchestration.freshness import LIVE, POLICY, TIERS, ages, verify_after, warn_after
+from music_platform.orchestration.inputs import built_inputs, current_inputs, recorded_version
+from music_platform.orchestration.jobs import (
+    INGESTING,
+    build_job,
+    ingest_job,
+    live_job,
+    policy_job,
+    quality_job,
+    reference_job,
+)
+from music_platform.orchestration.keys import GOLD, LAKE_EVENTS, RAW_EVENTS, REFERENCE_KEYS
+from music_platform.orchestration.quality import failed_checks
+from music_platform.orchestration.runs import (
+    BUILDING,
+    INPUT_TAG,
+    failures_in_a_row,
+    last_run_input,
+    last_run_requested_at,
+    runs_in_flight,
+    targets,
+)
+from music_platform.settings import Settings
+from music_platform.topics import BrokerUnreachableError, topic_names
+
+#: On a run that a sensor has started: why.
+REASON_TAG = "music/reason"
+
+#: What a sensor does at a tick: from Dagster's store, the settings and the cursor to what it asks for.
+Tick = Callable[[dg.DagsterInstance, Settings, str | None], dg.SensorResult]
+
+#: Reference data changes seldom, and each tick costs Dagster a tenth of a second of CPU.
+REFERENCE_TICKS = 3
+
+
+def _runs(
+    instance: dg.DagsterInstance,
+    settings: Settings,
+    own: Collection[str],
+    busy: Collection[str],
+    keys: Collection[dg.AssetKey],
+) -> Runs:
+    """What is known of runs: failures of the jobs `own`, and whether one of the jobs `busy`, or one that makes `keys`,
+    is in flight."""
+    failures = failures_in_a_row(instance, *own)
+    in_flight = any(targets(run, busy, keys) for run in runs_in_flight(instance))
+    return Runs(in_flight, failures.count, get_current_timestamp() - failures.ended, settings.retry_pauses)
+
+
+def _held_back(instance: dg.DagsterInstance) -> list[str]:
+    """Blocking checks that fail."""
+    return [check.key.name for check in failed_checks(instance, BLOCKING)]
+
+
+def _result(decision: Decision, job: str, tags: Mapping[str, str] | None = None, **reported: object) -> dg.SensorResult:
+    request = dg.RunRequest(job_name=job, tags={REASON_TAG: decision.reason, **(tags or {})})
+    return dg.SensorResult(
+        run_requests=[request] if decision.start else [],
+        skip_reason=None if decision.start else decision.reason,
+        **reported,  # type: ignore[arg-type]
+    )
+
+
+def lag_tick(instance: dg.DagsterInstance, settings: Settings, cursor: str | None) -> dg.SensorResult:
+    """The cursor holds the end offsets that were last reported, as JSON."""
+    try:
+        offsets, kafka = read_kafka_backlog(settings)
+    except BrokerUnreachableError as error:
+        return dg.SensorResult(skip_reason=str(error), cursor=cursor)
+    loaded = recorded_version(instance)
+    lake = read_lake_backlog(settings, loaded)
+    files = read_files_backlog(settings)
+    decision = decide_ingest(
+        # A file counts as a record: it is not read before it is taken in.
+        (kafka.records + files.records, max(kafka_age(settings, offsets) if kafka.records else 0.0, files.seconds)),
+        (lake.records, lake_age(settings, loaded) if lake.records else 0.0),
+        settings.lag_threshold_records,
+        _runs(instance, settings, [ingest_job.name], INGESTING, [LAKE_EVENTS, RAW_EVENTS]),
+    )
+    ends = json.dumps(offsets.end, sort_keys=True)
+    observations = [
+        topic_observation(kind, offsets.first[topic], offsets.end[topic], kafka.behind[topic])
+        for kind, topic in topic_names(settings).items()
+        if ends != cursor
+    ]
+    return _result(decision, ingest_job.name, asset_events=observations, cursor=ends)
+
+
+def live_tick(instance: dg.DagsterInstance, settings: Settings, _cursor: str | None) -> dg.SensorResult:
+    """Decides from Dagster's store and the lake's log."""
+    now, built = current_inputs(instance), built_inputs(instance, LIVE)
+    behind = read_marts_backlog(settings, built.raw if built else -1, now.raw)
+    decision = decide_live(
+        str(now),
+        str(built) if built else None,
+        f" ({_said(behind)})" if behind.records else "",
+        _held_back(instance),
+        _runs(instance, settings, [live_job.name, build_job.name], BUILDING, build_dbt_assets().keys),
+    )
+    return _result(decision, (live_job if built else build_job).name)
+
+
+def freshness_tick(instance: dg.DagsterInstance, settings: Settings, _cursor: str | None) -> dg.SensorResult:
+    """Idle is fresh: freshness looks at the age of the last materialization, so completeness is reported as one."""
+    moment = get_current_timestamp()
+    live, policy = (built_inputs(instance, tier) for tier in TIERS)
+    marts = {tier: {key.path[-1]: key for key in tier_keys(tier, GOLD)} for tier in TIERS}
+    aged = {tier: ages(instance, marts[tier].values(), moment) for tier in TIERS}
+    behind = read_marts_backlog(settings, policy.raw if policy else -1, live.raw if live else -1)
+    decision = decide_policy(
+        aged[POLICY],
+        warn_after(settings, POLICY),
+        None if live in (None, policy) else f"{_said(behind)} in the live models and not in the policy marts",
+        _held_back(instance),
+        # A live build that follows the stream ends when another build waits for its turn.
+        _runs(instance, settings, [policy_job.name], BUILDING - {live_job.name}, tier_keys(POLICY)),
+    )
+    silent = any(verified_complete(aged[tier], verify_after(settings, tier), True) for tier in TIERS)
+    complete = _complete(settings, instance) if silent else set()
+    verified = [
+        marts[tier][name]
+        for tier in TIERS
+        for name in verified_complete(aged[tier], verify_after(settings, tier), tier in complete)
+    ]
+    return _result(
+        decision, policy_job.name, asset_events=[_verified(instance, key, moment) for key in verified], cursor=None
+    )
+
+
+def _complete(settings: Settings, instance: dg.DagsterInstance) -> set[str]:
+    """Tiers behind which nothing is left: no record on the way to RAW, and none in RAW that their models lack."""
+    try:
+        _, kafka = read_kafka_backlog(settings)
+    except BrokerUnreachableError:
+        return set()
+    now = current_inputs(instance)
+    if kafka.records or read_files_backlog(settings).records or read_lake_backlog(settings, now.raw).records:
+        return set()
+    return {tier for tier in TIERS if built_inputs(instance, tier) == now}
+
+
+def _verified(instance: dg.DagsterInstance, key: dg.AssetKey, moment: float) -> dg.AssetMaterialization:
+    """A materialization without a run. It keeps the figures of the one before, which still hold."""
+    before = instance.get_latest_materialization_event(key)
+    metadata = before.asset_materialization.metadata if before and before.asset_materialization else {}
+    at = datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    return dg.AssetMaterialization(
+        key,
+        description=f"Verified complete as of {at} UTC: nothing is behind, so nothing was built.",
+        metadata={**metadata, "verified_complete_as_of": dg.MetadataValue.timestamp(moment)},
+    )
+
+
+def _said(stage: Backlog) -> str:
+    return f"{stage.records:,} records (oldest {stage.seconds:.0f} s)"
+
+
+def reference_tick(_instance: dg.DagsterInstance, settings: Settings, cursor: str | None) -> dg.SensorResult:
+    """The cursor holds size and time of each file, as JSON. A file that is refused waits until it is changed."""
+    found = {}
+    for name in REFERENCE_KEYS:
+        path = settings.reference_root / f"{name}.csv"
+        if path.exists():
+            found[name] = [path.stat().st_size, path.stat().st_mtime]
+    before = json.loads(cursor or "{}")
+    changed = [name for name, seen in found.items() if before.get(name) != seen]
+    if not changed:
+        return dg.SensorResult(skip_reason=f"no new file in {settings.reference_root}", cursor=cursor)
+    # Another half second of writing would change the file again: wait until it rests.
+    if any(get_current_timestamp() - found[name][1] < REST_SECONDS for name in changed):
+        return dg.SensorResult(skip_reason=f"{', '.join(changed)}: still being written", cursor=cursor)
+    return dg.SensorResult(
+        run_requests=[dg.RunRequest(asset_selection=[REFERENCE_KEYS[name] for name in changed])],
+        cursor=json.dumps(found),
+    )
+
+
+def quality_tick(instance: dg.DagsterInstance, settings: Settings, _cursor: str | None) -> dg.SensorResult:
+    """Checks never run while nothing is new: they would wake the warehouse. The models have to be built once."""
+    if built_inputs(instance, LIVE) is None:
+        return dg.SensorResult(skip_reason="nothing to do: no model is built yet")
+    now = str(current_inputs(instance))
+    since = get_current_timestamp() - last_run_requested_at(instance, quality_job.name)
+    decision = decide_upkeep(now, last_run_input(instance, quality_job.name), since, settings.quality_interval_seconds)
+    return _result(decision, quality_job.name, {INPUT_TAG: now})
+
+
+#: Seconds for which a file must not have changed before it is loaded.
+REST_SECONDS = 2.0
+
+
+def build_sensors(settings: Settings) -> list[dg.SensorDefinition]:
+    """The sensors of a platform with these settings."""
+
+    def sensor(name: str, tick: Tick, seconds: int, description: str, *jobs: AssetJob) -> dg.SensorDefinition:
+        @dg.sensor(
+            name=name,
+            jobs=jobs,
+            minimum_interval_seconds=seconds,
+            default_status=dg.DefaultSensorStatus.RUNNING,
+            description=description,
+        )
+        def evaluate(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+            return tick(_kept_instance(context), settings, context.cursor)
+
+        return evaluate
+
+    often, seldom = settings.sensor_interval_seconds, settings.freshness_interval_seconds
+    return [
+        sensor(
+            "lag_sensor",
+            lag_tick,
+            often,
+            "Watches the backlog from Kafka to RAW, starts ingestion when there is any, and reports the topics.",
+            ingest_job,
+        ),
+        sensor(
+            "reference_sensor",
+            reference_tick,
+            REFERENCE_TICKS * often,
+            "Loads songs.csv, artists.csv and users.csv when one of them has changed.",
+            reference_job,
+        ),
+        sensor(
+            "live_sensor",
+            live_tick,
+            often,
+            "Builds silver and the live marts when RAW or the reference data is not what the last build was made from. "
+            "The very first build is of all models.",
+            live_job,
+            build_job,
+        ),
+        sensor(
+            "freshness_sensor",
+            freshness_tick,
+            seldom,
+            "Rebuilds the policy marts when one nears the end of its freshness window and there is something new; "
+            "reports marts as complete, without a run, when nothing is behind them.",
+            policy_job,
+        ),
+        sensor(
+            "quality_sensor",
+            quality_tick,
+            seldom,
+            "Runs the data checks when something was loaded since they last ran, at most once in "
+            "QUALITY_INTERVAL_SECONDS.",
+            quality_job,
+        ),
+    ]
+
+
+def _kept_instance(context: dg.SensorEvaluationContext) -> dg.DagsterInstance:
+    """Dagster's store, opened once in a process: opening it reads its migrations, most of the cost of an idle tick."""
+    ref = context.instance_ref
+    if ref is None:
+        return context.instance
+    if not _kept or _kept[0][0] != ref:
+        _kept[:] = [(ref, dg.DagsterInstance.from_ref(ref))]
+    return _kept[0][1]
+
+
+_kept: list[tuple[InstanceRef, dg.DagsterInstance]] = []

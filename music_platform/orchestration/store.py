@@ -1,0 +1,86 @@
+"""Dagster's store as the other rooms see it: plain figures about runs, checks, freshness and daemons.
+
+The stack and the watch ask here, so that neither of them imports Dagster. Reads only, but for `create_store`.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+
+from music_platform.orchestration.inputs import recorded_version
+from music_platform.orchestration.keys import GOLD, TOPIC_KEYS
+from music_platform.orchestration.quality import FailedCheck, failed_checks, known_checks
+from music_platform.orchestration.runs import Failures, failures_in_a_row
+
+
+class Store:
+    """The store of one Dagster instance. `check_keys` gives the asset checks to report on."""
+
+    def __init__(
+        self, instance: dg.DagsterInstance, check_keys: Callable[[], Sequence[dg.AssetCheckKey]] = list
+    ) -> None:
+        self._instance, self._check_keys = instance, check_keys
+
+    def heartbeats(self) -> dict[str, float]:
+        """Last heartbeat of each daemon that the instance needs, in epoch seconds; 0 if there was none."""
+        return {
+            name: status.last_heartbeat.timestamp if status.last_heartbeat else 0
+            for name, status in self._instance.get_daemon_statuses().items()
+            if status.required
+        }
+
+    def silent_seconds(self) -> float:
+        """Seconds since the most silent of the daemons gave a heartbeat; 0 if none ever did."""
+        beats = [beat for beat in self.heartbeats().values() if beat]
+        return time.time() - min(beats) if beats else 0.0
+
+    def failures_in_a_row(self, *jobs: str) -> Failures:
+        """See `runs.failures_in_a_row`."""
+        return failures_in_a_row(self._instance, *jobs)
+
+    def failed_checks(self) -> list[FailedCheck]:
+        """See `quality.failed_checks`."""
+        return failed_checks(self._instance, self._check_keys())
+
+    def stale_marts(self) -> dict[str, float]:
+        """Marts whose freshness policy fails, by name: since when, in epoch seconds."""
+        keys = self._instance.get_asset_keys(prefix=[GOLD])
+        return {
+            key.path[-1]: record.updated_at.timestamp()
+            for key, record in self._instance.get_freshness_state_records(keys).items()
+            if record.freshness_state.value == "FAIL"
+        }
+
+    def recorded_version(self) -> int:
+        """See `inputs.recorded_version`."""
+        return recorded_version(self._instance)
+
+    def last_topic_movement(self) -> float | None:
+        """When a topic's end offsets were last seen to have moved, in epoch seconds; None if never."""
+        moved = [r for key in TOPIC_KEYS.values() for r in self._instance.fetch_observations(key, 1).records]
+        return max((record.timestamp for record in moved), default=None)
+
+    def step_seconds(self) -> dict[str, float]:
+        """Seconds of each finished step of the latest run."""
+        (run,) = self._instance.get_runs(limit=1)
+        stats = self._instance.get_run_step_stats(run.run_id)
+        return {s.step_key: s.end_time - s.start_time for s in stats if s.end_time and s.start_time}
+
+
+@contextmanager
+def open_store(folder: Path, manifest: Path | None = None) -> Iterator[Store]:
+    """The store of a DAGSTER_HOME. With dbt's manifest it reports on dbt's tests too."""
+    with dg.DagsterInstance.from_config(str(folder)) as instance:
+        yield Store(instance, lambda: known_checks(manifest) if manifest else [])
+
+
+def create_store(folder: Path) -> None:
+    """Make Dagster's SQLite files unless they are there.
+
+    Each of Dagster's processes would do it, and of two that do it at once one dies of "table already exists".
+    """
+    with dg.DagsterInstance.from_config(str(folder)):
+        pass

@@ -1,0 +1,297 @@
+"""The JVM jars of the broker and of Spark: which ones, with which checksum, fetched once into a Maven-layout folder.
+
+`jars.lock` is the committed truth. A start fetches what is missing and needs no network when nothing is.
+`python -m music_platform.stack.jars lock` resolves the roots anew and rewrites the lock.
+"""
+
+import hashlib
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from music_platform.errors import LocalStackError
+from music_platform.settings import Settings
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
+LOCK_FILE = Path(__file__).with_name("jars.lock")
+BROKER, SPARK, S3, GCS = "broker", "spark", "s3", "gcs"
+
+#: What each set is resolved from. The broker's tarball adds the binding of slf4j to log4j, without which nothing is
+#: logged. An exclamation mark keeps a root's own dependencyManagement from bearing on the others: log4j's names an
+#: older Kafka.
+ROOTS: dict[str, tuple[str, ...]] = {
+    BROKER: ("org.apache.kafka:kafka_2.13:4.1.1", "org.apache.logging.log4j:log4j-slf4j-impl:2.24.3!"),
+    SPARK: (
+        "org.apache.spark:spark-sql-kafka-0-10_2.13:4.2.0",
+        "org.apache.spark:spark-token-provider-kafka-0-10_2.13:4.0.0",
+        "io.delta:delta-spark_4.2_2.13:4.4.0",
+    ),
+    S3: (
+        "org.apache.hadoop:hadoop-aws:3.5.0",
+        "software.amazon.awssdk:s3:2.35.4",
+        "software.amazon.awssdk:s3-transfer-manager:2.35.4!",
+        "software.amazon.awssdk:sts:2.35.4",
+    ),
+    # Hadoop's own client, hadoop-gcp, takes no other server than Google's, so that it could not be tried here.
+    GCS: ("com.google.cloud.bigdataoss:gcs-connector:4.0.0:shaded",),
+}
+#: What a root asks for and is not taken: the bundle is all of AWS in one jar of more than 500 MB, the modules that are
+#: needed of it are named above. The rest are tools for tests that a root's author has let slip into what it needs.
+LEFT_OUT = frozenset(
+    {
+        "bundle", "byte-buddy", "byte-buddy-agent", "mockito-core", "mockito-junit-jupiter", "junit-jupiter-api",
+        "junit-platform-commons", "opentest4j", "apiguardian-api",
+    }
+)  # fmt: skip
+
+_DOWNLOADS_AT_ONCE = 6
+_TIMEOUT_SECONDS = 60
+
+
+@dataclass(frozen=True, order=True)
+class Jar:
+    """One line of the lock."""
+
+    set: str
+    group: str
+    artifact: str
+    version: str
+    size: int
+    sha256: str
+    #: Which of an artifact's jars it is; empty for the main one.
+    classifier: str = ""
+
+    @property
+    def coordinate(self) -> str:
+        """group:artifact:version[:classifier]."""
+        return ":".join(filter(None, (self.group, self.artifact, self.version, self.classifier)))
+
+    def path_in(self, repository: Path) -> Path:
+        """Where the jar lies in a Maven-layout folder."""
+        folder = repository.joinpath(*self.group.split("."), self.artifact, self.version)
+        return folder / f"{'-'.join(filter(None, (self.artifact, self.version, self.classifier)))}.jar"
+
+    def line(self) -> str:
+        """The jar as the lock writes it."""
+        return f"{self.sha256} {self.size} {self.set} {self.coordinate}"
+
+
+def parse_lock(text: str) -> tuple[Jar, ...]:
+    """The jars of a lock's text: `sha256 bytes set group:artifact:version[:classifier]` a line; # begins a comment."""
+    jars = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        try:
+            sha256, size, jar_set, coordinate = line.split()
+            group, artifact, version, *classifier = coordinate.split(":")
+            jars.append(Jar(jar_set, group, artifact, version, int(size), sha256, *classifier))
+        except ValueError as error:
+            raise LocalStackError(
+                f"{LOCK_FILE.name}, line {number}: expected 'sha256 bytes set group:artifact:version', got {line!r}. "
+                "Make it anew: python -m music_platform.stack.jars lock"
+            ) from error
+    return tuple(jars)
+
+
+def locked_jars(*sets: str) -> tuple[Jar, ...]:
+    """The committed lock's jars of these sets; of all sets if none is named."""
+    jars = parse_lock(LOCK_FILE.read_text())
+    return tuple(jar for jar in jars if not sets or jar.set in sets)
+
+
+def repository(settings: Settings) -> Path:
+    """The Maven-layout folder that holds the jars."""
+    return (settings.jars_dir or Path("~/.m2/repository")).expanduser().resolve()
+
+
+def spark_sets(settings: Settings) -> tuple[str, ...]:
+    """The sets that Spark needs: its own, and those of the object stores that the settings name."""
+    urls = (settings.lake_root, settings.intake_root)
+    stores = {S3: "s3a://", GCS: "gs://"}
+    return (SPARK, *(name for name, scheme in stores.items() if any(url.startswith(scheme) for url in urls)))
+
+
+def jar_paths(settings: Settings, *jar_sets: str) -> list[Path]:
+    """The files of sets, whether they are there or not."""
+    return [jar.path_in(repository(settings)) for jar in locked_jars(*jar_sets)]
+
+
+def missing_jars(jars: Iterable[Jar], folder: Path) -> list[Jar]:
+    """Jars that are absent from the folder or have another size than the lock says."""
+    return [jar for jar in jars if not _has_size(jar.path_in(folder), jar.size)]
+
+
+def damaged_jars(jars: Iterable[Jar], folder: Path) -> list[Jar]:
+    """Jars that are there and differ from the lock's checksum. Reads them all; for `doctor`."""
+    return [jar for jar in jars if (path := jar.path_in(folder)).is_file() and _sha256(path) != jar.sha256]
+
+
+def ensure_jars(settings: Settings, sets: Iterable[str], console: "Console | None" = None) -> int:
+    """Fetch what is missing of the sets, with a progress bar, and return how many jars were fetched.
+
+    Raises LocalStackError when a jar cannot be had or does not match its checksum.
+    """
+    folder = repository(settings)
+    wanted = missing_jars(locked_jars(*sets), folder)
+    if wanted:
+        _fetch(wanted, folder, console)
+    return len(wanted)
+
+
+def _fetch(jars: list[Jar], folder: Path, console: "Console | None") -> None:
+    """Download into a folder beside the repository, check, then move: a killed download leaves no half jar behind."""
+    folder.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=".fetching-", dir=folder))
+    try:
+        with _progress(jars, console) as progress, ThreadPoolExecutor(_DOWNLOADS_AT_ONCE) as pool:
+            futures = [pool.submit(_fetch_one, jar, staging, folder, progress) for jar in jars]
+            try:
+                for future in futures:
+                    future.result()
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _fetch_one(jar: Jar, staging: Path, folder: Path, progress: "Progress") -> None:
+    from jgo.maven import MavenContext, PythonResolver
+    from requests import RequestException
+    from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential
+
+    @contextmanager
+    def count(_filename: str, _size: int) -> Iterator[Callable[[int], None]]:
+        yield lambda amount: progress.advance(progress.task_ids[0], amount)
+
+    @retry(
+        retry=retry_if_exception_type(RequestException),
+        stop=stop_after_attempt(4),
+        wait=wait_exponential(max=10),
+        reraise=True,
+    )
+    def download() -> Path:
+        # A download that broke off leaves a part of the file, which jgo would take for the whole.
+        jar.path_in(staging).unlink(missing_ok=True)
+        context = MavenContext(
+            PythonResolver(progress_callback=count), repo_cache=staging, local_repos=[], timeout=_TIMEOUT_SECONDS
+        )
+        return Path(context.project(jar.group, jar.artifact).at_version(jar.version).artifact(jar.classifier).resolve())
+
+    try:
+        path = download()
+    except (RequestException, RuntimeError, OSError) as error:
+        raise LocalStackError(
+            f"Cannot fetch {jar.coordinate}: {error}. Check the network (proxy, firewall) and start again; "
+            "what was fetched already is kept."
+        ) from error
+    found = _sha256(path)
+    if found != jar.sha256:
+        raise LocalStackError(
+            f"{jar.coordinate} has the checksum {found}, but {LOCK_FILE.name} says {jar.sha256}: the file was changed "
+            "on its way or at its source. Do not use it; try another network."
+        )
+    target = jar.path_in(folder)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    path.replace(target)
+    progress.update(progress.task_ids[0], fetched=progress.tasks[0].fields["fetched"] + 1)
+
+
+@contextmanager
+def _progress(jars: list[Jar], console: "Console | None") -> Iterator["Progress"]:
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    columns = (TextColumn("jars {task.fields[fetched]}/{task.fields[count]}"), BarColumn(), DownloadColumn())
+    with Progress(*columns, TransferSpeedColumn(), console=console, disable=console is None) as progress:
+        progress.add_task("jars", total=sum(jar.size for jar in jars), fetched=0, count=len(jars))
+        yield progress
+
+
+def resolve_roots() -> list[Jar]:
+    """Resolve the roots with all they need, as a fresh lock. Of Spark's only what pyspark does not ship is taken."""
+    shipped = {_artifact_of(path) for path in pyspark_home().joinpath("jars").glob("*.jar")}
+    with tempfile.TemporaryDirectory() as folder:
+        return sorted(
+            jar
+            for jar_set, roots in ROOTS.items()
+            for jar in _resolve_set(jar_set, roots, Path(folder))
+            if jar_set == BROKER or jar.artifact not in shipped
+        )
+
+
+def _resolve_set(jar_set: str, roots: tuple[str, ...], folder: Path) -> Iterator[Jar]:
+    from jgo.maven import MavenContext
+
+    context = MavenContext(repo_cache=folder, local_repos=[], timeout=_TIMEOUT_SECONDS)
+    inputs, needed = context.resolver.resolve([context.create_dependency(root) for root in roots])
+    for dependency in [*inputs, *needed]:
+        if dependency.artifactId in LEFT_OUT:
+            continue
+        path = Path(dependency.artifact.resolve())
+        yield Jar(
+            jar_set,
+            dependency.groupId,
+            dependency.artifactId,
+            dependency.version,
+            path.stat().st_size,
+            _sha256(path),
+            dependency.artifact.classifier or "",
+        )
+
+
+def pyspark_home() -> Path:
+    """The folder of the installed pyspark, found without importing it (the import costs seconds)."""
+    from importlib.util import find_spec
+
+    spec = find_spec("pyspark")
+    if spec is None or spec.origin is None:
+        raise LocalStackError("pyspark is not installed in this Python. Install the project: make venv")
+    return Path(spec.origin).parent
+
+
+def _artifact_of(jar: Path) -> str:
+    """The artifact's name of a file artifact-version.jar: versions start at the last hyphen before a digit."""
+    name, _, rest = jar.stem.rpartition("-")
+    while name and not rest[:1].isdigit():
+        name, _, rest = name.rpartition("-")
+    return name or jar.stem
+
+
+def _has_size(path: Path, size: int) -> bool:
+    return path.is_file() and path.stat().st_size == size
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+_LOCK_HEADER = """\
+# JVM jars of the local stack: sha256, bytes, set, group:artifact:version. Roots: ROOTS in jars.py.
+# Made by `python -m music_platform.stack.jars lock`; do not edit by hand.
+"""
+
+
+def main(arguments: list[str]) -> int:
+    """`lock` rewrites the committed lock from the roots."""
+    if arguments != ["lock"]:
+        print("usage: python -m music_platform.stack.jars lock", file=sys.stderr)
+        return 2
+    jars = resolve_roots()
+    LOCK_FILE.write_text(_LOCK_HEADER + "".join(jar.line() + "\n" for jar in jars))
+    print(f"{LOCK_FILE.name}: {len(jars)} jars, {sum(jar.size for jar in jars) / 1e6:.0f} MB")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,187 @@
+"""Asks each service itself whether it can do its work. No probe sleeps; each answers within seconds.
+
+A probe returns None when the service is ready, else what it still lacks.
+"""
+
+import contextlib
+import json
+import socket
+import urllib.request
+import uuid
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+from music_platform.home import Home
+from music_platform.settings import LOOPBACK, Settings
+from music_platform.stack.services import CODE, DAEMON, KAFKA, SPARK_CONNECT, WAREHOUSE, WATCH, WEBSERVER
+
+#: From the settings and the epoch second of the service's start to what it lacks.
+Probe = Callable[[Settings, int], str | None]
+
+_TIMEOUT_SECONDS = 5
+
+
+def lacks(service: str, settings: Settings, started: int = 0) -> str | None:
+    """What keeps the service from work; None if nothing does."""
+    try:
+        return _PROBES[service](settings, started)
+    except OSError as error:
+        return str(error) or type(error).__name__
+
+
+def _kafka(settings: Settings, _started: int) -> str | None:
+    """The broker answers and the cluster has a controller."""
+    first = settings.bootstrap_servers.split(",")[0]
+    _require_listener(first)
+    from confluent_kafka import KafkaException
+
+    from music_platform.topics import BrokerRefusedError, Brokers
+
+    brokers = Brokers(settings.kafka_client_config())
+    try:
+        cluster = brokers.result(brokers.admin.describe_cluster(request_timeout=_TIMEOUT_SECONDS))
+    except BrokerRefusedError as error:
+        return str(error)
+    except KafkaException as error:
+        return f"no answer: {error}"
+    if not cluster.nodes or cluster.controller is None:
+        return "no controller yet"
+    return None
+
+
+def _spark(settings: Settings, _started: int) -> str | None:
+    """The Connect server says which Spark it is."""
+    if settings.spark_url is None:
+        return None
+    address = urlsplit(settings.spark_url)
+    _require_listener(f"{address.hostname}:{address.port or 15002}")
+    import grpc
+
+    session = _string(1, str(uuid.uuid4())) + _message(2, _string(1, "music-platform"))
+    with grpc.insecure_channel(f"{address.hostname}:{address.port or 15002}") as channel:
+        try:
+            _spark_call(channel, "AnalyzePlan", session + _message(10, b""))
+            # Without this the server would keep the session for an hour.
+            _spark_call(channel, "ReleaseSession", session)
+        except grpc.RpcError as error:
+            return f"no answer: {error.code().name}: {error.details()}"
+    return None
+
+
+def _spark_call(channel: object, method: str, request: bytes) -> bytes:
+    """A call with hand-made protobuf: importing pyspark's generated classes takes seconds.
+
+    Field numbers are those of spark/connect/base.proto of Spark 4.2.
+    """
+    call = channel.unary_unary(f"/spark.connect.SparkConnectService/{method}")  # type: ignore[attr-defined]
+    # The first request makes the server's first session, which takes a while.
+    return bytes(call(request, timeout=30))
+
+
+def _message(field: int, content: bytes) -> bytes:
+    """A protobuf field of wire type 2 (length-delimited); contents here are shorter than 128 bytes."""
+    return bytes([field << 3 | 2, len(content)]) + content
+
+
+def _string(field: int, text: str) -> bytes:
+    return _message(field, text.encode())
+
+
+def _warehouse(settings: Settings, _started: int) -> str | None:
+    _request(f"http://{LOOPBACK}:{settings.warehouse_port}/health")
+    return None
+
+
+def _code(settings: Settings, _started: int) -> str | None:
+    """The code server answers; it does so once it has loaded the definitions."""
+    import grpc
+
+    with grpc.insecure_channel(f"unix:{Home(settings.home).code_socket}") as channel:
+        ping = channel.unary_unary("/api.DagsterApi/Ping")
+        try:
+            # By hand, as importing Dagster takes seconds: api.PingRequest has one field, `echo`.
+            ping(_string(1, "ready"), timeout=_TIMEOUT_SECONDS)
+        except grpc.RpcError as error:
+            return f"no answer: {error.code().name}"
+    return None
+
+
+def _webserver(settings: Settings, _started: int) -> str | None:
+    if b"dagster_version" not in _request(f"{settings.dagster_url}/server_info"):
+        return "the port answers, but not as Dagster's webserver"
+    return None
+
+
+def _daemon(settings: Settings, started: int) -> str | None:
+    """Every daemon that the instance needs has given a sign of life since the service started."""
+    try:
+        heartbeats = _heartbeats_by_webserver(settings)
+    except OSError:
+        heartbeats = _heartbeats_by_instance(settings)
+    silent = sorted(name for name, heartbeat in heartbeats.items() if heartbeat < started)
+    return f"no sign of life yet from {', '.join(silent).lower()}" if silent else None
+
+
+def _watch(_settings: Settings, _started: int) -> str | None:
+    """Supervisor has seen it stay up; it listens nowhere."""
+    return None
+
+
+def code_location_errors(settings: Settings) -> dict[str, str]:
+    """Why a code location does not load, by its name, as the webserver sees it; empty if all do."""
+    query = (
+        "{workspaceOrError{... on Workspace{locationEntries"
+        "{name locationOrLoadError{... on PythonError{message}}}}... on PythonError{message}}}"
+    )
+    workspace = _graphql(settings, query)["workspaceOrError"]
+    if "message" in workspace:
+        return {"workspace": workspace["message"].strip()}
+    entries = {entry["name"]: entry["locationOrLoadError"] or {} for entry in workspace["locationEntries"]}
+    return {name: entry["message"].strip() for name, entry in entries.items() if "message" in entry}
+
+
+def _heartbeats_by_webserver(settings: Settings) -> dict[str, float]:
+    """Epoch second of the last sign of life of each needed daemon, 0 if there is none."""
+    query = "{instance{daemonHealth{allDaemonStatuses{daemonType required lastHeartbeatTime}}}}"
+    rows = _graphql(settings, query)["instance"]["daemonHealth"]["allDaemonStatuses"]
+    return {row["daemonType"]: row["lastHeartbeatTime"] or 0 for row in rows if row["required"]}
+
+
+def _heartbeats_by_instance(settings: Settings) -> dict[str, float]:
+    """The same where no webserver runs, from Dagster's store: importing Dagster takes seconds."""
+    from music_platform.orchestration.store import open_store
+
+    with open_store(Home(settings.home).dagster) as store:
+        return store.heartbeats()
+
+
+def _require_listener(address: str) -> None:
+    """Raise OSError at once where nothing listens; the clients themselves would retry for long."""
+    host, _, port = address.rpartition(":")
+    with contextlib.closing(socket.create_connection((host, int(port)), timeout=_TIMEOUT_SECONDS)):
+        pass
+
+
+def _graphql(settings: Settings, query: str) -> Any:
+    answer = json.loads(_request(f"{settings.dagster_url}/graphql", json.dumps({"query": query}).encode()))
+    return answer["data"]
+
+
+def _request(url: str, body: bytes | None = None) -> bytes:
+    # Loopback needs no proxy, whatever the environment says.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    request = urllib.request.Request(url, data=body, headers={"Content-Type": "application/json"})
+    with opener.open(request, timeout=_TIMEOUT_SECONDS) as response:
+        return bytes(response.read())
+
+
+_PROBES: dict[str, Probe] = {
+    KAFKA: _kafka,
+    SPARK_CONNECT: _spark,
+    WAREHOUSE: _warehouse,
+    CODE: _code,
+    WEBSERVER: _webserver,
+    DAEMON: _daemon,
+    WATCH: _watch,
+}

@@ -1,0 +1,213 @@
+"""The services of the stack: what each one is called, runs, listens on and has to be prepared with.
+
+The order is that of `up`'s report: what others need comes first.
+"""
+
+import hashlib
+import json
+import sys
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+
+from music_platform.environment import dagster_environment, dbt_sources, project_root, venv_bin
+from music_platform.errors import LocalStackError
+from music_platform.home import Home
+from music_platform.settings import LOOPBACK, Settings
+from music_platform.stack import broker as kafka
+from music_platform.stack import spark_connect
+from music_platform.stack.jars import BROKER, spark_sets
+from music_platform.stack.java import Java
+
+KAFKA, SPARK_CONNECT, WAREHOUSE = "kafka", "spark", "warehouse"
+CODE, WEBSERVER, DAEMON, WATCH = "code", "webserver", "daemon", "watch"
+#: The order of starting: what `provision` needs and the code server; what looks for them; what looks at all of them.
+FIRST, SECOND, LAST = (KAFKA, SPARK_CONNECT, WAREHOUSE, CODE), (WEBSERVER, DAEMON), (WATCH,)
+SERVICES = (*FIRST, *SECOND, *LAST)
+
+#: The module whose definitions the code server serves, and the name under which Dagster knows them.
+DEFINITIONS, LOCATION = "music_platform.definitions", "music_platform"
+
+#: Settings that hold the ports of each service.
+PORT_SETTINGS: dict[str, tuple[str, ...]] = {
+    KAFKA: ("kafka_port", "kafka_controller_port"),
+    SPARK_CONNECT: ("spark_port",),
+    WAREHOUSE: ("warehouse_port",),
+    CODE: (),
+    WEBSERVER: ("dagster_port",),
+    DAEMON: (),
+    WATCH: (),
+}
+#: Services that need Java.
+ON_JAVA = (KAFKA, SPARK_CONNECT)
+
+#: Seconds after which the local warehouse rolls back the transaction of a client that died: its locks hold up the next
+#: load for so long. The statements of a transaction follow each other within milliseconds.
+TRANSACTION_IDLE_SECONDS = 8
+
+#: The package that is the local warehouse, an extra of this one.
+LOCAL_WAREHOUSE = "snowflake_local"
+
+#: Variable with a fingerprint of a service's configuration file: when the file changes, so does what supervisor reads.
+CONFIGURATION = "MUSIC_CONFIGURATION"
+
+
+@dataclass(frozen=True)
+class Program:
+    """How supervisor runs a service."""
+
+    name: str
+    command: list[str]
+    directory: Path
+    environment: dict[str, str] = field(default_factory=dict)
+    #: Seconds that the service gets between SIGTERM and SIGKILL.
+    stop_seconds: int = 10
+    #: Order of starting; stopping goes the other way.
+    priority: int = 100
+
+
+def local_services(settings: Settings) -> tuple[str, ...]:
+    """The services that this home runs itself."""
+    external = {
+        KAFKA: not settings.kafka_is_local,
+        SPARK_CONNECT: not settings.spark_is_local,
+        WAREHOUSE: not settings.warehouse_is_local,
+    }
+    return tuple(name for name in SERVICES if not external.get(name, False))
+
+
+def jar_sets(settings: Settings, services: tuple[str, ...]) -> set[str]:
+    """Sets of jars that these services need."""
+    broker = {BROKER} if KAFKA in services else set()
+    return broker | (set(spark_sets(settings)) if SPARK_CONNECT in services else set())
+
+
+def select_services(settings: Settings, only: set[str] | None) -> tuple[str, ...]:
+    """The local services among `only`; all local ones if it is None."""
+    unknown = (only or set()) - set(SERVICES)
+    if unknown:
+        raise LocalStackError(f"No such service: {', '.join(sorted(unknown))}. There are: {', '.join(SERVICES)}.")
+    return tuple(name for name in local_services(settings) if only is None or name in only)
+
+
+def require_installed(services: tuple[str, ...]) -> None:
+    """Raise LocalStackError if one of these services runs a package that is not installed."""
+    if WAREHOUSE in services and find_spec(LOCAL_WAREHOUSE) is None:
+        raise LocalStackError(
+            "The local warehouse is not installed. Install the extra `local`, in the checkout: "
+            "pip install ./packages/snowflake_local '.[local]'. Or set SNOWFLAKE_ACCOUNT to use an account."
+        )
+
+
+def address_of(service: str, settings: Settings) -> str | None:
+    """Where the service answers; None for what listens nowhere."""
+    addresses = {
+        KAFKA: settings.bootstrap_servers,
+        SPARK_CONNECT: settings.spark_url or "in the run's own process",
+        WAREHOUSE: settings.snowflake_account or f"http://{LOOPBACK}:{settings.warehouse_port}",
+        CODE: str(Home(settings.home).code_socket),
+        WEBSERVER: settings.dagster_url,
+    }
+    return addresses.get(service)
+
+
+def programs(settings: Settings, java: Java | None, services: tuple[str, ...]) -> list[Program]:
+    """The programs of these services. `java` may be None where no service needs it."""
+    return [_program(name, settings, java) for name in services]
+
+
+def _program(name: str, settings: Settings, java: Java | None) -> Program:
+    home = Home(settings.home)
+    if name in ON_JAVA and java is None:
+        raise LocalStackError(f"{name} needs Java.")
+    match name:
+        case "kafka":
+            assert java is not None
+            rendered = kafka.server_properties(settings) + kafka.java_arguments(settings)
+            environment = {CONFIGURATION: _fingerprint(rendered)}
+            return Program(name, kafka.command(settings, java), home.kafka, environment, stop_seconds=30, priority=10)
+        case "spark":
+            assert java is not None
+            rendered = spark_connect.render_conf(spark_connect.server_conf(settings))
+            environment = spark_connect.environment(java) | {CONFIGURATION: _fingerprint(rendered)}
+            return Program(name, spark_connect.command(settings), home.spark, environment, stop_seconds=15, priority=20)
+        case "warehouse":
+            arguments = ["--root", str(home.warehouse), "--port", str(settings.warehouse_port)]
+            arguments += ["--transaction-idle-seconds", str(TRANSACTION_IDLE_SECONDS)]
+            command = [sys.executable, "-m", LOCAL_WAREHOUSE, *arguments]
+            return Program(name, command, project_root(), stop_seconds=20, priority=20)
+        case "code":
+            # One for webserver and daemon. Without it each starts its own, and the daemon a new one every minute.
+            command = [str(venv_bin() / "dagster"), "api", "grpc", "--socket", str(home.code_socket)]
+            command += ["--module-name", DEFINITIONS, "--location-name", LOCATION]
+            command += ["--working-directory", str(project_root()), "--log-level", "warning"]
+            environment = {CONFIGURATION: _fingerprint(_sources()), **dagster_environment(settings)}
+            return Program(name, command, project_root(), environment, stop_seconds=20, priority=30)
+        case "webserver":
+            command = [str(venv_bin() / "dagster-webserver"), "-w", str(home.workspace), "-h", LOOPBACK]
+            command += ["-p", str(settings.dagster_port), "--log-level", "warning"]
+        case "watch":
+            command = [str(venv_bin() / "music-platform"), "watch"]
+        case _:
+            command = [str(venv_bin() / "dagster-daemon"), "run", "-w", str(home.workspace)]
+    return Program(name, command, project_root(), dagster_environment(settings), stop_seconds=20, priority=30)
+
+
+def _sources() -> str:
+    """The files that the definitions are made of, with their times: after an edit `up` starts the code server anew."""
+    packages = [
+        path for name in ("music_platform", "spark/music_spark") for path in (project_root() / name).rglob("*.py")
+    ]
+    found = [*packages, *dbt_sources(project_root() / "dbt_project")]
+    return "\n".join(f"{path} {path.stat().st_mtime_ns}" for path in sorted(found))
+
+
+def _fingerprint(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def prepare(settings: Settings, java: Java | None, services: tuple[str, ...]) -> None:
+    """Make the folders and configuration files that the services start from."""
+    home = Home(settings.home)
+    for folder in (home.logs, home.kafka, home.spark, home.warehouse, home.dagster):
+        folder.mkdir(parents=True, exist_ok=True)
+    if KAFKA in services and java is not None:
+        kafka.prepare(settings, java)
+    if SPARK_CONNECT in services:
+        spark_connect.prepare(settings)
+    wanted = dagster_yaml(settings)
+    rendered = home.dagster / "dagster.yaml"
+    if not rendered.is_file() or rendered.read_text() != wanted:
+        rendered.write_text(wanted)
+    home.workspace.write_text(
+        f"load_from:\n  - grpc_server: {{socket: {json.dumps(str(home.code_socket))}, location_name: {LOCATION}}}\n"
+    )
+    if {CODE, WEBSERVER, DAEMON, WATCH} & set(services) and not settings.dagster_postgres_url:
+        create_dagster_store(home.dagster)
+
+
+def create_dagster_store(folder: Path) -> None:
+    """Make Dagster's SQLite files unless they are there.
+
+    Each of Dagster's processes would, and of two that do it at once one dies of "table already exists".
+    """
+    if not (folder / "schedules" / "schedules.db").exists():
+        # Imported here: it takes seconds, which only the first start in a home needs.
+        from music_platform.orchestration.store import create_store
+
+        create_store(folder)
+
+
+#: What production adds to dagster.yaml. The URL is a secret: it comes from the environment.
+_POSTGRES = """
+storage:
+  postgres:
+    postgres_url:
+      env: DAGSTER_POSTGRES_URL
+"""
+
+
+def dagster_yaml(settings: Settings) -> str:
+    """Dagster's configuration: the same everywhere but for the storage, SQLite or PostgreSQL."""
+    template = Path(__file__).with_name("dagster.yaml").read_text()
+    return template + (_POSTGRES if settings.dagster_postgres_url else "")

@@ -1,0 +1,171 @@
+"""Supervisor, which keeps the services up: its configuration, its start and what is asked of it over XML-RPC."""
+
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from http.client import HTTPException
+from typing import Any
+from xmlrpc.client import Fault, ServerProxy
+
+from music_platform.errors import LocalStackError
+from music_platform.home import Home
+from music_platform.stack.processes import is_alive
+from music_platform.stack.services import Program
+
+#: A service that lives this long counts as started; one that dies earlier is tried again after a growing pause.
+START_SECONDS = 3
+
+_LOG_BYTES, _LOG_BACKUPS = "10MB", 2
+
+
+@dataclass(frozen=True)
+class ProcessState:
+    """What supervisor knows of a service: its state's name in lower case, pid and epoch second of its start."""
+
+    state: str
+    pid: int | None
+    started: int
+
+
+def render_conf(home: Home, programs: Iterable[Program]) -> str:
+    """Supervisord's configuration. No service starts by itself: `up` says which ones are wanted."""
+    sections: dict[str, dict[str, object]] = {
+        "unix_http_server": {"file": home.socket, "chmod": "0700"},
+        "supervisord": {
+            "logfile": home.log_of("supervisord"),
+            "logfile_maxbytes": _LOG_BYTES,
+            "logfile_backups": 1,
+            "pidfile": home.supervisor_pid,
+            "childlogdir": home.logs,
+            "directory": home.root,
+        },
+        "rpcinterface:supervisor": {
+            "supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface",
+        },
+    }
+    for program in programs:
+        sections[f"program:{program.name}"] = _program_section(home, program)
+    return "\n".join(_render_section(name, values) for name, values in sections.items())
+
+
+def _program_section(home: Home, program: Program) -> dict[str, object]:
+    section: dict[str, object] = {
+        "command": shlex.join(program.command),
+        "directory": program.directory,
+        "priority": program.priority,
+        "autostart": "false",
+        "autorestart": "true",
+        "startsecs": START_SECONDS,
+        # The pause between two tries grows by a second each time; an unattended stack does not give up.
+        "startretries": 1000,
+        "stopwaitsecs": program.stop_seconds,
+        "stopasgroup": "true",
+        "killasgroup": "true",
+        "redirect_stderr": "true",
+        "stdout_logfile": home.log_of(program.name),
+        "stdout_logfile_maxbytes": _LOG_BYTES,
+        "stdout_logfile_backups": _LOG_BACKUPS,
+    }
+    if program.environment:
+        section["environment"] = ",".join(f'{k}="{v}"' for k, v in sorted(program.environment.items()))
+    return section
+
+
+def _render_section(name: str, values: dict[str, object]) -> str:
+    # A percent sign starts an expansion in supervisor's configuration.
+    return f"[{name}]\n" + "".join(f"{key}={str(value).replace('%', '%%')}\n" for key, value in values.items())
+
+
+class Supervisor:
+    """One home's supervisord."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+
+    def is_running(self) -> bool:
+        """Whether supervisord answers."""
+        try:
+            self._call("getState")
+        except LocalStackError:
+            return False
+        return True
+
+    def pid(self) -> int:
+        """Supervisord's process id."""
+        return int(self._call("getPID"))
+
+    def start(self, conf: str, environment: dict[str, str]) -> None:
+        """Write the configuration and start supervisord, detached from this terminal."""
+        self._home.supervisor_conf.write_text(conf)
+        arguments = [sys.executable, "-m", "supervisor.supervisord", "-c", str(self._home.supervisor_conf)]
+        done = subprocess.run(
+            arguments, env=environment, capture_output=True, text=True, timeout=60, check=False, start_new_session=True
+        )
+        if done.returncode != 0:
+            raise LocalStackError(f"supervisord does not start: {(done.stderr or done.stdout).strip()[-800:]}")
+        deadline = time.monotonic() + 20
+        while not self.is_running():
+            if time.monotonic() > deadline:
+                raise LocalStackError(f"supervisord does not answer. Its log: {self._home.log_of('supervisord')}")
+            time.sleep(0.05)
+
+    def update(self, conf: str) -> list[str]:
+        """Take over a changed configuration; returns the services that it stopped because theirs changed."""
+        if self._home.supervisor_conf.is_file() and self._home.supervisor_conf.read_text() == conf:
+            return []
+        self._home.supervisor_conf.write_text(conf)
+        added, changed, removed = self._call("reloadConfig")[0]
+        for name in [*changed, *removed]:
+            self._call("stopProcessGroup", name)
+            self._call("removeProcessGroup", name)
+        for name in [*added, *changed]:
+            self._call("addProcessGroup", name)
+        return list(changed)
+
+    def states(self) -> dict[str, ProcessState]:
+        """The state of every configured service; nothing if supervisord does not run."""
+        try:
+            rows = self._call("getAllProcessInfo")
+        except LocalStackError:
+            return {}
+        return {
+            row["name"]: ProcessState(str(row["statename"]).lower(), row["pid"] or None, int(row["start"]))
+            for row in rows
+        }
+
+    def start_service(self, name: str) -> None:
+        """Ask for the service's start and return at once."""
+        self._call("startProcess", name, False)
+
+    def stop_service(self, name: str) -> None:
+        """Stop the service and wait until it is gone."""
+        self._call("stopProcess", name, True)
+
+    def shutdown(self, patience: float) -> None:
+        """Stop supervisord and all it runs, and wait for `patience` seconds at the most until it is gone."""
+        pid = self.pid()
+        # All at once: one after another, as supervisord's own shutdown does it, takes the sum of their times.
+        self._call("stopAllProcesses", False)
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline and any(
+            state.state in ("stopping", "starting", "running") for state in self.states().values()
+        ):
+            time.sleep(0.1)
+        self._call("shutdown")
+        while is_alive(pid) and time.monotonic() < deadline:
+            time.sleep(0.05)
+
+    def _call(self, method: str, *arguments: object) -> Any:
+        from supervisor.xmlrpc import SupervisorTransport
+
+        transport = SupervisorTransport(serverurl=f"unix://{self._home.socket}")
+        try:
+            with ServerProxy("http://127.0.0.1", transport=transport) as proxy:
+                return getattr(proxy.supervisor, method)(*arguments)
+        except Fault as fault:
+            raise LocalStackError(f"supervisord refuses {method}{arguments}: {fault.faultString}") from fault
+        except (OSError, HTTPException) as error:
+            raise LocalStackError(f"supervisord of {self._home.root} does not answer: {error}") from error

@@ -1,1 +1,0 @@
-"""A believable music-streaming service: users, catalogue, sessions, events, and the truth about them."""

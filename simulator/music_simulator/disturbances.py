@@ -1,0 +1,120 @@
+"""From pages to records: which records each page makes, and what goes wrong with some of them on their way.
+
+Whether an event is broken, late or repeated is drawn from its own identity (seed, user, session, item, kind), so it is
+the same in every run that contains the event. A broken event stays broken in its copies; the copies of an event are the
+same bytes. Delays move the delivery only, never the event's own time.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from music_platform.contracts.events import AUTH, LISTEN, PAGE_VIEW, STATUS_CHANGE
+from music_simulator.behaviour import NEXT_SONG, STATES
+from music_simulator.clock import DAY
+from music_simulator.options import Options
+from music_simulator.randomness import F64, U64, hashed, key_of, mix, uniform, unit
+from music_simulator.sessions import PAGE, Pages
+
+#: Numbers of the kinds of events.
+KINDS = (PAGE_VIEW, LISTEN, STATUS_CHANGE, AUTH)
+#: What is wrong with a record.
+VALID, MALFORMED, INVALID = 0, 1, 2
+#: Why a record comes later than it should.
+ON_TIME, OUT_OF_ORDER, LATE = 0, 1, 2
+#: Delays in seconds: out of order up to five minutes, late from an hour to three days, copies soon or within a day.
+OUT_OF_ORDER_MOST, LATE_LEAST, LATE_MOST = 300, 3600, 3 * DAY
+COPY_SOON_MOST, COPY_MOST, COPY_SOON_SHARE = 5, DAY, 0.7
+
+#: A record to be: the page that it tells of, and what is particular to the record. `due`: second of its delivery.
+#: `identity`: 64 bits that are the event's own. `copy`: 0 for the original, 1 for its duplicate.
+RECORD = np.dtype([
+    *PAGE.descr, ("due", "i8"), ("kind", "i1"), ("identity", "u8"), ("fault", "i1"), ("delay", "i1"), ("copy", "i1"),
+    ("version", "i1"), ("unknown", "?"),
+])  # fmt: skip
+Records = npt.NDArray[np.void]
+
+_IS_SONG = np.array([state.page == NEXT_SONG for state in STATES])
+_CHANGES_LEVEL = np.array([state.page in ("Submit Upgrade", "Submit Downgrade") for state in STATES])
+
+
+@dataclass(frozen=True)
+class Disturbances:
+    """Makes the records of a run."""
+
+    options: Options
+
+    def records(self, pages: Pages) -> Records:
+        """All records of these pages, duplicates included, in no particular order."""
+        state = pages["state"]
+        by_kind = (
+            np.arange(len(pages)),
+            np.flatnonzero(_IS_SONG[state]),
+            np.flatnonzero(_CHANGES_LEVEL[state]),
+            np.flatnonzero(pages["login"]),
+        )
+        page = np.concatenate(by_kind)
+        out = np.zeros(len(page), dtype=RECORD)
+        source = pages[page]
+        for name in PAGE.names or ():
+            out[name] = source[name]
+        out["kind"] = np.repeat(np.arange(4), [len(of_kind) for of_kind in by_kind])
+        out["identity"] = self._identity(out)
+        out["version"] = 1 + self._is_v2(out)
+        return self._disturbed(out)
+
+    def _identity(self, records: Records) -> U64:
+        parts = records["who"].astype(np.uint64)
+        for name, bits in (("session", 20), ("item", 15), ("kind", 2)):
+            parts = (parts << np.uint64(bits)) | records[name].astype(np.uint64)
+        return hashed(key_of(self.options.seed ^ (self.options.first_user << 1), "event"), parts)
+
+    def _is_v2(self, records: Records) -> npt.NDArray[np.bool_]:
+        """A session is of one version, since one client makes it."""
+        if self.options.v2 == 0:
+            return np.zeros(len(records), dtype=np.bool_)
+        session = (records["who"].astype(np.uint64) << np.uint64(20)) | records["session"].astype(np.uint64)
+        return uniform(key_of(self.options.seed, "version"), session) < self.options.v2
+
+    def _disturbed(self, records: Records) -> Records:
+        o, identity = self.options, records["identity"]
+
+        def chance(purpose: int) -> F64:
+            return unit(mix(identity ^ mix(np.full(1, purpose, dtype=np.uint64))))
+
+        due = records["second"].copy()
+        if o.malformed or o.invalid:
+            u = chance(1)
+            broken = np.where(u < o.malformed, MALFORMED, INVALID)
+            records["fault"] = np.where(u < o.malformed + o.invalid, broken, VALID)
+        if o.unknown_fields:
+            records["unknown"] = chance(2) < o.unknown_fields
+        if o.late or o.out_of_order:
+            u, far = chance(3), chance(4)
+            late, astray = u < o.late, (u >= o.late) & (u < o.late + o.out_of_order)
+            records["delay"] = np.where(late, LATE, np.where(astray, OUT_OF_ORDER, ON_TIME))
+            due += np.where(late, LATE_LEAST + (far * (LATE_MOST - LATE_LEAST)).astype(np.int64), 0)
+            due += np.where(astray, 1 + (far * OUT_OF_ORDER_MOST).astype(np.int64), 0)
+        records["due"] = due
+        if o.duplicates:
+            copies = records[chance(5) < o.duplicates]
+            copies["copy"] = 1
+            u, soon = unit(mix(copies["identity"] ^ np.uint64(6))), unit(mix(copies["identity"] ^ np.uint64(7)))
+            pause = u * np.where(soon < COPY_SOON_SHARE, COPY_SOON_MOST, COPY_MOST)
+            copies["due"] += pause.astype(np.int64)
+            records = np.concatenate([records, copies])
+        # What would come after the end of the run comes at its end.
+        records["due"] = np.minimum(records["due"], o.days * DAY)
+        return records
+
+
+def delivery_order(records: Records) -> npt.NDArray[np.intp]:
+    """Order of delivery: by due second, then user, item, kind and copy; the same whoever made the records.
+
+    63 bits: 19 for the second (of one window), 26 for the user, 15, 2 and 1 for the rest.
+    """
+    key = records["due"] - (int(records["due"].min()) if len(records) else 0)
+    for name, bits in (("who", 26), ("item", 15), ("kind", 2), ("copy", 1)):
+        key = (key << bits) | records[name]
+    return np.argsort(key, kind="stable")

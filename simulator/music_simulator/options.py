@@ -1,0 +1,137 @@
+"""What a run can be asked for, and the sentences that refuse what it cannot do."""
+
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from math import log
+from typing import Any
+
+from music_simulator.behaviour import MOMENTS
+
+#: Distance between the populations of two seeds; the seed is taken modulo ID_SEEDS so that ids stay exact in JSON.
+ID_STEP, ID_SEEDS = 10_000_000, 1000
+#: Greatest number for --id-base: session ids (user id · 100,000 + n) must stay below 2**53.
+ID_BASE_MOST = 80_000_000_000
+RATE_MOST = 50_000.0
+#: Most users, guests who come in the course of the run included (with room for chance).
+USERS_MOST = 50_000_000
+#: An event may lie this far ahead of the record that carries it (the contract's own limit).
+MOST_AHEAD = timedelta(hours=24)
+EARLIEST = datetime(2005, 1, 2)
+FIRST_DAY = datetime(2026, 6, 1)
+#: Pages that a user makes in a day, about.
+PAGES_PER_USER_AND_DAY = 2.0
+SHARES = ("duplicates", "late", "out_of_order", "malformed", "invalid", "unknown_fields", "v2", "hot_key")
+
+
+#: Pages that can be left out; without Pause there is no Resume.
+OMITTABLE = tuple(page for page in MOMENTS if page != "Resume")
+
+
+class BadOptionError(ValueError):
+    """An option that the run cannot be made with; the message is one line for a person."""
+
+
+def users_for(events: float, days: int) -> int:
+    """How many users a run of so many days needs to make surely more than so many events: half as many again."""
+    return max(1000, round(1.5 * events / days / PAGES_PER_USER_AND_DAY))
+
+
+@dataclass(frozen=True)
+class Burst:
+    """A rush of visitors: from hour `at_hour` of the run, for `minutes`, `factor` times the usual session starts."""
+
+    at_hour: float
+    minutes: float
+    factor: float
+
+    @classmethod
+    def parse(cls, text: str) -> "Burst":
+        """Read `HOUR:MINUTES:FACTOR`, such as 12:30:5."""
+        try:
+            at, minutes, factor = (float(part) for part in text.split(":"))
+        except ValueError:
+            raise BadOptionError(f"--burst {text!r}: give HOUR:MINUTES:FACTOR, such as 12:30:5") from None
+        if not (at >= 0 and 0 < minutes <= 1440 and 1 < factor <= 1000):
+            raise BadOptionError(f"--burst {text!r}: HOUR from 0, MINUTES up to 1440, FACTOR above 1 and up to 1000")
+        return cls(at, minutes, factor)
+
+
+@dataclass(frozen=True)
+class Options:
+    """Everything that decides which events a run makes. Neither rate, sink nor workers are among it."""
+
+    seed: int = 1
+    users: int = 1000
+    start: datetime = FIRST_DAY
+    days: int = 7
+    events: int | None = None
+    songs: int = 10_000
+    growth: float = 2.0
+    id_base: int | None = None
+    duplicates: float = 0.0
+    late: float = 0.0
+    out_of_order: float = 0.0
+    malformed: float = 0.0
+    invalid: float = 0.0
+    unknown_fields: float = 0.0
+    v2: float = 0.0
+    hot_key: float = 0.0
+    bursts: tuple[Burst, ...] = field(default=())
+    omit: tuple[str, ...] = field(default=())
+
+    @property
+    def first_user(self) -> int:
+        """User ids are this number plus 1, 2, …"""
+        return self.id_base if self.id_base is not None else self.seed % ID_SEEDS * ID_STEP
+
+    @property
+    def end(self) -> datetime:
+        """End of the simulated time."""
+        return self.start + timedelta(days=self.days)
+
+    def described(self) -> dict[str, Any]:
+        """The options as plain values, for the truth file."""
+        plain = asdict(self)
+        plain["start"] = self.start.isoformat()
+        plain["id_base"] = self.first_user
+        plain["bursts"] = [f"{b.at_hour:g}:{b.minutes:g}:{b.factor:g}" for b in self.bursts]
+        return plain
+
+    def checked(self, now: datetime) -> "Options":
+        """These options, or BadOptionError with what is wrong. `now` is the wall clock, UTC without zone."""
+        least = {"users": 1, "days": 1, "songs": 10, "seed": 0, "growth": 0}
+        for name, bound in least.items():
+            if getattr(self, name) < bound:
+                raise BadOptionError(f"--{name} {getattr(self, name)}: must be at least {bound}")
+        if self.users > USERS_MOST or self.days > 3660 or self.growth > 1000 or self.songs > 10_000_000:
+            raise BadOptionError(f"at most --users {USERS_MOST}, --days 3660, --songs 10000000 and --growth 1000")
+        if log(self.users) + self.growth * self.days / 365.25 > log(USERS_MOST):
+            raise BadOptionError(
+                f"--growth {self.growth:g} makes more than {USERS_MOST:,} users of {self.users:,} in {self.days} days: "
+                "take less growth or fewer days"
+            )
+        if self.events is not None and self.events < 1:
+            raise BadOptionError(f"--events {self.events}: must be at least 1")
+        for name in SHARES:
+            if not 0 <= getattr(self, name) <= 1:
+                raise BadOptionError(f"--{name.replace('_', '-')} {getattr(self, name)}: is a share, from 0 to 1")
+        if self.malformed + self.invalid > 1:
+            raise BadOptionError("--malformed and --invalid together must not exceed 1")
+        if self.late + self.out_of_order > 1:
+            raise BadOptionError("--late and --out-of-order together must not exceed 1")
+        if self.id_base is not None and not 0 <= self.id_base <= ID_BASE_MOST:
+            raise BadOptionError(f"--id-base {self.id_base}: must lie between 0 and {ID_BASE_MOST}")
+        for page in self.omit:
+            if page not in OMITTABLE:
+                raise BadOptionError(f"--omit {page!r}: no such page to leave out; there are {', '.join(OMITTABLE)}")
+        if self.start < EARLIEST:
+            raise BadOptionError(
+                f"--start {self.start:%Y-%m-%d}: must be {EARLIEST:%Y-%m-%d} or later, as in the contract"
+            )
+        if self.end > now + MOST_AHEAD:
+            latest = now + MOST_AHEAD - timedelta(days=self.days)
+            raise BadOptionError(
+                f"--start {self.start:%Y-%m-%dT%H:%M:%S} with --days {self.days} ends more than 24 h from now, where "
+                f"events are quarantined: start {latest:%Y-%m-%dT%H:%M} or earlier, or take fewer days"
+            )
+        return self

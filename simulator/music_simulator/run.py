@@ -1,0 +1,121 @@
+"""A run: batches from the generation to the sink, on schedule, until the end, the wanted number or Ctrl-C."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from music_simulator.disturbances import KINDS, Records
+from music_simulator.generation import Batch, Generation
+from music_simulator.options import Options
+from music_simulator.pace import Pace
+from music_simulator.sinks import Sink
+
+#: Records that are handed over at once, and seconds between two looks at the clock.
+SLICE, TICK_SECONDS = 5_000, 0.02
+#: Seconds for which the last records are waited for; after Ctrl-C.
+PATIENCE_SECONDS, HURRIED_SECONDS = 900.0, 60.0
+
+
+class Log(Protocol):
+    """Keeps what was delivered, for the truth."""
+
+    def append(self, records: Records) -> None:
+        """The next records, in the order of delivery."""
+
+
+@dataclass
+class Progress:
+    """How far a run has come."""
+
+    delivered: dict[str, int] = field(default_factory=lambda: dict.fromkeys(KINDS, 0))
+    total: int = 0
+    second: int = 0
+    behind_seconds: float = 0.0
+    trouble: str = ""
+    lost: int = 0
+    stopped: bool = False
+    seconds: float = 0.0
+
+
+@dataclass
+class Run:
+    """Everything that takes part in a run. `stop` is asked often; `show` is called a few times a second."""
+
+    options: Options
+    generation: Generation
+    sink: Sink
+    pace: Pace
+    stop: Callable[[], bool]
+    show: Callable[[Progress], None]
+    log: Log | None = None
+    progress: Progress = field(default_factory=Progress)
+    lost: set[int] = field(default_factory=set)
+
+    def carry_out(self) -> Progress:
+        """Deliver all there is to deliver, then flush. The numbers of records that did not arrive are in `lost`."""
+        began = self._shown = self._launch = time.monotonic()
+        for number, batch in enumerate(self.generation.batches()):
+            if number == 0:  # the schedule begins when there is something to deliver
+                self._launch = time.monotonic()
+            self._deliver(self._cut(batch))
+            if self.stop() or self.progress.total == self.options.events:
+                break
+        self.progress.stopped = self.stop()
+        self._flush()
+        self.progress.seconds = time.monotonic() - began
+        self.progress.lost = len(self.lost)
+        return self.progress
+
+    def _cut(self, batch: Batch) -> Batch:
+        """No more than `--events` allows."""
+        if self.options.events is None:
+            return batch
+        n = max(0, self.options.events - self.progress.total)
+        return Batch(batch.records[:n], batch.texts[:n], batch.keys[:n]) if n < len(batch) else batch
+
+    def _deliver(self, batch: Batch) -> None:
+        kinds = batch.records["kind"].tolist()
+        due = self.pace.due(batch.records["due"])
+        at, n = 0, len(batch)
+        while at < n and not self.stop():
+            ready = min(n, at + SLICE)
+            if due is not None:
+                now = time.monotonic() - self._launch
+                ready = min(ready, int(np.searchsorted(due, now, side="right")))
+                if ready <= at:
+                    self._rest(float(due[at]) - now)
+                    continue
+            ready = at + self.sink.deliver(kinds[at:ready], batch.texts[at:ready], batch.keys[at:ready])
+            if ready == at:
+                self._tell()
+                continue
+            if due is not None:
+                self.progress.behind_seconds = time.monotonic() - self._launch - float(due[ready - 1])
+            self.progress.second = int(batch.records["due"][ready - 1])
+            for number, count in enumerate(np.bincount(batch.records["kind"][at:ready], minlength=len(KINDS))):
+                self.progress.delivered[KINDS[number]] += int(count)
+            self.progress.total += ready - at
+            at = ready
+            self._tell()
+        if self.log is not None and at:
+            self.log.append(batch.records[:at])
+
+    def _rest(self, seconds: float) -> None:
+        self.progress.behind_seconds = 0.0
+        self._tell()
+        time.sleep(min(max(seconds, 0.001), TICK_SECONDS))
+
+    def _tell(self) -> None:
+        now = time.monotonic()
+        if now - self._shown >= 0.25:
+            self._shown = now
+            self.progress.trouble = self.sink.rest()
+            self.progress.seconds = now - self._launch
+            self.show(self.progress)
+
+    def _flush(self) -> None:
+        patience = HURRIED_SECONDS if self.progress.stopped else PATIENCE_SECONDS
+        self.lost = self.sink.close(patience)

@@ -1,0 +1,308 @@
+"""Sessions: every user walks the Markov chain, all of them in step, one window of time after the other.
+
+The state of a user is a dozen numbers in parallel arrays; what a step needs of chance is drawn from the user's own
+counter (see `randomness`), so a walk depends neither on the windows nor on who else is simulated along with it. Memory
+is that of the users, whatever the number of days.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from music_simulator import chain
+from music_simulator.behaviour import (
+    LEAST_SESSION_GAP_SECONDS,
+    MOVES_PER_YEAR,
+    PAGE_GAP_SECONDS,
+    PAUSE_CHANCE,
+    PAUSE_MEAN_SECONDS,
+    PAUSE_MOST_SECONDS,
+    REACTIONS,
+    REDIRECT_SECONDS,
+    SESSION_GAP_SECONDS,
+    SKIP_CHANCE,
+    START_AUTHS,
+    START_LEVELS,
+)
+from music_simulator.catalogue import Catalogue
+from music_simulator.clock import YEAR, Clock
+from music_simulator.randomness import F64, I64, U64, exponential, hashed, uniform, unit, weighted
+from music_simulator.users import Population
+
+#: The walk begins this long before the start, so that sessions are under way when it comes.
+LEAD_SECONDS = 12 * 3600
+FAR = np.int64(1) << 60
+NO_SONG = -1
+
+#: One page of one user. `listened`: seconds heard of the song that this page ends (NaN: none). `login`: outcome of a
+#: login that this page follows (0: none, 1: success, 2: failure). `song`: of NextSong and the moments about a song.
+PAGE = np.dtype([
+    ("second", "i8"), ("who", "i4"), ("session", "i4"), ("item", "i4"), ("state", "i2"), ("song", "i4"),
+    ("place", "i2"), ("listened", "f4"), ("login", "i1"),
+])  # fmt: skip
+Pages = npt.NDArray[np.void]
+
+
+@dataclass(frozen=True)
+class Draw:
+    """A share, and the number of the user's draw that it is compared with."""
+
+    counter: int
+    share: float
+
+
+STARTS_PAID = Draw(0, START_LEVELS["paid"] / sum(START_LEVELS.values()))
+STARTS_OUT = Draw(1, START_AUTHS["Logged Out"] / sum(START_AUTHS.values()))
+
+#: Draws of a step; step n uses the counters from n · DRAWS.
+DRAWS = 16
+NEXT, GAP, SKIPS, SKIP_AT, PAUSES, PAUSE_LENGTH, REACTS, REACT_AT, PAUSE_AT, SONG = range(10)
+START_GAP, LOST, RUSH, RUSH_AT, MOVES, MOVED_TO, FIRST_PAGE, FIRST_SONG = range(8)
+
+
+class Sessions:
+    """The walks of one part of the users: of `parts` parts, number `part` has every `parts`-th user from `part` on."""
+
+    def __init__(
+        self, population: Population, catalogue: Catalogue, clock: Clock, part: int = 0, parts: int = 1
+    ) -> None:
+        self.population, self.catalogue, self.clock = population, catalogue, clock
+        self.part, self.parts = part, parts
+        who = np.arange(part, population.size, parts, dtype=np.int64)
+        self.key: U64 = population.behaviour_keys(who)
+        guest = who >= population.options.users
+        paid = (uniform(self.key, STARTS_PAID.counter) < STARTS_PAID.share) & ~guest
+        out = uniform(self.key, STARTS_OUT.counter) < STARTS_OUT.share
+        kind = np.where(guest, chain.VISITORS.index(("Guest", "free")), _kind("Logged In", paid))
+        kind = np.where(~guest & out, _kind("Logged Out", paid), kind)
+        page_factor, session_factor = population.factors(who)
+        self.page_gap = (page_factor * PAGE_GAP_SECONDS).astype(np.float32)
+        self.session_gap = (session_factor * SESSION_GAP_SECONDS).astype(np.float32)
+        n = len(who)
+        self.step = np.ones(n, dtype=np.uint64)
+        self.at = np.zeros(n, dtype=np.int64)
+        self.state = chain.FIRST[kind, 0].astype(np.int16)
+        self.session = np.full(n, -1, dtype=np.int32)
+        self.item = np.zeros(n, dtype=np.int32)
+        self.song = np.full(n, NO_SONG, dtype=np.int32)
+        self.song_began = np.zeros(n, dtype=np.int64)
+        self.song_ends = np.full(n, -FAR, dtype=np.int64)
+        self.place = population.first_place(who).astype(np.int16)
+        self.listened = np.full(n, np.nan, dtype=np.float32)
+        self.login = np.zeros(n, dtype=np.int8)
+        self.registered = np.full(n, FAR, dtype=np.int64)
+        begin = np.full(n, -LEAD_SECONDS, dtype=np.int64)
+        if guest.any():
+            arrived = population.arrivals[who[guest] - population.options.users]
+            begin[guest] = np.maximum(begin[guest], arrived - self.session_gap[guest].astype(np.int64))
+        omit = population.options.omit
+        self._skip_chance = 0.0 if "Skip" in omit else SKIP_CHANCE
+        self._pause_chance = 0.0 if "Pause" in omit else PAUSE_CHANCE
+        self._reactions = np.array([page not in omit for page in REACTIONS["free"]] + [False])
+        self._ahead = np.empty(0, dtype=PAGE)
+        self._seconds = catalogue.durations.astype(np.int64)
+        self._begin_sessions(np.arange(n), begin)
+
+    def advance(self, until: int) -> Pages:
+        """All pages from where the walks stand up to second `until` (not included) of the run."""
+        found = [self._ahead]
+        active = np.flatnonzero(self.at < until)
+        while active.size:
+            found += self._step(active)
+            active = active[self.at[active] < until]
+        pages = np.concatenate(found)
+        due = pages["second"] < until
+        self._ahead = pages[~due]
+        return pages[due & (pages["second"] >= 0)]
+
+    def registered_at(self, who: I64) -> I64:
+        """Second at which each of these users of this part registered; FAR for those who have not."""
+        return self.registered[(who - self.part) // self.parts]
+
+    def registrations(self) -> dict[int, int]:
+        """Number → second of registration of the guests who have registered."""
+        which = np.flatnonzero(self.registered < FAR)
+        return dict(zip((which * self.parts + self.part).tolist(), self.registered[which].tolist(), strict=True))
+
+    def _step(self, a: npt.NDArray[np.intp]) -> list[Pages]:
+        """Show the page on which each user of `a` stands, and what happens during its song; go on to the next."""
+        at, state, level = self.at[a], self.state[a], chain.LEVEL[self.state[a]]
+        key, counter = self.key[a], self.step[a] * np.uint64(DRAWS)
+        self.step[a] += np.uint64(1)
+        playing = chain.IS_SONG[state]
+        pages = [self._pages(a, at, state, np.where(playing, self.song[a], NO_SONG), self.item[a])]
+        pages[0]["listened"], pages[0]["login"] = self.listened[a], self.login[a]
+
+        following = chain.TRANSITIONS[
+            state, (unit(hashed(key, counter + np.uint64(NEXT))) * chain.RESOLUTION).astype(np.int64)
+        ]
+        ends = following == chain.END
+        to_song = chain.IS_SONG[following] & ~ends
+        gap = exponential(unit(hashed(key, counter + np.uint64(GAP)))) * self.page_gap[a]
+        then = at + np.where(chain.IS_REDIRECT[following], REDIRECT_SECONDS, gap.astype(np.int64))
+        waits = to_song & (at < self.song_ends[a])
+        then = np.where(waits, self.song_ends[a], then)
+        listened = np.full(len(a), np.nan, dtype=np.float32)
+        prior = self.song[a]
+        heard_whole = to_song & (prior != NO_SONG)
+        listened[heard_whole] = self.catalogue.durations[prior[heard_whole]]
+
+        added, last = np.zeros(len(a), dtype=np.int32), at.copy()
+        p = np.flatnonzero(playing)
+        if p.size:
+            pages += self._moments(a, p, at, level, key, counter, waits, ends, then, added, last, listened)
+
+        stops = ~ends & chain.STOPS_SONG[following] & (prior != NO_SONG)
+        if stops.any():
+            s, song = a[stops], prior[stops]
+            heard = then[stops] - self.song_began[s]
+            listened[stops] = np.where(heard >= self._seconds[song], self.catalogue.durations[song], heard)
+            self.song[s], self.song_ends[s] = NO_SONG, -FAR
+        self.listened[a] = listened
+        self.login[a] = np.where(chain.IS_LOGIN[state], np.where(chain.IS_LOGGED_IN[following], 1, 2), 0)
+
+        go = ~ends
+        g, to = a[go], following[go]
+        self.item[g] += added[go] + 1
+        self.state[g], self.at[g] = to, then[go]
+        registers = g[chain.REGISTERS[to]]
+        self.registered[registers] = np.minimum(self.registered[registers], self.at[registers])
+        self._play(a[to_song], unit(hashed(key[to_song], counter[to_song] + np.uint64(SONG))))
+        if ends.any():
+            self._end_sessions(a[ends], last[ends])
+        return pages
+
+    def _moments(
+        self, a: npt.NDArray[np.intp], p: npt.NDArray[np.intp], at: I64, level: I64, key: U64, counter: U64,
+        waits: npt.NDArray[np.bool_], ends: npt.NDArray[np.bool_], then: I64, added: npt.NDArray[np.int32], last: I64,
+        listened: npt.NDArray[np.float32],
+    ) -> list[Pages]:  # fmt: skip
+        """What happens during the songs of a[p]: reaction, pause, resume, skip, in this order.
+
+        Changes in place what the step goes on with: `then` (a pause puts the next song off, a skip brings it forward),
+        `added` (items taken), `last` (time of the last one) and `listened`.
+        """
+        key, counter, now, paid = key[p], counter[p], at[p], level[p]
+        user, song, waits, ends = a[p], self.song[a[p]], waits[p], ends[p]
+
+        def drawn(which: int) -> F64:
+            return unit(hashed(key, counter + np.uint64(which)))
+
+        span = np.where(ends, self._seconds[song], then[p] - now)
+        skip = waits & (drawn(SKIPS) < self._skip_chance) & (span > 1)
+        heard = np.where(skip, 1 + (drawn(SKIP_AT) * (span - 1)).astype(np.int64), span)
+        pause = (waits | ends) & (drawn(PAUSES) < self._pause_chance)
+        paused = np.minimum(exponential(drawn(PAUSE_LENGTH)) * PAUSE_MEAN_SECONDS, PAUSE_MOST_SECONDS)
+        length = np.where(pause, 1 + paused.astype(np.int64), 0)
+        chance = drawn(REACTS)
+        which = (chance[:, None] >= chain.REACTION_SHARES[paid]).sum(axis=1)
+        react = self._reactions[which]
+        react_at = now + (drawn(REACT_AT) * 0.5 * heard).astype(np.int64)
+        pause_at = now + ((0.5 + 0.5 * drawn(PAUSE_AT)) * heard).astype(np.int64)
+        skip_at = now + heard + length
+
+        item = self.item[user] + 1
+        pages: list[Pages] = []
+
+        def show(mask: npt.NDArray[np.bool_], state: I64, when: I64) -> None:
+            if mask.any():
+                m = np.flatnonzero(mask)
+                about = np.where(chain.HAS_SONG[state[m]], song[m], NO_SONG)
+                pages.append(self._pages(user[m], when[m], state[m], about, item[m]))
+                item[m] += 1
+                last[p[m]] = when[m]
+
+        show(react, chain.REACTION[paid, np.minimum(which, chain.REACTION.shape[1] - 1)], react_at)
+        show(pause, chain.MOMENT["Pause"][paid], pause_at)
+        show(pause, chain.MOMENT["Resume"][paid], pause_at + length)
+        show(skip, chain.MOMENT["Skip"][paid], skip_at)
+        if skip.any():
+            pages[-1]["listened"] = heard[skip]
+            listened[p[skip]] = np.nan
+        put_off = skip | (pause & waits)
+        then[p[put_off]] = skip_at[put_off]
+        added[p] = item - self.item[user] - 1
+        return pages
+
+    def _pages(
+        self, user: npt.NDArray[np.intp], second: I64, state: npt.NDArray[np.integer], song: npt.NDArray[np.integer],
+        item: npt.NDArray[np.int32],
+    ) -> Pages:  # fmt: skip
+        rows = np.empty(len(user), dtype=PAGE)
+        rows["second"], rows["who"], rows["session"] = second, user * self.parts + self.part, self.session[user]
+        rows["item"], rows["state"], rows["song"], rows["place"] = item, state, song, self.place[user]
+        rows["listened"], rows["login"] = np.nan, 0
+        return rows
+
+    def _play(self, users: npt.NDArray[np.intp], u: F64) -> None:
+        """Let a new song begin for each of these users, now."""
+        song = weighted(self.catalogue.shares, u)
+        self.song[users], self.song_began[users] = song, self.at[users]
+        self.song_ends[users] = self.at[users] + self._seconds[song]
+
+    def _end_sessions(self, users: npt.NDArray[np.intp], last: I64) -> None:
+        self.song[users], self.song_ends[users], self.listened[users], self.login[users] = NO_SONG, -FAR, np.nan, 0
+        gone = chain.IS_CANCELLED[self.state[users]]
+        self.at[users[gone]] = FAR
+        self._begin_sessions(users[~gone], last[~gone])
+
+    def _begin_sessions(self, users: npt.NDArray[np.intp], last: I64) -> None:
+        """Start the next session of these users, whose last event was at `last`."""
+        start = self._next_start(users, last)
+        key, counter = self.key[users], self.step[users] * np.uint64(DRAWS)
+        self.step[users] += np.uint64(1)
+        kind = chain.VISITOR[self.state[users]]
+        pick = (unit(hashed(key, counter + np.uint64(FIRST_PAGE)))[:, None] >= chain.FIRST_SHARES[kind]).sum(axis=1)
+        self.state[users] = chain.FIRST[kind, np.minimum(pick, chain.FIRST.shape[1] - 1)]
+        self.at[users], self.item[users] = start, 0
+        self.session[users] += 1
+        moving = 1.0 - np.exp((last - start) * (MOVES_PER_YEAR / YEAR))
+        moves = (unit(hashed(key, counter + np.uint64(MOVES))) < moving) & (self.session[users] > 0)
+        if moves.any():
+            there = unit(hashed(key[moves], counter[moves] + np.uint64(MOVED_TO)))
+            self.place[users[moves]] = weighted(self.population.place_shares, there)
+        first = chain.IS_SONG[self.state[users]]
+        self._play(users[first], unit(hashed(key[first], counter[first] + np.uint64(FIRST_SONG))))
+
+    def _next_start(self, users: npt.NDArray[np.intp], last: I64) -> I64:
+        """When each of these users comes back: an exponential pause, moved by the time of day, thinned by the week.
+
+        A start that the daily cycle would put too early is drawn anew half an hour on, and one that the week drops is
+        drawn anew from where it lay, as in eventsim's pickNextSessionStartTime.
+        """
+        start, after = np.empty(len(users), dtype=np.int64), last.copy()
+        todo = np.arange(len(users))
+        while todo.size:
+            who = users[todo]
+            key, counter = self.key[who], self.step[who] * np.uint64(DRAWS)
+            self.step[who] += np.uint64(1)
+            gap = exponential(unit(hashed(key, counter + np.uint64(START_GAP)))) * self.session_gap[who]
+            found = self.clock.swung(after[todo] + gap.astype(np.int64) + LEAST_SESSION_GAP_SECONDS)
+            early = found < last[todo] + LEAST_SESSION_GAP_SECONDS
+            lost = unit(hashed(key, counter + np.uint64(LOST))) < self.clock.loss(found)
+            good = ~early & (~lost | (found > self.clock.seconds))
+            start[todo] = found
+            after[todo] = np.where(early, after[todo] + LEAST_SESSION_GAP_SECONDS, found)
+            todo = todo[~good]
+        if self.population.options.bursts:
+            self._rush(users, start, last)
+        return start
+
+    def _rush(self, users: npt.NDArray[np.intp], start: I64, last: I64) -> None:
+        """Bring starts forward into a burst: for its length the rate of starts is `factor` times the usual."""
+        key, counter = self.key[users], self.step[users] * np.uint64(DRAWS)
+        self.step[users] += np.uint64(1)
+        for number, burst in enumerate(self.population.options.bursts):
+            opens = int(burst.at_hour * 3600)
+            begin = np.maximum(last + LEAST_SESSION_GAP_SECONDS, opens)
+            length = np.maximum(np.minimum(start, opens + int(burst.minutes * 60)) - begin, 0)
+            chance = 1.0 - np.exp(-(burst.factor - 1) * length / self.session_gap[users])
+            draws = key ^ np.uint64(number + 1)
+            rush = unit(hashed(draws, counter + np.uint64(RUSH))) < chance
+            at = begin + (unit(hashed(draws, counter + np.uint64(RUSH_AT))) * np.maximum(length, 1)).astype(np.int64)
+            start[rush] = at[rush]
+
+
+def _kind(auth: str, paid: npt.NDArray[np.bool_]) -> I64:
+    return np.where(paid, chain.VISITORS.index((auth, "paid")), chain.VISITORS.index((auth, "free")))

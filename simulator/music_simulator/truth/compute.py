@@ -1,0 +1,135 @@
+"""From the log to the truth file."""
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import orjson
+import pyarrow as pa
+
+from music_platform.contracts.events import TOPICS
+from music_simulator.behaviour import STATES
+from music_simulator.disturbances import INVALID, KINDS, LATE, MALFORMED, OUT_OF_ORDER
+from music_simulator.generation import World
+from music_simulator.places import places
+from music_simulator.users import GENDERS
+
+_SQL = Path(__file__).parent
+#: The marts in the order of MARTS.md; each has a file of its name.
+MARTS = (
+    "top_songs_daily", "top_artists_daily", "top_genres_daily", "user_engagement_daily", "active_users_daily",
+    "daily_summary", "hourly_metrics", "location_metrics_daily", "demographics_daily", "device_metrics_daily",
+    "conversion_funnel_daily", "churn_monthly", "retention_cohorts", "user_activity_tiers", "listening_sessions",
+    "song_of_the_year", "artist_of_the_year", "stream_anomalies",
+)  # fmt: skip
+#: What is counted of the records, by topic: name in the truth file → condition on the log.
+_COUNTS = {
+    "records": "true",
+    "valid_records": "fault = 0",
+    "malformed": f"fault = {MALFORMED}",
+    "invalid": f"fault = {INVALID}",
+    "duplicates": "copy = 1",
+    "late": f"delay = {LATE} and copy = 0",
+    "out_of_order": f"delay = {OUT_OF_ORDER} and copy = 0",
+    "version_2": "version = 2",
+    "unknown_fields": "unknown",
+}
+_ROWS_AT_ONCE = 20_000
+_MEMORY = "1500MB"
+
+
+def write_truth(file: Path, log: Path, lost: set[int], world: World, stopped: bool) -> None:
+    """Compute the truth of what the log holds, without the records `lost`, and put the file in place when whole."""
+    with duckdb.connect() as connection:
+        _load(connection, log, lost, world)
+        unfinished = file.with_name(f".{file.name}.tmp")
+        with unfinished.open("wb") as out:
+            head = {
+                "seed": world.options.seed,
+                "options": world.options.described(),
+                "stopped_early": stopped,
+                "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
+                "counts": _counts(connection),
+            }
+            out.write(orjson.dumps(head)[:-1] + b',\n"marts": {')
+            for number, mart in enumerate(MARTS):
+                out.write((b"," if number else b"") + b'\n"' + mart.encode() + b'": [')
+                for at, row in enumerate(_rows(connection, (_SQL / f"{mart}.sql").read_text(encoding="utf-8"))):
+                    out.write((b",\n" if at else b"\n") + orjson.dumps(row))
+                out.write(b"\n]")
+            out.write(b"\n}}\n")
+        os.replace(unfinished, file)
+
+
+def _load(connection: duckdb.DuckDBPyConnection, log: Path, lost: set[int], world: World) -> None:
+    connection.execute("set TimeZone = 'UTC'")
+    connection.execute(f"set memory_limit = '{_MEMORY}'")
+    connection.execute("set preserve_insertion_order = false")
+    connection.execute("set temp_directory = ?", [str(log.parent)])
+    songs = world.catalogue
+    artists = songs.artist_of.tolist()
+    tables: dict[str, dict[str, Any]] = {
+        "lost": {"number": pa.array(sorted(lost), pa.int64())},
+        "clock": {"start_epoch": [world.clock.start_epoch]},
+        "kinds": {"number": range(len(KINDS)), "name": KINDS},
+        "genders": {"number": range(len(GENDERS)), "name": GENDERS},
+        "states": {
+            "number": range(len(STATES)),
+            "page": [s.page for s in STATES],
+            "level": [s.level for s in STATES],
+            "knows_user": [s.knows_user for s in STATES],
+        },
+        "places": {
+            "number": range(len(places())),
+            "city": [p.city for p in places()],
+            "state": [p.state for p in places()],
+        },
+        "devices": {
+            "number": range(len(world.population.devices.kinds)),
+            "type": [d.type for d in world.population.devices.kinds],
+            "os": [d.os for d in world.population.devices.kinds],
+        },
+        "songs": {
+            "number": range(len(songs.titles)),
+            "song_id": songs.song_ids,
+            "title": songs.titles,
+            "artist_id": [songs.artist_ids[artist] for artist in artists],
+            "artist_name": [songs.artist_names[artist] for artist in artists],
+            "genre": songs.genres,
+            "duration_e5": songs.duration_e5,
+        },
+    }
+    for name, columns in tables.items():
+        connection.register(
+            "columns", pa.table({k: v if isinstance(v, pa.Array) else list(v) for k, v in columns.items()})
+        )
+        connection.execute(f"create table {name} as select * from columns")
+    connection.execute(f"create view log as select * from read_parquet('{str(log).replace(chr(39), chr(39) * 2)}')")
+    connection.execute((_SQL / "base.sql").read_text(encoding="utf-8"))
+
+
+def _counts(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
+    """Records and events by topic (names without prefix), at each stage."""
+    counted = ", ".join(f"count(*) filter (where {condition}) as {name}" for name, condition in _COUNTS.items())
+    rows = connection.execute(
+        f"select kind, {counted} from log where number not in (select number from lost) group by kind"
+    ).fetchall()
+    by_kind = {KINDS[row[0]]: row[1:] for row in rows}
+    none = (0,) * len(_COUNTS)
+    counts: dict[str, Any] = {
+        name: {TOPICS[kind]: by_kind.get(kind, none)[at] for kind in KINDS} for at, name in enumerate(_COUNTS)
+    }
+    events = dict(connection.execute("select kind, count(*) from event group by kind").fetchall())
+    counts["events"] = {TOPICS[kind]: events.get(kind, 0) for kind in KINDS}
+    return counts
+
+
+def _rows(connection: duckdb.DuckDBPyConnection, statement: str) -> Iterator[dict[str, Any]]:
+    cursor = connection.execute(statement)
+    names = [column[0] for column in cursor.description or ()]
+    while rows := cursor.fetchmany(_ROWS_AT_ONCE):
+        for row in rows:
+            yield dict(zip(names, row, strict=True))

@@ -1,1 +1,0 @@
-"""The streaming job: read, parse, validate, enrich, write."""

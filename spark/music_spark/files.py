@@ -1,0 +1,88 @@
+"""Files: the lines of intake files into the same table as Kafka's records, exactly once by Delta's transaction ids.
+
+Not Spark's file stream: it skips files by their age, never forgets a name, and lists while it is being asked what it
+will read. Here a batch is a list of files that was written down before (`music_platform.ingestion.intake`), with a
+number; Delta takes each number of an application once, however often the batch is repeated.
+"""
+
+import io
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from gzip import GzipFile
+
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+
+from music_platform.contracts.shapes import Shape
+from music_spark.enrich import Reference, enriched, lookups
+from music_spark.shape import lake_rows, of_file
+from music_spark.write import FILES_PER_BATCH, create_table, lake_schema
+
+#: Lines that become columns together.
+LINES_TOGETHER = 50_000
+
+#: What reading a damaged gzip file raises.
+GZIP_ERRORS = (OSError, EOFError, zlib.error)
+
+
+@dataclass(frozen=True)
+class LineFile:
+    """A file of lines: its coordinates' name (folder/name), the shape of its lines, and when it was written."""
+
+    name: str
+    shape: Shape
+    modified_ms: int
+
+
+@dataclass(frozen=True)
+class FileBatch:
+    """A batch of files below `root` for a table: Delta takes it once by `app_id` and `number`."""
+
+    root: str
+    files: tuple[LineFile, ...]
+    table: str
+    app_id: str
+    number: int
+    reference: Reference
+
+
+def append_files(session: SparkSession, batch: FileBatch) -> None:
+    """Append the files' lines to the table, unless this batch was appended before."""
+    create_table(session, batch.table)
+    rows = line_rows(session, batch).coalesce(FILES_PER_BATCH)
+    identity = {"txnAppId": batch.app_id, "txnVersion": str(batch.number)}
+    rows.write.format("delta").mode("append").options(**identity).save(batch.table)
+
+
+def line_rows(session: SparkSession, batch: FileBatch) -> DataFrame:
+    """A row for each of the files' lines."""
+    found = session.read.format("binaryFile").load([f"{batch.root}/{file.name}" for file in batch.files])
+    files = {file.name: file for file in batch.files}
+    name, content = batch.reference.name, batch.reference.content
+
+    def step(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        return enriched(file_batches(batches, files), lookups(name, content))
+
+    return found.select("path", "content").mapInArrow(step, lake_schema())
+
+
+def file_batches(batches: Iterable[pa.RecordBatch], files: Mapping[str, LineFile]) -> Iterator[pa.RecordBatch]:
+    """The lake's rows for batches of whole files with path, content."""
+    ingested_at = datetime.now(UTC)
+    for batch in batches:
+        for path, content in zip(batch.column("path"), batch.column("content"), strict=True):
+            file = files["/".join(path.as_py().rsplit("/", 2)[1:])]
+            lines = split(content.as_py(), file.name)
+            for start in range(0, len(lines), LINES_TOGETHER):
+                part = lines[start : start + LINES_TOGETHER]
+                origin = of_file(file.name, len(part), start + 1, file.modified_ms, ingested_at)
+                yield from lake_rows(list(part), [file.shape] * len(part), origin)
+
+
+def split(content: bytes, name: str) -> list[bytes]:
+    """The lines of a file; what stands behind the last line feed is one too. A name in .gz is decompressed."""
+    text = GzipFile(fileobj=io.BytesIO(content)).read() if name.endswith(".gz") else content
+    lines = text.split(b"\n")
+    return lines if lines[-1] else lines[:-1]

@@ -1,0 +1,299 @@
+"""Shape: the rows of the lake, one per record, good or bad, in the contract's columns.
+
+Records that are alike (same topic and kind, same keys in the same order, same types) are alike for every rule but the
+ranges. So a likeness is held against the contract once, its records are gathered, and their values become Arrow columns
+together, with the ranges checked on whole columns. What this does not settle — unknown fields, a broken rule, a value
+out of range — is looked at record by record. Both ways apply the rules of `music_spark.validate`; a property test holds
+them against each other.
+"""
+
+import base64
+import gc
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from music_platform.contracts import events as contract
+from music_platform.contracts.events import ColumnType, Field, JsonType, Name
+from music_platform.contracts.shapes import Case, Shape
+from music_spark.parse import TOO_DEEP, exact, flatten, parse, refusal
+from music_spark.validate import (
+    FILE_TIMESTAMP,
+    KAFKA_TIMESTAMP,
+    PYTHON_TYPES,
+    bounds,
+    epoch_ms,
+    names_a_song,
+    unknown,
+    violation,
+)
+
+ARROW_TYPES: dict[ColumnType, pa.DataType] = {
+    ColumnType.STRING: pa.string(),
+    ColumnType.BIGINT: pa.int64(),
+    ColumnType.DOUBLE: pa.float64(),
+    ColumnType.BOOLEAN: pa.bool_(),
+    ColumnType.TIMESTAMP: pa.timestamp("us", tz="UTC"),
+}
+RECORD_SCHEMA = pa.schema([(c.column, ARROW_TYPES[c.sql_type]) for c in contract.record_columns()])
+
+_JSON_ARROW = {JsonType.STRING: pa.string(), JsonType.INTEGER: pa.int64(), JsonType.NUMBER: pa.float64(),
+               JsonType.BOOLEAN: pa.bool_(), JsonType.TIME: pa.int64()}  # fmt: skip
+
+#: What makes two records alike: the shape they are of, the case among its cases, names, types of the values.
+Likeness = tuple[str, str, tuple[Name, ...], tuple[type, ...]]
+
+
+@dataclass
+class Alike:
+    """Records of one settled likeness: their case, their numbers in the batch, and their values in its order."""
+
+    case: Case
+    fields: tuple[Field | None, ...]
+    numbers: list[int]
+    values: list[Iterable[Any]]
+
+
+def settled(likeness: Likeness, shape: Shape) -> tuple[Field | None, ...] | None:
+    """The field of each value (None: skip it, it is null or fills no column), if the likeness alone breaks no rule;
+    else None."""
+    _, kind, names, types = likeness
+    fields: list[Field | None] = []
+    present: dict[Name, bool] = {}
+    for name, found in zip(names, types, strict=True):
+        field, null = shape.known.get(name), found is type(None)
+        if field is None and not (name in shape.holders and null):
+            return None
+        if null:
+            fields.append(None)
+            continue
+        if field is None or found not in PYTHON_TYPES[field.json_type]:
+            return None
+        fields.append(field if field.column else None)
+        present[name] = True
+    if any(kind in field.required_in and name not in present for name, field in shape.known.items()):
+        return None
+    return None if kind == contract.LISTEN and not names_a_song(present, shape) else tuple(fields)
+
+
+def lake_batches(
+    batches: Iterable[pa.RecordBatch], shapes: Mapping[str, Shape], topic_ids: Mapping[str, str]
+) -> Iterator[pa.RecordBatch]:
+    """The lake's rows for batches of records with topic, partition, offset, timestamp, value, redrive_of.
+
+    `shapes` maps each topic to the shape of its records, `topic_ids` to Kafka's id of it. The order of rows is not
+    kept.
+    """
+    ingested_at = datetime.now(UTC)
+    with _collecting_nothing():
+        for records in batches:
+            topics = records.column("topic").to_pylist()
+            origin = _of_topics(records, topic_ids, ingested_at)
+            yield from lake_rows(records.column("value").to_pylist(), [shapes[topic] for topic in topics], origin)
+
+
+@contextmanager
+def _collecting_nothing() -> Iterator[None]:
+    """Parsed records hold no cycles, but the garbage collector visits them again and again: a fifth of the time."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def lake_rows(values: list[bytes | None], shapes: list[Shape], origin: "Origin") -> Iterator[pa.RecordBatch]:
+    """The lake's rows for records: each one's bytes, its shape, and where it came from."""
+    settled_before: dict[Likeness, tuple[Field | None, ...] | None] = {}
+    groups: dict[Likeness, Alike] = {}
+    others: list[int] = []
+    before: Shape | None = None
+    for number, (shape, value) in enumerate(zip(shapes, values, strict=True)):
+        if shape is not before:
+            before, holders, kind_field, only = shape, shape.holders, shape.kind_field, shape.cases.get("")
+        parsed = parse(value)
+        if parsed is None:
+            others.append(number)
+            continue
+        flat = flatten(parsed, holders)
+        case = only or shape.case(flat)
+        if case is None:
+            others.append(number)
+            continue
+        said = "" if kind_field is None else flat[kind_field]
+        likeness: Likeness = (shape.name, said, tuple(flat), tuple(map(type, flat.values())))
+        alike = groups.get(likeness)
+        if alike is None:
+            if likeness not in settled_before:
+                settled_before[likeness] = settled((shape.name, case.kind, *likeness[2:]), shape)
+            fields = settled_before[likeness]
+            if fields is None:
+                others.append(number)
+                continue
+            alike = groups[likeness] = Alike(case, fields, [], [])
+        alike.numbers.append(number)
+        alike.values.append(flat.values())
+    for alike in groups.values():
+        columns = _columns(alike, origin.written_ms)
+        if columns is None:
+            others.extend(alike.numbers)
+        else:
+            rows = len(alike.numbers)
+            said_by_shape = {"event_kind": alike.case.kind, **alike.case.columns}
+            columns |= {name: pa.array([text] * rows, pa.string()) for name, text in said_by_shape.items()}
+            yield _lake_batch(origin.take(alike.numbers), columns)
+    if others:
+        others.sort()
+        singly = [_single(values[n], shapes[n], origin.written_ms[n].as_py(), origin.written) for n in others]
+        columns = {name: pa.array([row.get(name) for row in singly], ARROW_TYPES[kind]) for name, kind in _SINGLE}
+        yield _lake_batch(origin.take(others), columns)
+
+
+def _columns(alike: Alike, written_ms: pa.Array) -> dict[str, pa.Array] | None:
+    """Contract columns of records that are alike; None if any value of them is out of range."""
+    columns: dict[str, pa.Array] = {}
+    for field, values in zip(alike.fields, zip(*alike.values, strict=True), strict=True):
+        if field is None:
+            continue
+        try:
+            found = list(map(epoch_ms, values)) if field.json_type is JsonType.TIME else values
+            array = pa.array(found, _JSON_ARROW[field.json_type])
+        except (ValueError, OverflowError):
+            return None
+        low, high = bounds(field)
+        if low is not None or high is not None:
+            reached = pc.min_max(array).as_py()
+            if (low is not None and reached["min"] < low) or (high is not None and reached["max"] > high):
+                return None
+        if field.not_empty and pc.any(pc.equal(array, "")).as_py():
+            return None
+        columns[field.column] = array.cast(ARROW_TYPES[field.sql_type])
+    latest = pc.add(written_ms.take(pa.array(alike.numbers)), contract.MAX_AHEAD_MS)
+    return None if pc.any(pc.greater(columns["ts"], latest)).as_py() else columns
+
+
+_SINGLE: tuple[tuple[str, ColumnType], ...] = (
+    ("event_kind", ColumnType.STRING),
+    *((f.column, f.sql_type) for f in contract.FIELDS),
+    ("extra", ColumnType.STRING),
+    ("payload", ColumnType.STRING),
+    ("payload_base64", ColumnType.STRING),
+    ("quarantine_reason", ColumnType.STRING),
+)
+
+
+def _single(value: bytes | None, shape: Shape, written_ms: int, written: str = KAFKA_TIMESTAMP) -> dict[str, Any]:
+    """Contract and outcome columns of one record, by every rule in turn."""
+    parsed = parse(value)
+    if parsed is None or value is None:
+        return _quarantined(value, refusal(value), shape)
+    try:
+        record = flatten(exact(value), shape.holders)
+        if reason := violation(record, shape, written_ms, written):
+            return _quarantined(value, reason, shape, shape.case(record))
+        return _row(record, shape)
+    except RecursionError:
+        return _quarantined(value, TOO_DEEP, shape)
+
+
+def _row(record: dict[Name, Any], shape: Shape) -> dict[str, Any]:
+    row: dict[str, Any] = {}
+    for name, field in shape.known.items():
+        found = record.get(name)
+        if field.json_type is JsonType.TIME and found is not None:
+            found = epoch_ms(found)
+        elif field.sql_type is ColumnType.STRING and isinstance(found, int):
+            found = str(found)
+        if field.column:
+            row[field.column] = found
+    case, rest = shape.case(record), unknown(record, shape)
+    assert case is not None, "a record without a case breaks a rule"
+    return {**row, **case.columns, "event_kind": case.kind, "extra": _as_json(rest) if rest else None}
+
+
+def _as_json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _quarantined(value: bytes | None, reason: str, shape: Shape, case: Case | None = None) -> dict[str, Any]:
+    # Where the shape has one kind of records, so has what was meant to be one.
+    meant = case or (shape.cases[""] if shape.kind_field is None else None)
+    row: dict[str, Any] = {"quarantine_reason": reason, "event_kind": meant.kind if meant else None}
+    if value is not None:
+        try:
+            row["payload"] = value.decode("utf-8")
+        except UnicodeDecodeError:
+            row["payload_base64"] = base64.b64encode(value).decode("ascii")
+    return row
+
+
+@dataclass
+class Origin:
+    """Where records came from: columns with one row each, the coordinates that tell one from all others, and when each
+    was written (`written_ms`, epoch milliseconds; `written` in words)."""
+
+    columns: dict[str, pa.Array]
+    coordinates: pa.Array
+    written_ms: pa.Array
+    written: str
+
+    def take(self, numbers: list[int]) -> dict[str, pa.Array]:
+        """The columns of some records, with their coordinates under ''."""
+        wanted = pa.array(numbers, pa.int64())
+        return {name: column.take(wanted) for name, column in {**self.columns, "": self.coordinates}.items()}
+
+
+def _of_topics(records: pa.RecordBatch, topic_ids: Mapping[str, str], ingested_at: datetime) -> Origin:
+    topics = records.column("topic").to_pylist()
+    timestamp = records.column("timestamp").cast(ARROW_TYPES[ColumnType.TIMESTAMP])
+    ids = pa.array([topic_ids[topic] for topic in topics], pa.string())
+    partition, offset = records.column("partition").cast(pa.int64()), records.column("offset").cast(pa.int64())
+    columns = {
+        "source": pa.array(["kafka"] * len(topics), pa.string()),
+        "kafka_topic": pa.array(topics, pa.string()),
+        "kafka_topic_id": ids,
+        "kafka_partition": partition,
+        "kafka_offset": offset,
+        "kafka_timestamp": timestamp,
+        "redrive_of": records.column("redrive_of"),
+        "ingested_at": pa.array([ingested_at] * len(topics), ARROW_TYPES[ColumnType.TIMESTAMP]),
+    }
+    coordinates = pc.binary_join_element_wise(ids, partition.cast(pa.string()), offset.cast(pa.string()), "/")
+    return Origin(columns, coordinates, pc.divide(timestamp.cast(pa.int64()), 1000), KAFKA_TIMESTAMP)
+
+
+def of_file(file: str, lines: int, first: int, modified_ms: int, ingested_at: datetime) -> Origin:
+    """The origin of a file's lines, numbered from `first`."""
+    numbers = pa.array(range(first, first + lines), pa.int64())
+    name = pa.array([file] * lines, pa.string())
+    columns = {
+        "source": pa.array(["file"] * lines, pa.string()),
+        "source_file": name,
+        "source_line": numbers,
+        "ingested_at": pa.array([ingested_at] * lines, ARROW_TYPES[ColumnType.TIMESTAMP]),
+    }
+    coordinates = pc.binary_join_element_wise(name, numbers.cast(pa.string()), ":")
+    return Origin(columns, coordinates, pa.array([modified_ms] * lines, pa.int64()), FILE_TIMESTAMP)
+
+
+def _lake_batch(origin: dict[str, pa.Array], found: Mapping[str, pa.Array]) -> pa.RecordBatch:
+    """Rows of the lake from where the records came from and what was found in them."""
+    columns = {**origin, **found}
+    rows = len(columns["source"])
+    valid = pc.is_null(columns["quarantine_reason"]) if "quarantine_reason" in columns else pa.array([True] * rows)
+    coordinates = columns.pop("")
+    ids = [columns[name] for name in ("event_id", "redrive_of") if name in columns]
+    columns["event_id"] = pc.coalesce(*ids, coordinates)
+    version = columns.get("schema_version", pa.nulls(rows, pa.int64()))
+    columns["schema_version"] = pc.if_else(valid, pc.fill_null(version, 1), None)
+    columns["event_time"] = pc.multiply(columns["ts"], 1000).cast(ARROW_TYPES[ColumnType.TIMESTAMP])
+    arrays = [columns.get(field.name, pa.nulls(rows, field.type)) for field in RECORD_SCHEMA]
+    return pa.RecordBatch.from_arrays(arrays, schema=RECORD_SCHEMA)

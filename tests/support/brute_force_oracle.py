@@ -1,0 +1,420 @@
+"""The marts of docs/marts.md, computed the slow and obvious way from the lines that a run wrote.
+
+Nothing of the simulator or the platform is used but the shape of the contract: lines are parsed, checked and counted
+with plain Python, so that the truth file is held against a second pair of eyes.
+"""
+
+import csv
+import math
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from music_platform.contracts.events import TOPICS
+from tests.support.contract import breach, parsed
+
+Row = dict[str, Any]
+HALF_HOUR = timedelta(minutes=30)
+
+
+@dataclass
+class Event:
+    """A valid event with what the marts ask of it."""
+
+    kind: str
+    id: str
+    ts: datetime
+    raw: Row
+    user: str | None
+    session: tuple[str, int, datetime] | None = None
+    device: tuple[str, str] = ("", "")
+
+    @property
+    def day(self) -> date:
+        return self.ts.date()
+
+    @property
+    def page(self) -> str | None:
+        return self.raw.get("page") if self.kind == "page_view" else None
+
+    def text(self, name: str) -> str:
+        return self.raw.get(name) or "Unknown"
+
+
+@dataclass
+class Stream:
+    """All distinct valid events of a folder, with the reference data beside them."""
+
+    folder: Path
+    patterns: Path
+    reference: Path | None = None
+    events: list[Event] = field(default_factory=list)
+    counts: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        folder = self.reference or self.folder / "reference"
+        with (folder / "songs.csv").open(encoding="utf-8", newline="") as file:
+            self.songs = {row["song_id"]: row for row in csv.DictReader(file)}
+        with (folder / "artists.csv").open(encoding="utf-8", newline="") as file:
+            self.artists = {row["artist_id"]: row["name"] for row in csv.DictReader(file)}
+        with self.patterns.open(encoding="utf-8", newline="") as file:
+            self.devices = sorted(csv.DictReader(file), key=lambda row: int(row["priority"]))
+        self._read()
+        self._sessions()
+        self.listens = [event for event in self.events if event.kind == "listen"]
+        days = [event.day for event in self.listens]
+        self.spine = [min(days) + timedelta(days=n) for n in range((max(days) - min(days)).days + 1)] if days else []
+
+    def _read(self) -> None:
+        seen: set[tuple[str, str]] = set()
+        for kind, topic in TOPICS.items():
+            count = self.counts[topic] = dict.fromkeys(
+                ("records", "valid_records", "malformed", "invalid", "events"), 0
+            )
+            for part in sorted((self.folder / topic).glob("*.jsonl")):
+                for line in part.read_bytes().split(b"\n")[:-1]:
+                    count["records"] += 1
+                    raw = parsed(line)
+                    if raw is None:
+                        count["malformed"] += 1
+                    elif breach(raw, kind):
+                        count["invalid"] += 1
+                    else:
+                        count["valid_records"] += 1
+                        if (kind, raw["eventId"]) not in seen:
+                            seen.add((kind, raw["eventId"]))
+                            count["events"] += 1
+                            self.events.append(self._event(kind, raw))
+
+    def _event(self, kind: str, raw: Row) -> Event:
+        ts = datetime.fromtimestamp(raw["ts"] / 1000, UTC).replace(tzinfo=None)
+        user = str(raw["userId"]) if "userId" in raw else None
+        return Event(kind, raw["eventId"], ts, raw, user, device=self._device(raw))
+
+    def _device(self, raw: Row) -> tuple[str, str]:
+        if "device" in raw:
+            return raw["device"].get("type", "Other"), raw["device"].get("os", "Other")
+        for row in self.devices:
+            at, rest = 0, row["pattern"].strip("%").split("%")
+            for piece in rest:
+                at = raw["userAgent"].find(piece, at)
+                if at < 0:
+                    break
+                at += len(piece)
+            else:
+                return row["device_type"], row["os"]
+        return "Other", "Other"
+
+    def _sessions(self) -> None:
+        groups: dict[tuple[str, int], list[Event]] = defaultdict(list)
+        for event in self.events:
+            number = event.raw["sessionId"]
+            groups[event.user or f"guest-{number}", number].append(event)
+        for (visitor, number), events in groups.items():
+            events.sort(key=lambda e: e.ts)
+            start = last = events[0].ts
+            for event in events:
+                if event.ts - last >= HALF_HOUR:
+                    start = event.ts
+                event.session = (visitor, number, start)
+                last = event.ts
+
+    def song(self, event: Event) -> tuple[str, str, str, str]:
+        row = self.songs[event.raw["songId"]]
+        return row["song_id"], row["title"], row["artist_id"], self.artists[row["artist_id"]]
+
+
+def group(events: Iterable[Event], key: Callable[[Event], Any]) -> dict[Any, list[Event]]:
+    groups: dict[Any, list[Event]] = defaultdict(list)
+    for event in events:
+        groups[key(event)].append(event)
+    return groups
+
+
+def users(events: Iterable[Event]) -> int:
+    return len({event.user for event in events if event.user})
+
+
+def seconds(events: Iterable[Event]) -> float:
+    return float(sum((round(Decimal(str(e.raw["duration"])), 6) for e in events if e.kind == "listen"), Decimal(0)))
+
+
+def pages(events: Iterable[Event], page: str) -> int:
+    return sum(event.page == page for event in events)
+
+
+def plays(events: Iterable[Event]) -> int:
+    return sum(event.kind == "listen" for event in events)
+
+
+def ratio(a: float, b: float) -> float | None:
+    return a / b if b else None
+
+
+def monday(day: date) -> date:
+    return day - timedelta(days=day.weekday())
+
+
+def hour(ts: datetime) -> datetime:
+    return ts.replace(minute=0, second=0, microsecond=0)
+
+
+def top_songs_daily(s: Stream) -> list[Row]:
+    counted = ("Skip", "Pause", "Add to Playlist", "Thumbs Up", "Thumbs Down")
+    events = [e for e in s.events if e.kind == "listen" or (e.page in counted and "songId" in e.raw)]
+    return [
+        dict(zip(("song_key", "song_title", "artist_id", "artist_name"), song, strict=True))
+        | {
+            "activity_date": day,
+            "plays": plays(group),
+            "skips": pages(group, "Skip"),
+            "pauses": pages(group, "Pause"),
+            "playlist_adds": pages(group, "Add to Playlist"),
+            "thumbs_up": pages(group, "Thumbs Up"),
+            "thumbs_down": pages(group, "Thumbs Down"),
+            "unique_listeners": users(e for e in group if e.kind == "listen"),
+            "seconds": seconds(group),
+        }
+        for (day, song), group in group_by_song(s, events).items()
+    ]
+
+
+def group_by_song(s: Stream, events: Iterable[Event]) -> dict[Any, list[Event]]:
+    return group(events, lambda e: (e.day, s.song(e)))
+
+
+def top_artists_daily(s: Stream) -> list[Row]:
+    return [
+        {
+            "activity_date": day, "artist_id": artist, "artist_name": name, "plays": plays(events),
+            "unique_listeners": users(events), "seconds": seconds(events),
+        }
+        for (day, artist, name), events in group(s.listens, lambda e: (e.day, *s.song(e)[2:])).items()
+    ]  # fmt: skip
+
+
+def top_genres_daily(s: Stream) -> list[Row]:
+    groups = group(s.listens, lambda e: (e.day, s.songs[e.raw["songId"]]["genre"] or "Unknown"))
+    return [
+        {"activity_date": day, "genre": genre, "plays": plays(events), "unique_listeners": users(events)}
+        for (day, genre), events in groups.items()
+    ]
+
+
+def user_engagement_daily(s: Stream) -> list[Row]:
+    counted = [e for e in s.events if e.user and (e.kind == "listen" or e.page in ("Skip", "Pause", "Add to Playlist"))]
+    return [
+        {
+            "activity_date": day, "user_id": user, "device_type": device, "state": state,
+            "plays": plays(events), "skips": pages(events, "Skip"), "pauses": pages(events, "Pause"),
+            "playlist_adds": pages(events, "Add to Playlist"), "sessions": len({e.session for e in events}),
+            "seconds": seconds(events),
+        }
+        for (day, user, device, state), events in group(
+            counted, lambda e: (e.day, e.user, e.device[0], e.text("state"))
+        ).items()
+    ]  # fmt: skip
+
+
+def active_users_daily(s: Stream) -> list[Row]:
+    rows = []
+    seen = group(s.listens, lambda e: e.day)
+    for day in s.spine:
+        counts = [users(e for back in range(n) for e in seen.get(day - timedelta(days=back), ())) for n in (1, 7, 30)]
+        names = ("daily_active_users", "active_users_7d", "active_users_30d")
+        row = dict(zip(names, counts, strict=True))
+        rows.append({"activity_date": day, **row, "stickiness": ratio(counts[0], counts[2])})
+    return rows
+
+
+def daily_summary(s: Stream) -> list[Row]:
+    listens, events = group(s.listens, lambda e: e.day), group(s.events, lambda e: e.day)
+    days = [
+        {
+            "plays": len(listens[day]),
+            "active_users": users(listens[day]),
+            "sessions": len({e.session for e in events[day]}),
+        }
+        for day in s.spine
+    ]
+    rows = []
+    for at, (day, counts) in enumerate(zip(s.spine, days, strict=True)):
+        row: Row = {"activity_date": day, **counts}
+        for name, count in counts.items():
+            row[f"{name}_change"] = count - days[at - 1][name] if at else None
+            row[f"{name}_7d_avg"] = sum(d[name] for d in days[at - 6 : at + 1]) / 7 if at >= 6 else None
+        rows.append(row)
+    return rows
+
+
+def hourly_metrics(s: Stream) -> list[Row]:
+    listens = group(s.listens, lambda e: hour(e.ts))
+    hours = [datetime(d.year, d.month, d.day, h) for d in s.spine for h in range(24)]
+    return [
+        {
+            "activity_hour": at, "plays": len(listens.get(at, ())), "users": users(listens.get(at, ())),
+            "plays_previous_day": len(listens.get(at - timedelta(days=1), ())) if n >= 24 else None,
+        }
+        for n, at in enumerate(hours)
+    ]  # fmt: skip
+
+
+def location_metrics_daily(s: Stream) -> list[Row]:
+    return [
+        {"activity_date": day, "state": state, "city": city, "plays": plays(events), "users": users(events)}
+        for (day, state, city), events in group(s.listens, lambda e: (e.day, e.text("state"), e.text("city"))).items()
+    ]
+
+
+def demographics_daily(s: Stream) -> list[Row]:
+    groups = group(s.listens, lambda e: (e.day, e.text("gender"), e.text("level"), e.text("state")))
+    return [
+        {"activity_date": d, "gender": g, "level": lv, "state": st, "users": users(events), "plays": plays(events)}
+        for (d, g, lv, st), events in groups.items()
+    ]
+
+
+def device_metrics_daily(s: Stream) -> list[Row]:
+    return [
+        {"activity_date": day, "device_type": kind, "device_os": os, "plays": plays(events), "users": users(events)}
+        for (day, kind, os), events in group(s.listens, lambda e: (e.day, *e.device)).items()
+    ]
+
+
+def conversion_funnel_daily(s: Stream) -> list[Row]:
+    days = group(s.events, lambda e: e.day)
+    rows = []
+    for day in s.spine:
+        events = days[day]
+        visitors = len({e.session for e in events if e.kind == "page_view"})
+        registrations, views = pages(events, "Submit Registration"), pages(events, "Upgrade")
+        upgrades = sum(e.kind == "status_change" and e.raw["level"] == "free" for e in events)
+        rows.append(
+            {
+                "activity_date": day, "visitors": visitors, "registrations": registrations, "upgrade_views": views,
+                "upgrades": upgrades, "registration_rate": ratio(registrations, visitors),
+                "upgrade_rate": ratio(upgrades, views), "conversion_rate": ratio(upgrades, visitors),
+            }
+        )  # fmt: skip
+    return rows
+
+
+def churn_monthly(s: Stream) -> list[Row]:
+    rows = []
+    for month in sorted({day.replace(day=1) for day in s.spine}):
+        before = (month - timedelta(days=1)).replace(day=1)
+        events = [e for e in s.events if e.day.replace(day=1) == month]
+        active = users(e for e in s.listens if e.day.replace(day=1) == before)
+        cancelled = users(e for e in events if e.page == "Cancellation Confirmation")
+        downgraded = users(e for e in events if e.kind == "status_change" and e.raw["level"] == "paid")
+        rows.append(
+            {
+                "activity_month": month, "cancelled": cancelled, "downgraded": downgraded,
+                "active_users_previous_month": active, "churn_rate": ratio(cancelled, active),
+            }
+        )  # fmt: skip
+    return rows
+
+
+def retention_cohorts(s: Stream) -> list[Row]:
+    weeks: dict[str, set[date]] = defaultdict(set)
+    for event in s.listens:
+        weeks[str(event.user)].add(monday(event.day))
+    cohorts: dict[date, list[str]] = defaultdict(list)
+    for user, seen in weeks.items():
+        cohorts[min(seen)].append(user)
+    last = max(map(max, weeks.values()))
+    rows = []
+    for cohort, members in cohorts.items():
+        for number in range((last - cohort).days // 7 + 1):
+            week = cohort + timedelta(weeks=number)
+            returning = sum(week in weeks[user] for user in members)
+            rows.append(
+                {
+                    "cohort_week": cohort, "activity_week": week, "week_number": number, "users": len(members),
+                    "returning_users": returning, "retention_rate": ratio(returning, len(members)),
+                }
+            )  # fmt: skip
+    return rows
+
+
+def user_activity_tiers(s: Stream) -> list[Row]:
+    return [
+        {
+            "user_id": user, "plays": len(events), "days_active": len({e.day for e in events}),
+            "tier": "heavy" if len(events) >= 1000 else "regular" if len(events) >= 100 else "light",
+        }
+        for user, events in group(s.listens, lambda e: e.user).items()
+    ]  # fmt: skip
+
+
+def listening_sessions(s: Stream) -> list[Row]:
+    rows = []
+    for session, events in group(s.events, lambda e: e.session).items():
+        listens = [e for e in events if e.kind == "listen"]
+        if not listens:
+            continue
+        user, number, start = session
+        last = max(events, key=lambda e: (e.ts, e.raw["itemInSession"], e.kind, e.id))
+        milliseconds = int(start.replace(tzinfo=UTC).timestamp() * 1000)
+        rows.append(
+            {
+                "session_key": f"{user}/{number}/{milliseconds}", "user_id": user, "session_id": number,
+                "session_start": start, "session_end": last.ts, "songs": len(listens), "seconds": seconds(listens),
+                "level": last.raw.get("level"),
+            }
+        )  # fmt: skip
+    return rows
+
+
+def _of_the_year(counts: Counter[Any], rank: str, names: tuple[str, ...]) -> list[Row]:
+    rows = []
+    for (year, *key), count in counts.items():
+        place = 1 + sum(other > count for (y, *_), other in counts.items() if y == year)
+        if place <= 10:
+            rows.append({"activity_year": year, rank: place, **dict(zip(names, key, strict=True)), "plays": count})
+    return rows
+
+
+def song_of_the_year(s: Stream) -> list[Row]:
+    counts = Counter((e.day.year, *s.song(e)) for e in s.listens)
+    return _of_the_year(counts, "song_rank", ("song_key", "song_title", "artist_id", "artist_name"))
+
+
+def artist_of_the_year(s: Stream) -> list[Row]:
+    counts = Counter((e.day.year, *s.song(e)[2:]) for e in s.listens)
+    return _of_the_year(counts, "artist_rank", ("artist_id", "artist_name"))
+
+
+def stream_anomalies(s: Stream) -> list[Row]:
+    counts = Counter((hour(e.ts), e.text("state")) for e in s.listens)
+    last = max(at for at, _ in counts)
+    weeks = [timedelta(days=7 * n) for n in range(5)]
+    wanted = {(at + week, state) for at, state in counts for week in weeks if at + week < last}
+    rows = []
+    for at, state in wanted:
+        before = [counts[at - week, state] for week in weeks[1:]]
+        mean = sum(before) / 4
+        deviation = math.sqrt(sum((x - mean) ** 2 for x in before) / 4)
+        rows.append(
+            {
+                "activity_hour": at, "state": state, "plays": counts[at, state], "mean_plays": mean,
+                "deviation": deviation, "score": (counts[at, state] - mean) / max(deviation, 1),
+            }
+        )  # fmt: skip
+    return rows
+
+
+MARTS: dict[str, Callable[[Stream], list[Row]]] = {
+    make.__name__: make
+    for make in (
+        top_songs_daily, top_artists_daily, top_genres_daily, user_engagement_daily, active_users_daily, daily_summary,
+        hourly_metrics, location_metrics_daily, demographics_daily, device_metrics_daily, conversion_funnel_daily,
+        churn_monthly, retention_cohorts, user_activity_tiers, listening_sessions, song_of_the_year,
+        artist_of_the_year, stream_anomalies,
+    )
+}  # fmt: skip

@@ -1,0 +1,67 @@
+"""The real local stack for tests: a home of its own on free ports, up for as long as the `with` lasts."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+from pyspark.sql import SparkSession
+
+from music_platform.settings import Settings
+from music_platform.stack.local_stack import LocalStack
+from music_platform.stack.processes import tree_of
+
+#: What the data goes through; the webserver and the daemon are started only where a test asks for them.
+DATA_SERVICES = frozenset({"kafka", "spark", "warehouse"})
+
+#: Settings that say where tools are; a developer's values hold in tests too.
+_TOOL_SETTINGS = ("java_home", "jars_dir")
+
+
+def forget_environment() -> None:
+    """Drop the platform's settings from the environment: tests must not reach a developer's own Kafka or Snowflake."""
+    for name in Settings.model_fields:
+        if name not in _TOOL_SETTINGS:
+            os.environ.pop(name.upper(), None)
+
+
+#: Servers of tests live for minutes: without it half of what they do is compile themselves.
+QUICK_START = "-XX:TieredStopAtLevel=1"
+
+
+def settings_for(home: Path, **settings: object) -> Settings:
+    """Settings of a home, without `.env`. Ports are chosen by the stack's first `up`."""
+    given: dict[str, Any] = {"jvm_options": QUICK_START, **settings}
+    return Settings(_env_file=None, music_home=home, **given)  # type: ignore[call-arg]
+
+
+def kill_tree(stack: LocalStack, service: str) -> None:
+    """SIGKILL for a service and all that it has started: of the code server, the runs at work."""
+    pid = stack.status()[service].pid
+    assert pid is not None, f"{service} does not run"
+    for process in tree_of(pid):
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
+@contextmanager
+def spark_session(settings: Settings) -> Iterator[SparkSession]:
+    """A session of its own on a stack that ends before the process does: `getOrCreate` would keep it for the next."""
+    session = SparkSession.builder.remote(settings.spark_url or "").create()
+    try:
+        yield session
+    finally:
+        session.stop()
+
+
+@contextmanager
+def running_stack(home: Path, only: frozenset[str] | None = DATA_SERVICES, **settings: object) -> Iterator[LocalStack]:
+    """A stack with every service answering; taken down at the end, whatever happened."""
+    stack = LocalStack(settings_for(home, **settings))
+    try:
+        stack.up(set(only) if only is not None else None)
+        yield stack
+    finally:
+        stack.down()

@@ -1,0 +1,182 @@
+"""A test's own database on the session's warehouse: provisioned, loaded by the loader, built by dbt."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from music_platform.contracts.reference import TABLES
+from music_platform.environment import variables_set
+from music_platform.lake.delta_log import DeltaTable
+from music_platform.settings import Settings
+from music_platform.warehouse.connection import connect
+from music_platform.warehouse.loader import load
+from music_platform.warehouse.reference_tables import load_reference
+from music_platform.warehouse.schema import provision_warehouse
+
+if TYPE_CHECKING:
+    from snowflake.connector import SnowflakeConnection
+
+#: One name for all tests, so that dbt reads the project once for all of them.
+DATABASE = "MARTS"
+PROJECT = Path(__file__).parents[2] / "dbt_project"
+QUERIES = Path(__file__).parents[2] / "queries"
+FLAGS = ("--no-use-colors", "--no-send-anonymous-usage-stats", "--profiles-dir", str(PROJECT))
+QUIET = ("--quiet", "--log-level-file", "none", "--project-dir", str(PROJECT))
+DBT = (sys.executable, "-c", "from dbt.cli.main import cli; cli()")
+
+Rows = list[dict[str, Any]]
+
+
+@dataclass
+class BuildError(Exception):
+    """dbt did not succeed."""
+
+    output: str
+
+    def __str__(self) -> str:
+        return self.output[-6000:]
+
+
+@dataclass
+class TestWarehouse:
+    """The database, the lake that it is loaded from, and a scratch folder."""
+
+    settings: Settings
+    scratch: Path
+    session: "SnowflakeConnection" = field(repr=False)
+    __test__ = False
+
+    def load(self, lake: Path) -> int:
+        """Load all versions of the lake that are not in RAW; returns their number."""
+        return sum(1 for _ in load(self.session, DeltaTable(str(lake))))
+
+    def load_reference(self, folder: Path) -> None:
+        """Load songs.csv, artists.csv and users.csv."""
+        for table in TABLES:
+            load_reference(self.session, table, folder / f"{table.name}.csv")
+
+    def dbt_variables(self) -> dict[str, str]:
+        """Variables by which dbt meets this database."""
+        return {
+            "WAREHOUSE_PORT": str(self.settings.warehouse_port),
+            "SNOWFLAKE_DATABASE": self.settings.snowflake_database,
+            "DBT_TARGET_PATH": str(self.scratch / "target"),
+            "DBT_LOG_PATH": str(self.scratch / "logs"),
+        }
+
+    def start_dbt(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start a dbt command."""
+        return subprocess.Popen(
+            [*DBT, *arguments, *FLAGS],
+            cwd=PROJECT, env=os.environ | self.dbt_variables(),
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+
+    def dbt(self, *arguments: str) -> str:
+        """Run a dbt command in this process; returns its log, raises BuildError."""
+        from dbt.cli.main import dbtRunner
+
+        lines: list[str] = []
+        with variables_set(self.dbt_variables()):
+            runner = dbtRunner(manifest(), [lambda event: lines.append(event.info.msg)])
+            result = runner.invoke([*arguments, *FLAGS, *QUIET])
+        output = "\n".join(lines)
+        if not result.success:
+            raise BuildError(f"{output}\n{result.exception or ''}")
+        return output
+
+    def build(self, *arguments: str, tests: bool = False) -> str:
+        """Build the models, the first time also the seeds; with `tests` also the data tests and unit tests."""
+        seeded = self.scratch / "seeded"
+        left_out = () if tests else ("test", "unit_test", *(["seed"] if seeded.exists() else []))
+        seeded.touch()
+        return self.dbt("build", *(part for kind in left_out for part in ("--exclude-resource-type", kind)), *arguments)
+
+    def killed_build(self, after: int) -> None:
+        """Start a build and kill it, with the transaction that it is in, after so many models of it are done."""
+        done = "select count(*) from OPS.BUILDS"
+        before = self.value(done)
+        process = self.start_dbt("run")
+        while process.poll() is None and self.value(done) < before + after:
+            time.sleep(0.01)
+        assert process.poll() is None, "the build ended before it could be killed"
+        process.send_signal(signal.SIGKILL)
+        process.communicate(timeout=60)
+
+    def query(self, sql: str) -> Rows:
+        """Rows of a query, column names in lower case."""
+        cursor = self.session.cursor()
+        cursor.execute(sql)
+        names = [column.name.lower() for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def value(self, sql: str) -> Any:
+        """The one value of a query."""
+        (row,) = self.query(sql)
+        (value,) = row.values()
+        return value
+
+    def question(self, name: str, **parameters: str) -> Rows:
+        """Rows of a sample question; a parameter is a `SET` variable that the file gives a default."""
+        text = (QUERIES / f"{name}.sql").read_text()
+        for key, value in parameters.items():
+            text = re.sub(rf"(?im)^set {key} = .*;$", f"set {key} = {value};", text)
+        statements = [part for part in text.split(";") if part.strip()]
+        for statement in statements[:-1]:
+            self.session.cursor().execute(statement)
+        return self.query(statements[-1])
+
+    def tables(self, *schemas: str) -> list[str]:
+        """Names of the tables of these schemas."""
+        wanted = ", ".join(f"'{schema}'" for schema in schemas)
+        rows = self.query(
+            f"select table_schema || '.' || table_name as name from information_schema.tables "
+            f"where table_schema in ({wanted}) and table_type = 'BASE TABLE' order by 1"
+        )
+        return [row["name"] for row in rows]
+
+    def snapshot(self, *schemas: str) -> dict[str, list[str]]:
+        """Each table's rows as text, sorted: equal snapshots are equal tables."""
+        return {
+            table: sorted(json.dumps(row, default=str, sort_keys=True) for row in self.query(f"select * from {table}"))
+            for table in self.tables(*(schemas or ("SILVER", "GOLD")))
+        }
+
+
+def assert_same(found: dict[str, list[str]], wanted: dict[str, list[str]]) -> None:
+    """Both snapshots have the same tables with the same rows."""
+    assert found.keys() == wanted.keys()
+    for table in wanted:
+        gone, come = set(wanted[table]) - set(found[table]), set(found[table]) - set(wanted[table])
+        assert found[table] == wanted[table], f"{table}: gone {[*gone][:2]}, come {[*come][:2]}"
+
+
+@cache
+def manifest() -> Any:
+    """The project as dbt has read it; the environment names the database."""
+    from dbt.cli.main import dbtRunner
+
+    return dbtRunner().invoke(["parse", *FLAGS, *QUIET]).result
+
+
+@contextmanager
+def test_warehouse(settings: Settings, scratch: Path) -> Iterator[TestWarehouse]:
+    """A fresh database; dropped at the end."""
+    own = settings.model_copy(update={"snowflake_database": DATABASE})
+    provision_warehouse(own)
+    with connect(own) as session:
+        yield TestWarehouse(own, scratch, session)
+        session.cursor().execute(f"drop database if exists {DATABASE}")
+
+
+test_warehouse.__test__ = False  # type: ignore[attr-defined]

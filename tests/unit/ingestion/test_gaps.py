@@ -1,0 +1,94 @@
+"""What stops the stream is decided by plain comparisons of ids, offsets and the checkpoint's word with the lake's."""
+
+import pytest
+
+from music_platform.ingestion.conservation import Rows, imbalances
+from music_platform.ingestion.gaps import Gap, Partition, ahead_of_broker, checkpoint_trouble, expired, recreated
+from music_platform.ingestion.reconnection import behind
+from music_platform.lake.checkpoint import covers
+from music_platform.lake.delta_log import Transaction
+from music_platform.lake.progress import Progress, RetiredTopic, read_progress
+
+
+def test_a_topic_with_another_id_was_created_again_and_a_new_one_was_not() -> None:
+    assert recreated({"a": "1", "b": "2"}, {"a": "1", "b": "3", "c": "4"}) == ["b"]
+
+
+def test_expired_offsets_are_the_range_between_what_is_read_and_what_is_left() -> None:
+    committed, first = {"a": {0: 5, 1: 7}}, {"a": {0: 5, 1: 9, 2: 3}}
+    assert expired(committed, first, ["a"]) == [Gap(Partition("a", 1), 7, 8)]
+    assert behind(committed, expired(committed, first, ["a"])) == {"a": {0: 5, 1: 9}}
+
+
+def test_a_broker_that_has_less_than_was_read_is_noticed() -> None:
+    assert ahead_of_broker({"a": {0: 5, 1: 6}}, {"a": {0: 5, 1: 4}}, ["a"]) == ["a/1 (read up to 6, ends at 4)"]
+    assert ahead_of_broker({"a": {0: 5}}, {"a": {}}, ["a"]) == ["a/0 (read up to 5, ends at nothing: it is gone)"]
+
+
+@pytest.mark.parametrize(
+    ("query", "committed", "last", "retired", "said"),
+    [
+        (None, -1, None, (), None),
+        ("q", 3, Transaction("q", 3), (), None),
+        ("q", 3, Transaction("q", 4), (), None),  # died between the table's commit and the checkpoint's
+        ("q", 3, Transaction("q", 5), (), "old"),
+        ("q", 3, Transaction("other", 3), (), "foreign"),
+        (None, -1, Transaction("q", 3), (), "lost"),
+        (None, -1, Transaction("q", 3), ("q",), None),  # a new generation that has not begun
+    ],
+)
+def test_the_checkpoint_must_be_the_one_that_wrote_the_lake(
+    query: str | None, committed: int, last: Transaction | None, retired: tuple[str, ...], said: str | None
+) -> None:
+    trouble = checkpoint_trouble(query, committed, last, retired)
+    assert (said is None) == (trouble is None)
+    assert said is None or f"checkpoint is {said}" in str(trouble)
+
+
+def test_a_batch_has_succeeded_when_the_checkpoint_covers_what_was_to_be_read() -> None:
+    assert covers({"a": {0: 5, 1: 9}}, {"a": {0: 5, 1: 8}})
+    assert not covers({"a": {0: 5}}, {"a": {0: 5, 1: 1}})
+    assert covers({}, {"a": {0: 0}})
+
+
+def test_progress_is_kept_whole_and_says_where_a_new_generation_begins(tmp_path: object) -> None:
+    root = str(tmp_path)
+    assert read_progress(root) == Progress(root)
+    kept = Progress(root, {"a": "1"}, 2, {"a": {0: 5}}, (RetiredTopic("a", "0", {0: 9}),), ("q",))
+    kept.save()
+    assert read_progress(root) == kept
+    assert kept.checkpoint.endswith("events-2")
+    assert kept.committed() == {"a": {0: 5}}
+    assert kept.starting_offsets({"a": {0: 9, 1: 9}}) == '{"a": {"0": 5, "1": -2}}'
+
+
+P = Partition("a", 0, "1")
+
+
+@pytest.mark.parametrize(
+    ("end", "rows", "gaps", "said"),
+    [
+        (5, Rows(5, 5, 0, 4), [], None),
+        (0, None, [], None),
+        (5, None, [], "not one row"),
+        (5, Rows(6, 5, 0, 4), [], "1 rows are there twice"),
+        (5, Rows(4, 4, 0, 4), [], "1 rows are missing"),
+        (5, Rows(4, 4, 0, 4), [Gap(P, 2, 2)], None),
+        (9, Rows(5, 5, 0, 4), [Gap(P, 5, 8)], None),
+        (9, Rows(5, 5, 0, 4), [], "the last row is of offset 4"),
+        (9, None, [Gap(P, 0, 8)], None),
+        (9, Rows(5, 5, 4, 8), [Gap(P, 0, 3)], None),
+    ],
+)
+def test_rows_balance_with_committed_offsets_and_accepted_losses(
+    end: int, rows: Rows | None, gaps: list[Gap], said: str | None
+) -> None:
+    wrong = imbalances({P: end}, {P: rows} if rows else {}, gaps)
+    assert (wrong == []) == (said is None)
+    assert said is None or said in wrong[0][1]
+
+
+def test_rows_of_another_topic_id_are_another_partition() -> None:
+    other = Partition("a", 0, "2")
+    assert imbalances({P: 5, other: 3}, {P: Rows(5, 5, 0, 4), other: Rows(3, 3, 0, 2)}) == []
+    assert imbalances({P: 5}, {P: Rows(5, 5, 0, 4), other: Rows(3, 3, 0, 2)})[0][0] == other

@@ -1,0 +1,116 @@
+"""Which files are taken in, which are refused and why, and that nothing is forgotten on the way."""
+
+import gzip
+import io
+import os
+from pathlib import Path
+
+import pytest
+
+from music_platform.ingestion.conservation import Rows, file_imbalances
+from music_platform.ingestion.intake import Batch, Intake, RefusedError, count_lines, folder_shapes, is_whole, waiting
+from music_platform.settings import Settings
+from music_spark.files import split
+from tests.support.stack import settings_for
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return settings_for(tmp_path / "home", intake_max_file_bytes=1_000)
+
+
+def drop(settings: Settings, name: str, content: bytes, age: float = 0) -> Path:
+    path = Path(settings.intake_root) / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    os.utime(path, (1_700_000_000 - age, 1_700_000_000 - age))
+    return path
+
+
+def intake(settings: Settings) -> tuple[Intake, list[str]]:
+    lines: list[str] = []
+    return Intake(settings, lines.append), lines
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"{}\n", b"{}\n{}", b"\n\n", b"a\r\nb\r\n", b"x\n" * 400])
+def test_lines_are_counted_as_they_are_split(content: bytes) -> None:
+    assert count_lines(io.BytesIO(content), 1_000) == len(split(content, "a.jsonl"))
+    assert split(gzip.compress(content, mtime=0), "a.jsonl.gz") == split(content, "a.jsonl")
+
+
+def test_only_whole_files_of_a_topic_or_shape_are_read() -> None:
+    assert [is_whole(name) for name in ("a.jsonl", "a.jsonl.gz")] == [True, True]
+    assert not any(map(is_whole, ("a.json", ".a.jsonl", "_a.jsonl", "a.jsonl.tmp", "a.jsonl.gz.part")))
+    assert {"listen_events", "page_view_events", "playback", "user_event"} <= folder_shapes().keys()
+
+
+def test_no_file_is_passed_by_for_its_age_and_the_oldest_is_first(settings: Settings) -> None:
+    drop(settings, "listen_events/new.jsonl", b"{}\n")
+    drop(settings, "playback/old.jsonl", b"{}\n{}\n", age=10 * 365 * 86_400)
+    drop(settings, "listen_events/.writing.jsonl", b"{")
+    drop(settings, "strange/a.jsonl", b"{}\n")
+    assert [(folder, file.name) for folder, file in waiting(settings)] == [
+        ("playback", "old.jsonl"),
+        ("listen_events", "new.jsonl"),
+    ]
+    batch = intake(settings)[0]._next(None)
+    assert batch is not None
+    assert (batch.number, batch.base, batch.lines) == (0, -1, 3)
+    assert [file.coordinate for file in batch.files] == ["playback/old.jsonl", "listen_events/new.jsonl"]
+
+
+def test_a_batch_is_bounded_and_a_lost_checkpoint_gets_another_name(settings: Settings) -> None:
+    for number in range(5):
+        drop(settings, f"playback/{number}.jsonl", b"{}\n" * 10)
+    bounded = settings.model_copy(update={"max_records_per_batch": 20})
+    first, again = (intake(bounded)[0]._next(None) for _ in range(2))
+    assert first is not None
+    assert again is not None
+    assert (len(first.files), first.lines) == (2, 20)
+    assert first.app_id != again.app_id
+    following = intake(bounded)[0]._next(Batch(first.app_id, 7, 0, first.files, ended=True))
+    assert following is not None
+    assert (following.app_id, following.number) == (first.app_id, 8)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("big.jsonl", b"x" * 1_001, "it has 1,001 bytes, more than 1,000 (INTAKE_MAX_FILE_BYTES)"),
+        ("bomb.jsonl.gz", gzip.compress(b"x" * 100_000, mtime=0), "it has more than 1,000 bytes of text"),
+        ("torn.jsonl.gz", gzip.compress(b'{"ts": 1}\n' * 9, mtime=0)[:-9], "it is no whole gzip file"),
+        ("plain.jsonl.gz", b"{}\n", "it is no whole gzip file"),
+        ("a[1].jsonl", b"{}\n", "its name has one of the characters"),
+        ("used.jsonl", b"{}\n", "a file of this name was taken in before"),
+    ],
+)
+def test_a_refused_file_is_kept_with_its_reason(settings: Settings, name: str, content: bytes, reason: str) -> None:
+    drop(settings, "_archive/playback/used.jsonl", b"")
+    path = drop(settings, f"playback/{name}", content)
+    drop(settings, "playback/good.jsonl", b"{}\n")
+    taking, log = intake(settings)
+    batch = taking._next(None)
+    assert batch is not None
+    assert [file.name for file in batch.files] == ["good.jsonl"], "the others go on"
+    assert not path.exists()
+    kept = sorted((Path(settings.intake_root) / "_rejected/playback").iterdir())
+    assert [file.read_bytes() for file in kept if file.name.endswith(name)] == [content]
+    (written,) = (file.read_text() for file in kept if file.name.endswith(".reason.txt"))
+    assert written.startswith(reason)
+    assert reason in log[0]
+
+
+def test_refusing_says_the_limit() -> None:
+    with pytest.raises(RefusedError, match="more than 5 bytes"):
+        count_lines(io.BytesIO(b"123456"), 5)
+
+
+def test_rows_are_lines() -> None:
+    lines = {"a": 2, "b": 3, "c": 0, "d": 1, "e": 1}
+    found = {"a": Rows(2, 2, 1, 2), "b": Rows(2, 2, 1, 2), "d": Rows(2, 1, 1, 1), "x": Rows(1, 1, 1, 1)}
+    assert file_imbalances(lines, found) == [
+        ("b", "3 lines, 2 rows"),
+        ("d", "1 rows are there twice"),
+        ("e", "1 lines, 0 rows"),
+        ("x", "rows of a file that was never taken in"),
+    ]

@@ -1,0 +1,74 @@
+"""When the sensors start a run: the pure decisions."""
+
+from math import inf
+
+import pytest
+
+from music_platform.orchestration.automation import Runs, decide_ingest, decide_live, decide_policy, verified_complete
+
+NONE = Runs()
+
+
+@pytest.mark.parametrize(
+    ("kafka", "lake", "threshold", "runs", "start"),
+    [
+        (0, 0, 1, NONE, False),
+        (1, 0, 1, NONE, True),
+        (9, 0, 10, NONE, False),
+        (10, 0, 10, NONE, True),
+        (0, 1, 10, NONE, True),
+        (5, 5, 1, Runs(in_flight=True), False),
+    ],
+)
+def test_a_run_starts_when_a_stage_is_behind_and_none_is_at_it(
+    kafka: int, lake: int, threshold: int, runs: Runs, start: bool
+) -> None:
+    decision = decide_ingest((kafka, 3.0), (lake, 2.0), threshold, runs)
+    assert decision.start is start
+    assert decision.reason
+
+
+@pytest.mark.parametrize(
+    ("failures", "idle", "start"),
+    [(0, 0, True), (1, 59, False), (1, 60, True), (2, 299, False), (3, 900, True), (4, 3599, False), (40, 3600, True)],
+)
+def test_what_fails_again_and_again_waits_longer_each_time(failures: int, idle: float, start: bool) -> None:
+    decision = decide_ingest((5, 1.0), (0, 0.0), 1, Runs(failures=failures, idle_seconds=idle))
+    assert decision.start is start
+    assert start or "failed" in decision.reason
+
+
+def test_the_reason_says_records_and_seconds() -> None:
+    assert (
+        decide_ingest((1500, 7.2), (0, 0.0), 1, NONE).reason
+        == "1,500 records in Kafka (oldest 7 s), 0 records in the lake not in RAW"
+    )
+
+
+def test_a_live_build_starts_when_its_inputs_have_changed_and_nothing_is_in_the_way() -> None:
+    assert not decide_live("raw 3", "raw 3", "", (), NONE).start
+    assert decide_live("raw 3", "raw 2", "", (), NONE).start
+    assert decide_live("raw -1", None, "", (), NONE).start
+    assert not decide_live("raw 3", "raw 2", "", (), Runs(in_flight=True)).start
+    assert not decide_live("raw 3", "raw 2", "", (), Runs(failures=1, idle_seconds=59)).start
+    assert decide_live("raw 3", "raw 2", "", (), Runs(failures=1, idle_seconds=61)).start
+    held = decide_live("raw 3", "raw 2", "", ["conservation"], NONE)
+    assert not held.start
+    assert "conservation" in held.reason
+
+
+def test_policy_marts_wait_for_their_policy_and_for_something_new() -> None:
+    young, old = {"a": 10.0, "b": 40.0}, {"a": 10.0, "b": 61.0}
+    assert not decide_policy(young, 60, "5 records", (), NONE).start
+    assert decide_policy(old, 60, "5 records", (), NONE).start
+    assert not decide_policy(old, 60, None, (), NONE).start
+    assert decide_policy({"a": inf}, 60, "5 records", (), NONE).start
+    assert not decide_policy(old, 60, "5 records", (), Runs(in_flight=True)).start
+    assert not decide_policy(old, 60, "5 records", (), Runs(failures=2, idle_seconds=100)).start
+    assert "b, is 61 s old" in decide_policy(old, 60, "5 records", (), NONE).reason
+
+
+def test_completeness_is_reported_from_half_the_window_on_when_nothing_is_behind() -> None:
+    marts = {"young": 10.0, "silent": 30.0, "never": inf}
+    assert verified_complete(marts, 30, complete=True) == ["silent"]
+    assert verified_complete(marts, 30, complete=False) == []

@@ -1,0 +1,68 @@
+"""Verdicts on what the warehouse answers."""
+
+import pytest
+
+from music_platform.contracts import events
+from music_platform.orchestration.data_checks import (
+    HOURS,
+    distribution_outcome,
+    drift_outcome,
+    inferred_outcome,
+    quarantine_outcome,
+    totals_outcome,
+    volume_outcome,
+)
+
+COLUMNS = {column.column for column in events.raw_columns()}
+
+
+@pytest.mark.parametrize(("bad", "passed"), [(0, True), (2, True), (3, False)])
+def test_the_quarantined_share_has_a_limit(bad: int, passed: bool) -> None:
+    outcome = quarantine_outcome(100, [("ts: missing", bad, "listen_events/0/7")] if bad else [], 0.02)
+    assert outcome.passed is passed
+    assert outcome.figures["quarantined"] == bad
+    assert not bad or outcome.samples == [f"listen_events/0/7: ts: missing ({bad} like it)"]
+
+
+def test_nothing_loaded_is_nothing_wrong() -> None:
+    assert quarantine_outcome(0, [], 0.02).passed
+    assert drift_outcome(0, [], COLUMNS, 0.05).passed
+    assert inferred_outcome(0, 0, [], 0.05).passed
+
+
+def test_unknown_fields_and_foreign_columns_are_drift() -> None:
+    assert drift_outcome(100, [("mood", 5, "listen_events/0/7")], COLUMNS, 0.05).passed
+    assert not drift_outcome(100, [("mood", 6, "listen_events/0/7")], COLUMNS, 0.05).passed
+    outcome = drift_outcome(100, [], COLUMNS - {"song"} | {"mood"}, 0.05)
+    assert not outcome.passed
+    assert "mood, song" in outcome.said
+
+
+def weeks(last: int, before: tuple[int, int, int, int]) -> dict[int, int]:
+    """Listens an hour in the last day and in the same hours of four weeks before; 10 in every other hour."""
+    plays = dict.fromkeys(range(4 * 168 + HOURS + 1), 10)
+    for week, count in enumerate((last, *before)):
+        plays |= dict.fromkeys(range(1 + week * 168, HOURS + 1 + week * 168), count)
+    return plays
+
+
+def test_a_day_far_from_its_weekday_is_an_anomaly() -> None:
+    assert volume_outcome(weeks(100, (100, 110, 95, 105))).passed
+    assert not volume_outcome(weeks(30, (100, 110, 95, 105))).passed
+    assert not volume_outcome(weeks(300, (100, 110, 95, 105))).passed
+    assert "no baseline" in volume_outcome({0: 5, 1: 1000}).said
+
+
+def test_listens_that_move_between_states_are_an_anomaly() -> None:
+    assert distribution_outcome({"CA": (1000, 1000), "NY": (1000, 1100)}).passed
+    outcome = distribution_outcome({"CA": (1900, 1000), "NY": (100, 1000)})
+    assert not outcome.passed
+    assert outcome.figures["moved"] == pytest.approx(0.45)
+    assert set(outcome.samples) == {"CA: +45.0%", "NY: -45.0%"}
+
+
+def test_marts_add_up_or_are_named() -> None:
+    assert totals_outcome(10, {"daily_summary": 10, "top_songs_daily": 10}).passed
+    outcome = totals_outcome(10, {"daily_summary": 10, "top_songs_daily": 12})
+    assert not outcome.passed
+    assert outcome.samples == ["top_songs_daily: 12 plays, +2"]

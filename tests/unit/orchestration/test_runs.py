@@ -1,0 +1,154 @@
+"""Whose process is gone."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster._core.launcher.default_run_launcher import DefaultRunLauncher
+from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
+from dagster._core.storage.tags import GRPC_INFO_TAG
+from dagster._core.test_utils import freeze_time
+from dagster._grpc.client import DagsterGrpcClient
+
+from music_platform.environment import venv_bin
+from music_platform.orchestration.runs import (
+    GONE_TAG,
+    HOST_TAG,
+    LAUNCH_SECONDS,
+    STARTED_TAG,
+    Failures,
+    failures_in_a_row,
+    name_process,
+    process_is_gone,
+    process_tags,
+    runs_in_flight,
+)
+
+
+@dg.op
+def wait() -> None: ...
+
+
+@dg.job
+def some_job() -> None:
+    wait()
+
+
+def new_run(instance: dg.DagsterInstance) -> dg.DagsterRun:
+    return instance.create_run_for_job(some_job)
+
+
+def test_a_run_of_a_living_process_stays_and_one_of_a_dead_process_is_failed() -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        alive, dead, unknown = (new_run(instance) for _ in range(3))
+        name_process(instance, alive.run_id)
+        child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+        instance.add_run_tags(dead.run_id, process_tags(child.pid))
+        child.communicate()
+        assert {run.run_id for run in runs_in_flight(instance)} == {alive.run_id, unknown.run_id}
+        failed = instance.get_run_by_id(dead.run_id)
+        assert failed is not None
+        assert failed.status is dg.DagsterRunStatus.FAILURE
+
+
+def test_a_later_process_with_the_same_number_is_another() -> None:
+    tags = process_tags(os.getpid())
+    run = dg.DagsterRun(job_name="x", tags={**tags, STARTED_TAG: "1.00"})
+    assert process_is_gone(run)
+    assert not process_is_gone(dg.DagsterRun(job_name="x", tags=tags))
+    assert not process_is_gone(dg.DagsterRun(job_name="x", tags={**tags, HOST_TAG: "elsewhere"}))
+
+
+@contextmanager
+def code_server(folder: Path) -> Iterator[DagsterGrpcClient]:
+    """A code server of one job, whose op waits for a line in a pipe."""
+    (folder / "code.py").write_text(
+        "import dagster as dg\n"
+        "@dg.op\ndef wait():\n    open('line').read()\n"
+        "@dg.job(executor_def=dg.in_process_executor)\ndef some_job():\n    wait()\n"
+        "defs = dg.Definitions(jobs=[some_job])\n"
+    )
+    socket = folder / "s"
+    command = [str(venv_bin() / "dagster"), "api", "grpc", "--socket", str(socket), "-f", "code.py", "-d", str(folder)]
+    server = subprocess.Popen([*command, "--location-name", "here"], cwd=folder, stderr=subprocess.DEVNULL)
+    try:
+        client = DagsterGrpcClient(socket=str(socket))
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                client.ping("up?")
+                break
+            except Exception:
+                assert time.monotonic() < deadline
+                time.sleep(0.2)
+        yield client
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def launched(instance: dg.DagsterInstance, client: DagsterGrpcClient) -> dg.DagsterRun:
+    """A run as it is from its launch on."""
+    location = GrpcServerCodeLocationOrigin(host="localhost", socket=client.socket, location_name="here")
+    origin = RemoteJobOrigin(RemoteRepositoryOrigin(location, "__repository__"), "some_job")
+    run = instance.create_run_for_job(some_job, remote_job_origin=origin, job_code_origin=None)
+    server = json.dumps({"host": "localhost", "socket": client.socket})
+    instance.add_run_tags(run.run_id, {GRPC_INFO_TAG: server})
+    instance.report_dagster_event(dg.DagsterEvent("PIPELINE_STARTING", run.job_name), run.run_id)
+    return run
+
+
+def test_a_run_that_was_killed_while_it_started_is_failed_and_one_that_its_server_has_is_not(tmp_path: Path) -> None:
+    """A run that died with its code server before it could name its process kept the next one waiting for minutes."""
+    os.mkfifo(tmp_path / "line")
+    (tmp_path / "home").mkdir()
+    with dg.DagsterInstance.local_temp(str(tmp_path / "home")) as instance, code_server(tmp_path) as client:
+        dead, started = launched(instance, client), launched(instance, client)
+        start = threading.Thread(
+            target=DefaultRunLauncher.launch_run_from_grpc_client, args=(instance, started, client)
+        )
+        start.start()
+        both = {dead.run_id, started.run_id}
+        assert {run.run_id for run in runs_in_flight(instance)} == both, "just launched: the server may not have it yet"
+        start.join()
+        with freeze_time(time.time() + LAUNCH_SECONDS + 1):
+            assert {run.run_id for run in runs_in_flight(instance)} == {started.run_id}
+        failed = instance.get_run_by_id(dead.run_id)
+        assert failed is not None
+        assert failed.status is dg.DagsterRunStatus.FAILURE
+        assert failures_in_a_row(instance, "some_job") == Failures(), "no reason to wait before the next"
+        with pytest.raises(dg.Failure, match="was ended while its process"):
+            name_process(instance, dead.run_id)
+        (tmp_path / "line").write_text("go")
+        deadline = time.monotonic() + 60
+        while not instance.get_run_by_id(started.run_id).is_finished:  # type: ignore[union-attr]
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        assert instance.get_run_by_id(started.run_id).status is dg.DagsterRunStatus.SUCCESS  # type: ignore[union-attr]
+
+
+def test_failures_count_from_the_last_success_and_kills_do_not() -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert failures_in_a_row(instance, "some_job") == Failures()
+        for fails in (True, False, True, True):
+            run = new_run(instance)
+            if fails:
+                instance.report_run_failed(run)
+            else:
+                instance.report_dagster_event(
+                    dg.DagsterEvent(dg.DagsterEventType.RUN_SUCCESS.value, run.job_name), run.run_id
+                )
+        killed = new_run(instance)
+        instance.add_run_tags(killed.run_id, {GONE_TAG: "true"})
+        instance.report_run_failed(killed)
+        failures = failures_in_a_row(instance, "some_job")
+        assert failures.count == 2
+        assert failures.ended >= failures.since > 0

@@ -1,0 +1,210 @@
+"""Sensor ticks with given times and real run records: what runs, how often, and what does not."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster._core.test_utils import create_run_for_test, freeze_time
+
+from music_platform.ingestion.backlog import Backlog
+from music_platform.lake.checkpoint import Offsets
+from music_platform.monitoring import alerts
+from music_platform.monitoring.watch import Watch
+from music_platform.orchestration import sensors
+from music_platform.orchestration.assets.marts import tier_keys
+from music_platform.orchestration.freshness import LIVE, POLICY, TIERS, ages, warn_after, window
+from music_platform.orchestration.inputs import inputs_of, note_inputs
+from music_platform.orchestration.keys import GOLD, RAW_EVENTS
+from music_platform.orchestration.runs import process_tags
+from music_platform.orchestration.store import Store
+from music_platform.settings import Settings
+from music_platform.topics import TopicOffsets
+
+MINUTE, HOUR = 60.0, 3600.0
+WHOLE = {"build": TIERS, "live": (LIVE,), "policy": (POLICY,)}
+
+
+@dataclass
+class Day:
+    """A platform with a clock of its own. Its runs are records only: a test says how each of them ends."""
+
+    settings: Settings
+    instance: dg.DagsterInstance
+    now: float = 1_800_000_000.0
+    launched: list[tuple[float, str]] = field(default_factory=list)
+
+    def load(self, version: int) -> None:
+        """A lake version with ten records, and RAW loaded up to it."""
+        log = Path(self.settings.lake_root) / "events" / "_delta_log"
+        log.mkdir(parents=True, exist_ok=True)
+        stats = {"numRecords": 10, "minValues": {"kafka_timestamp": "2027-01-15T08:00:00.000Z"}}
+        add = {"add": {"path": f"{version}.parquet", "dataChange": True, "stats": json.dumps(stats)}}
+        (log / f"{version:020d}.json").write_text(json.dumps(add))
+        with freeze_time(self.now):
+            raw = dg.AssetMaterialization(RAW_EVENTS, metadata={"lake_version": version})
+            self.instance.report_runless_asset_event(raw)
+
+    def tick(self, *only: sensors.Tick) -> list[dg.DagsterRun]:
+        """One tick of the two sensors that build, or of some; runs that they ask for are created, assets reported."""
+        created = []
+        with freeze_time(self.now):
+            for tick in only or (sensors.live_tick, sensors.freshness_tick):
+                result = tick(self.instance, self.settings, None)
+                assert result.run_requests or result.skip_reason
+                for event in result.asset_events:
+                    self.instance.report_runless_asset_event(event)  # type: ignore[arg-type]
+                for request in result.run_requests or ():
+                    created.append(create_run_for_test(self.instance, str(request.job_name), tags=dict(request.tags)))
+                    self.launched.append((self.now, str(request.job_name)))
+        return created
+
+    def end(self, run: dg.DagsterRun, seconds: float, succeeds: bool = True) -> None:
+        """The run notes what it is made from, takes its time, and ends; its marts are materialized, or not."""
+        inputs = inputs_of(self.instance, WHOLE[run.job_name])
+        self.now += seconds
+        with freeze_time(self.now):
+            if not succeeds:
+                self.instance.report_run_failed(run)
+                return
+            note_inputs(self.instance, run.run_id, WHOLE[run.job_name], inputs)
+            for tier in WHOLE[run.job_name]:
+                for key in tier_keys(tier, GOLD):
+                    self.instance.report_runless_asset_event(dg.AssetMaterialization(key))
+            success = dg.DagsterEvent(dg.DagsterEventType.RUN_SUCCESS.value, run.job_name)
+            self.instance.report_dagster_event(success, run.run_id)
+
+    def oldest(self, tier: str) -> float:
+        """Age of the tier's oldest mart."""
+        return max(ages(self.instance, tier_keys(tier, GOLD), self.now).values())
+
+
+@pytest.fixture
+def day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Day]:
+    """A day that begins with one loaded version. Nothing waits in Kafka."""
+
+    def nothing_waits(_: Settings) -> tuple[TopicOffsets, Backlog]:
+        none: Offsets = {}
+        return TopicOffsets(none, none, {}), Backlog(0, {})
+
+    monkeypatch.setattr(sensors, "read_kafka_backlog", nothing_waits)
+    settings = Settings(_env_file=None, music_home=tmp_path, lake_url=str(tmp_path / "lake"))
+    with dg.DagsterInstance.ephemeral() as instance:
+        found = Day(settings, instance)
+        found.load(0)
+        yield found
+
+
+def built(day: Day) -> None:
+    """The first build has happened."""
+    (first,) = day.tick()
+    assert first.job_name == "build"
+    day.end(first, 20)
+    assert not day.tick()
+
+
+def test_new_data_is_one_live_build_and_a_stale_policy_mart_is_one_rebuild(day: Day) -> None:
+    built(day)
+    day.load(1)
+    (live,) = day.tick()
+    assert live.job_name == "live"
+    for _ in range(3):
+        day.now += 5
+        assert not day.tick()
+    day.end(live, 10)
+    begin = day.now
+    while day.now < begin + window(day.settings, POLICY):
+        day.now += 5 * MINUTE
+        for run in day.tick():
+            assert day.oldest(POLICY) >= warn_after(day.settings, POLICY)
+            assert not day.tick()
+            day.end(run, 10)
+    assert [job for _, job in day.launched] == ["build", "live", "policy"]
+
+
+def test_a_build_that_is_late_for_what_it_began_with_is_followed_by_another(day: Day) -> None:
+    built(day)
+    day.load(1)
+    (first,) = day.tick()
+    inputs = inputs_of(day.instance, (LIVE,))
+    day.load(2)
+    note_inputs(day.instance, first.run_id, (LIVE,), inputs)
+    success = dg.DagsterEvent(dg.DagsterEventType.RUN_SUCCESS.value, first.job_name)
+    day.instance.report_dagster_event(success, first.run_id)
+    assert [run.job_name for run in day.tick()] == ["live"]
+
+
+def test_a_model_that_fails_for_ever_is_at_most_thirty_runs_and_one_alert_a_day(day: Day) -> None:
+    built(day)
+    day.load(1)
+    watch, state, told = Watch(day.settings, Store(day.instance)), alerts.State(), 0
+    begin = day.now
+    while day.now < begin + 24 * HOUR:
+        for run in day.tick(sensors.live_tick):
+            day.end(run, 10, succeeds=False)
+        problems = list(watch._jobs(()))
+        change = alerts.changes(state, problems, day.now, 60)
+        state = alerts.after(state, problems, change, (), day.now)
+        told += len(change.raised) + len(change.over)
+        day.now += 4 * MINUTE
+    runs = [at - begin for at, job in day.launched if job == "live"]
+    assert 20 <= len(runs) <= 30
+    pauses = [later - earlier for earlier, later in pairwise(runs)]
+    assert pauses == sorted(pauses)
+    assert pauses[-1] >= HOUR
+    assert told == 1
+
+
+def test_three_idle_windows_are_no_run_and_no_mart_that_is_not_fresh(day: Day) -> None:
+    built(day)
+    begin, reported = day.now, 0
+    while day.now < begin + 3 * window(day.settings, POLICY):
+        day.now += 2 * MINUTE
+        before = {tier: day.oldest(tier) for tier in TIERS}
+        assert not day.tick()
+        for tier in TIERS:
+            assert before[tier] < warn_after(day.settings, tier)
+            reported += day.oldest(tier) < before[tier] and tier == POLICY
+    assert reported <= 6
+    assert [job for _, job in day.launched] == ["build"]
+
+
+def test_what_waits_upstream_is_not_called_complete(day: Day, monkeypatch: pytest.MonkeyPatch) -> None:
+    built(day)
+    monkeypatch.setattr(sensors, "read_kafka_backlog", lambda _: (None, Backlog(5, {"listen_events": 5})))
+    day.now += warn_after(day.settings, LIVE)
+    before = day.oldest(LIVE)
+    assert not day.tick()
+    assert day.oldest(LIVE) == before
+
+
+def test_a_daemon_that_is_restarted_doubles_nothing(day: Day, tmp_path: Path) -> None:
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        first = Day(day.settings, instance)
+        first.load(0)
+        assert len(first.tick()) == 1
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as restarted:
+        assert not Day(day.settings, restarted, first.now + 5).tick()
+
+
+def test_a_run_that_was_killed_with_its_code_server_is_followed_within_a_minute(day: Day) -> None:
+    built(day)
+    day.load(1)
+    (killed,) = day.tick()
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    day.instance.add_run_tags(killed.run_id, process_tags(process.pid))
+    started = dg.DagsterEvent(dg.DagsterEventType.RUN_START.value, killed.job_name)
+    day.instance.report_dagster_event(started, killed.run_id)
+    assert not day.tick()
+    process.kill()
+    process.wait()
+    day.now += 5
+    assert [run.job_name for run in day.tick()] == ["live"]
+    failed = day.instance.get_run_by_id(killed.run_id)
+    assert failed is not None
+    assert failed.status is dg.DagsterRunStatus.FAILURE

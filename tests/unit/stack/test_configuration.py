@@ -1,0 +1,209 @@
+"""What the stack writes for its services: rendered from settings alone, nothing reachable from outside the machine."""
+
+import configparser
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from music_platform.environment import MARKER, export_lines, inherited_environment, settings_environment
+from music_platform.errors import LocalStackError
+from music_platform.home import Home
+from music_platform.settings import Settings
+from music_platform.stack import broker as kafka
+from music_platform.stack import services, spark_connect
+from music_platform.stack.java import Java
+from music_platform.stack.local_stack import last_lines
+from music_platform.stack.supervision import render_conf
+from music_spark.session import spark_conf, store_conf
+
+JAVA = Java(Path("/opt/java"), "17.0.1", 17)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(_env_file=None, music_home=tmp_path / "home", kafka_port=1111, kafka_controller_port=1112)
+
+
+def properties(settings: Settings) -> dict[str, str]:
+    lines = kafka.server_properties(settings).splitlines()
+    return dict(line.split("=", 1) for line in lines)
+
+
+def test_the_broker_listens_on_loopback_only(settings: Settings) -> None:
+    given = properties(settings)
+    assert given["listeners"] == "PLAINTEXT://127.0.0.1:1111,CONTROLLER://127.0.0.1:1112"
+    assert given["advertised.listeners"] == "PLAINTEXT://127.0.0.1:1111"
+    assert given["controller.quorum.voters"] == "1@127.0.0.1:1112"
+
+
+def test_the_broker_keeps_records_for_a_week_within_a_size(settings: Settings) -> None:
+    given = properties(settings)
+    assert int(given["log.retention.ms"]) == 7 * 24 * 3600 * 1000
+    assert int(given["log.segment.bytes"]) <= int(given["log.retention.bytes"])
+    assert given["auto.create.topics.enable"] == "false"
+
+
+def test_the_broker_s_data_lies_in_the_home(settings: Settings) -> None:
+    assert properties(settings)["log.dirs"] == str(settings.home / "kafka" / "data")
+
+
+def test_cluster_ids_have_kafka_s_form() -> None:
+    ids = {kafka.new_cluster_id() for _ in range(200)}
+    assert len(ids) == 200
+    assert all(len(each) == 22 and not each.startswith("-") for each in ids)
+
+
+def test_the_connect_server_has_the_platform_s_settings_on_loopback(settings: Settings) -> None:
+    conf = spark_connect.server_conf(settings)
+    assert spark_conf().items() <= conf.items()
+    addresses = ("spark.connect.grpc.binding.address", "spark.driver.bindAddress", "spark.driver.host")
+    assert {conf[name] for name in addresses} == {"127.0.0.1"}
+    assert conf["spark.driver.memory"] == settings.spark_driver_memory
+
+
+def test_spark_s_jars_are_only_those_of_its_set(settings: Settings) -> None:
+    jars = spark_connect.server_conf(settings)["spark.jars"].split(",")
+    assert any(jar.endswith("delta-spark_4.2_2.13-4.4.0.jar") for jar in jars)
+    assert not any("kafka_2.13" in jar for jar in jars)
+
+
+def test_supervisor_reads_back_every_program(settings: Settings) -> None:
+    home = Home(settings.home)
+    programs = services.programs(settings, JAVA, services.SERVICES)
+    parsed = configparser.RawConfigParser()
+    parsed.read_string(render_conf(home, programs))
+    for program in programs:
+        section = parsed[f"program:{program.name}"]
+        assert shlex.split(section["command"]) == program.command
+        assert section["stopasgroup"] == section["killasgroup"] == section["autorestart"] == "true"
+        assert section["stdout_logfile"] == str(home.log_of(program.name))
+
+
+def test_a_percent_sign_in_a_path_is_no_expansion(tmp_path: Path) -> None:
+    conf = render_conf(Home(tmp_path / "100%"), [])
+    assert "100%%/" in conf
+    assert "100%/" not in conf
+
+
+def test_services_elsewhere_are_not_run_here(tmp_path: Path) -> None:
+    given = Settings(
+        _env_file=None,
+        music_home=tmp_path,
+        kafka_bootstrap_servers="broker:9092",
+        spark_remote="local",
+        snowflake_account="account",
+    )
+    assert services.local_services(given) == ("code", "webserver", "daemon", "watch")
+    assert services.select_services(given, {"kafka", "daemon"}) == ("daemon",)
+
+
+def test_an_unknown_service_is_an_error_with_the_names(settings: Settings) -> None:
+    with pytest.raises(LocalStackError, match=r"No such service: kafak\. There are: kafka, spark"):
+        services.select_services(settings, {"kafak"})
+
+
+def test_java_is_asked_for_only_where_it_is_needed(settings: Settings) -> None:
+    assert [program.name for program in services.programs(settings, None, ("warehouse", "daemon"))]
+    with pytest.raises(LocalStackError, match="spark needs Java"):
+        services.programs(settings, None, ("spark",))
+
+
+def test_secrets_stand_in_no_file_and_no_export(tmp_path: Path) -> None:
+    given = Settings(_env_file=None, music_home=tmp_path, snowflake_password="hush-hush", topic_prefix="test.")
+    conf = render_conf(Home(given.home), services.programs(given, JAVA, services.SERVICES))
+    exports = "\n".join(export_lines(given, JAVA.home))
+    assert "hush-hush" not in conf + exports
+    assert 'TOPIC_PREFIX="test."' in conf
+    assert "export TOPIC_PREFIX=test." in exports
+    assert inherited_environment(given)["SNOWFLAKE_PASSWORD"] == "hush-hush"
+
+
+def test_a_changed_setting_changes_what_supervisor_reads(settings: Settings) -> None:
+    def sections(given: Settings) -> dict[str, str]:
+        conf = render_conf(Home(given.home), services.programs(given, JAVA, services.SERVICES))
+        return {section.split("]")[0]: section for section in conf.split("[program:")[1:]}
+
+    before = sections(settings)
+    after = sections(settings.model_copy(update={"kafka_retention_hours": 1, "lag_threshold_records": 7}))
+    changed = {name for name, section in after.items() if section != before[name]}
+    assert changed == {"kafka", "code", "webserver", "daemon", "watch"}
+    assert sections(settings.model_copy(update={"java_home": JAVA.home})) == before
+
+
+def test_a_shell_of_the_home_is_not_taken_for_a_process_of_the_stack(settings: Settings) -> None:
+    assert not any(MARKER in line for line in export_lines(settings, None))
+    assert inherited_environment(settings)[MARKER] == str(settings.home)
+
+
+def test_children_see_the_home_as_an_absolute_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = Settings(_env_file=None, music_home=Path("relative"))
+    assert settings_environment(given, secrets=False)["MUSIC_HOME"] == str(tmp_path.resolve() / "relative")
+
+
+def test_a_deep_home_gets_a_short_socket(tmp_path: Path) -> None:
+    shallow, deep = Home(Path("/srv/music")), Home(tmp_path / ("deep" * 30))
+    assert shallow.socket == Path("/srv/music/supervisor.sock")
+    assert len(str(deep.socket)) < 90
+    assert deep.socket != Home(tmp_path / ("deeper" * 30)).socket
+
+
+def test_the_end_of_a_log_is_that_of_this_start() -> None:
+    log = b"old\n" * 5 + b"\x1b[31mnew\x1b[0m\nnewer\n"
+    assert last_lines(log, since=20) == ["new", "newer"]
+    assert last_lines(log, since=20, count=1) == ["newer"]
+    assert last_lines(b"after rotation\n", since=10_000) == ["after rotation"]
+
+
+def test_object_stores_are_reached_by_each_cloud_s_own_variables() -> None:
+    assert not [name for name in store_conf({}) if "endpoint" in name or "root.url" in name]
+    assert store_conf({})["spark.hadoop.fs.gs.auth.type"] == "APPLICATION_DEFAULT"
+    s3 = store_conf({"AWS_ENDPOINT_URL": "http://127.0.0.1:7", "AWS_REGION": "r", "AWS_SECRET_ACCESS_KEY": "hush"})
+    assert s3["spark.hadoop.fs.s3a.endpoint"] == "http://127.0.0.1:7"
+    assert s3["spark.hadoop.fs.s3a.path.style.access"] == "true"
+    assert s3["spark.hadoop.fs.s3a.endpoint.region"] == "r"
+    assert "hush" not in str(s3), "credentials go by the environment alone"
+    gcs = store_conf({"STORAGE_EMULATOR_HOST": "http://127.0.0.1:8"})
+    assert gcs["spark.hadoop.fs.gs.storage.root.url"] == "http://127.0.0.1:8/"
+
+
+SASL = {
+    "kafka_security_protocol": "SASL_SSL",
+    "kafka_sasl_mechanism": "PLAIN",
+    "kafka_sasl_username": "music",
+    "kafka_sasl_password": 'hush"\\',
+}
+
+
+def test_one_set_of_settings_secures_every_client(tmp_path: Path) -> None:
+    ca, key = tmp_path / "ca.pem", tmp_path / "key.pem"
+    ca.write_text("CA")
+    key.write_text("KEY")
+    files = {"kafka_ssl_ca_location": ca, "kafka_ssl_certificate_location": ca, "kafka_ssl_key_location": key}
+    given = Settings(_env_file=None, kafka_bootstrap_servers="b:1", **SASL, **files)
+    python, java = given.kafka_client_config(), given.kafka_jvm_config()
+    assert (python["sasl.password"], python["ssl.ca.location"]) == ('hush"\\', str(ca))
+    assert 'password="hush\\"\\\\";' in java["sasl.jaas.config"], "quoted as JAAS wants it"
+    assert (java["ssl.truststore.certificates"], java["ssl.keystore.key"]) == ("CA", "KEY"), "no file for executors"
+    assert 'hush"' not in repr(given)
+
+
+def test_the_local_broker_is_secured_by_the_same_settings_and_keeps_no_password(settings: Settings) -> None:
+    secured = settings.model_copy(update={**SASL, "kafka_sasl_password": "hush"})
+    given = properties(secured)
+    assert given["listeners"].startswith("SASL_SSL://127.0.0.1:1111,")
+    assert given["listener.security.protocol.map"] == "SASL_SSL:SASL_SSL,CONTROLLER:PLAINTEXT"
+    assert "hush" not in str(given)
+    assert secured.kafka_client_config()["ssl.ca.location"] == str(settings.home / "kafka/tls/ca.pem")
+    mutual = settings.model_copy(update={"kafka_security_protocol": "SSL"})
+    assert properties(mutual)["ssl.client.auth"] == "required"
+    assert mutual.kafka_client_config()["ssl.certificate.location"] == str(settings.home / "kafka/tls/client.pem")
+
+
+def test_a_missing_local_warehouse_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, services.LOCAL_WAREHOUSE, None)  # as if it were not installed
+    with pytest.raises(LocalStackError, match="Install the extra `local`"):
+        services.require_installed((services.KAFKA, services.WAREHOUSE))
+    services.require_installed((services.KAFKA,))
