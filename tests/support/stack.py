@@ -1,6 +1,7 @@
 """The real local stack for tests: a home of its own on free ports, up for as long as the `with` lasts."""
 
 import os
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,6 +13,7 @@ from pyspark.sql import SparkSession
 from music_platform.settings import Settings
 from music_platform.stack.local_stack import LocalStack
 from music_platform.stack.processes import tree_of
+from music_spark.session import open_session
 
 #: What the data goes through; the webserver and the daemon are started only where a test asks for them.
 DATA_SERVICES = frozenset({"kafka", "spark", "warehouse"})
@@ -49,7 +51,7 @@ def kill_tree(stack: LocalStack, service: str) -> None:
 @contextmanager
 def spark_session(settings: Settings) -> Iterator[SparkSession]:
     """A session of its own on a stack that ends before the process does: `getOrCreate` would keep it for the next."""
-    session = SparkSession.builder.remote(settings.spark_url or "").create()
+    session = open_session(settings.spark_url or "", settings.spark_token, str(uuid.uuid4()))
     try:
         yield session
     finally:
