@@ -18,7 +18,7 @@ from music_simulator.places import places
 from music_simulator.users import GENDERS
 
 _SQL = Path(__file__).parent
-#: The marts in the order of MARTS.md; each has a file of its name.
+#: The marts in the order of docs/reference/marts.md; each has a file of its name.
 MARTS = (
     "top_songs_daily", "top_artists_daily", "top_genres_daily", "user_engagement_daily", "active_users_daily",
     "daily_summary", "hourly_metrics", "location_metrics_daily", "demographics_daily", "device_metrics_daily",
