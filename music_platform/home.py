@@ -1,4 +1,4 @@
-"""Where the local stack keeps what under a home. Names only: nothing here touches the disk."""
+"""The folders and files of a home. Paths only: nothing here touches the disk."""
 
 import hashlib
 import os
@@ -6,7 +6,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-#: A unix socket's path has 104 bytes on macOS and 108 on Linux; supervisord adds its process id while it binds.
+#: A unix socket's path may have 104 bytes on macOS and 108 on Linux; supervisord adds its process id while it binds.
 _LONGEST_SOCKET = 90
 
 
@@ -37,7 +37,7 @@ class Home:
 
     @property
     def reference(self) -> Path:
-        """Reference data for the workers of the local Spark (spark/enrich.py)."""
+        """Reference data for the local Spark's workers (music_spark/enrich.py)."""
         return self.spark / "reference"
 
     @property
@@ -52,7 +52,7 @@ class Home:
 
     @property
     def supervisor_conf(self) -> Path:
-        """The configuration that supervisord reads."""
+        """Supervisord's configuration."""
         return self.root / "supervisor.conf"
 
     @property
@@ -62,12 +62,12 @@ class Home:
 
     @property
     def format(self) -> Path:
-        """File that says which version of the platform's layout the home has."""
+        """File with the version of the home's layout."""
         return self.root / "format.json"
 
     @property
     def lock(self) -> Path:
-        """Held while `up` or `down` changes the home."""
+        """Lock file, held while `up` or `down` changes the home."""
         return self.root / "stack.lock"
 
     @property
@@ -86,7 +86,7 @@ class Home:
         return self._socket("code")
 
     def _socket(self, name: str) -> Path:
-        """A socket in the home, or in the temp folder where that path is too long for one."""
+        """A socket in the home, or in the temp folder if its path would be too long."""
         wanted = self.root / f"{name}.sock"
         if len(os.fsencode(wanted)) <= _LONGEST_SOCKET:
             return wanted
@@ -94,6 +94,6 @@ class Home:
         return Path(tempfile.gettempdir()) / f"music-{digest}-{name}.sock"
 
     def parts(self) -> dict[str, Path]:
-        """What takes disk space, by name; for `doctor`."""
+        """The folders that take disk space, by name; for `doctor`."""
         names = ("kafka", "spark", "lake", "checkpoints", "warehouse", "dagster", "reference", "logs")
         return {name: self.root / name for name in names}

@@ -1,15 +1,15 @@
 """Files that producers drop: `<intake>/<topic or shape>/*.jsonl[.gz]`, each line once into the same table.
 
 A producer writes under another name (`.x`, `_x`, or not ending in .jsonl or .jsonl.gz) and renames the file when it is
-whole; on an object store an upload shows only when it is whole. Then:
+complete. In an object store an upload only becomes visible when it is complete. Then:
 
-1. The files are measured (lines; refused are those that cannot be read, and names that were used before).
-2. The batch is written down beside the checkpoint: number, files, lines.
-3. Spark appends it. Delta takes each number once, so that a batch that was killed is repeated as it was written down.
+1. The files' lines are counted. Files that cannot be read, and names that were used before, are refused.
+2. The batch is recorded beside the checkpoint: number, files, lines.
+3. Spark appends it. Delta accepts each number once, so a killed batch is repeated exactly as recorded.
 4. The files are moved to `<intake>/_archive`, and the batch is marked as ended.
 
-A name is a file's coordinate, so it can be used once: `_archive` is the memory of the names. Refused files are moved to
-`<intake>/_rejected`, with their reason beside them.
+A name identifies a file, so it can be used only once: `_archive` shows which names are taken. Refused files are moved
+to `<intake>/_rejected`, each with a file that holds the reason.
 """
 
 import json
@@ -41,11 +41,11 @@ _CHUNK = 1 << 20
 
 
 class IntakeError(PlatformError):
-    """A batch of files cannot be taken in."""
+    """A batch of files cannot be ingested."""
 
 
 class RefusedError(Exception):
-    """A file is not taken in; the message is the reason."""
+    """A file is refused; the message is the reason."""
 
 
 @dataclass(frozen=True)
@@ -59,13 +59,13 @@ class IntakeFile:
 
     @property
     def coordinate(self) -> str:
-        """The file as `source_file` says it."""
+        """The file's value in the column `source_file`."""
         return f"{self.folder}/{self.name}"
 
 
 @dataclass(frozen=True)
 class Batch:
-    """A batch as it is written down before it is appended to the lake. `base` is the lake's version at that moment."""
+    """A batch as recorded before it is appended to the lake. `base` is the lake's version at that time."""
 
     app_id: str
     number: int
@@ -80,17 +80,17 @@ class Batch:
 
 
 def folder_shapes() -> dict[str, Shape]:
-    """The folders of the intake, by name: a topic's (without its prefix) or a shape's, with the shape of the lines."""
+    """Folder of the intake (a topic's name without its prefix, or a shape's name) → shape of its lines."""
     return {topic: shapes.own(kind) for kind, topic in events.TOPICS.items()} | shapes.mapped()
 
 
 def is_whole(name: str) -> bool:
-    """Whether a name says that the file is complete and meant for the intake."""
+    """Whether the name marks the file as complete and meant for the intake."""
     return name.endswith(ENDINGS) and not name.startswith((".", "_"))
 
 
 def waiting(settings: Settings) -> list[tuple[str, FileInfo]]:
-    """Files that wait to be taken in, with their folders, oldest first."""
+    """Files waiting to be ingested, with their folders, oldest first."""
     found = [
         (folder, file)
         for folder in folder_shapes()
@@ -101,7 +101,7 @@ def waiting(settings: Settings) -> list[tuple[str, FileInfo]]:
 
 
 def count_lines(stream: IO[bytes], limit: int) -> int:
-    """Lines of a stream; one without a line feed at its end counts. Raises RefusedError beyond `limit` bytes."""
+    """Lines of a stream, including a last one without a line feed. Raises RefusedError above `limit` bytes."""
     lines = size = 0
     last = b"\n"
     while chunk := stream.read(_CHUNK):
@@ -116,7 +116,7 @@ def count_lines(stream: IO[bytes], limit: int) -> int:
 
 
 class Intake:
-    """The intake of a platform. Used by the one writer of the lake."""
+    """The intake of a platform. Used by the lake's single writer."""
 
     def __init__(self, settings: Settings, log: Callable[[str], None]) -> None:
         self._settings, self._log = settings, log
@@ -125,17 +125,17 @@ class Intake:
         self._table = DeltaTable(events_path(settings.lake_root))
 
     def take_in(self, spark: "Callable[[], SparkSession]") -> Iterator[MicroBatch]:
-        """Take in all files that wait; yield each batch when its rows are in the lake and its files archived.
+        """Ingest all waiting files; yield each batch when its rows are in the lake and its files archived.
 
         Raises IntakeError, or what Spark raises.
         """
         for name in Folder.at(self._root).folders():
             if name not in folder_shapes() and not name.startswith(("_", ".")):
-                self._log(f"{self._root}/{name} is not read: no topic and no shape is called so")
+                self._log(f"{self._root}/{name} is not read: no topic or shape has this name")
         last = self._last()
         if last and not last.ended:
             if not self._is_in_lake(last):
-                self._log(f"batch {last.number} of files was not ended: {len(last.files)} files are read again")
+                self._log(f"batch {last.number} of files did not end: reading its {len(last.files)} files again")
             yield self._append(spark, last)
         while batch := self._next(last := self._last()):
             self._write(batch)
@@ -147,7 +147,7 @@ class Intake:
             for file in batch.files:
                 if not self._folder(file.folder).exists(file.name):
                     raise IntakeError(
-                        f"{self._root}/{file.coordinate} is gone, and batch {batch.number} with it is not in the lake "
+                        f"{self._root}/{file.coordinate} is missing, but its batch {batch.number} is not in the lake "
                         "yet. Put the file back and run it again."
                     )
             reference = read_reference(self._settings.reference_root, self._log)
@@ -162,14 +162,14 @@ class Intake:
                 self._folder(file.folder).move(file.name, Folder.at(f"{self._root}/{ARCHIVE}/{file.folder}"))
         self._write(replace(batch, ended=True))
         seconds = time.monotonic() - started
-        self._log(f"files, batch {batch.number}: {batch.lines:,} lines of {len(batch.files)} files in {seconds:.1f} s")
+        self._log(f"file batch {batch.number}: {batch.lines:,} lines of {len(batch.files)} files in {seconds:.1f} s")
         ends: dict[str, dict[str, int]] = {}
         for file in batch.files:
             ends.setdefault(file.folder, {})[file.name] = file.lines
         return MicroBatch(batch.number, batch.lines, seconds, ends)
 
     def _next(self, last: Batch | None) -> Batch | None:
-        """The next batch: waiting files, oldest first, up to the records that a micro-batch may have."""
+        """The next batch: waiting files, oldest first, up to the maximum records of a micro-batch."""
         files: list[IntakeFile] = []
         for folder, found in waiting(self._settings):
             try:
@@ -180,7 +180,7 @@ class Intake:
                 break
         if not files:
             return None
-        # A lost checkpoint begins anew under another name: Delta must not take new files for old ones.
+        # After the loss of the checkpoint the id is a new one: Delta must not mistake new files for old ones.
         app_id, number = (last.app_id, last.number + 1) if last else (f"{INTAKE_APPLICATION}{uuid.uuid4()}", 0)
         return Batch(app_id, number, self._table.latest_version(), tuple(files))
 
@@ -188,7 +188,7 @@ class Intake:
         if any(character in file.name for character in "*?[]{}\\,%#:"):
             raise RefusedError("its name has one of the characters * ? [ ] { } \\ , % # :")
         if Folder.at(f"{self._root}/{ARCHIVE}/{folder}").exists(file.name):
-            raise RefusedError("a file of this name was taken in before; give every file a name of its own")
+            raise RefusedError("a file with this name was ingested before; give every file a unique name")
         limit = self._settings.intake_max_file_bytes
         if file.bytes > limit:
             raise RefusedError(f"it has {file.bytes:,} bytes, more than {limit:,} (INTAKE_MAX_FILE_BYTES): split it")
@@ -198,14 +198,14 @@ class Intake:
             try:
                 return count_lines(GzipFile(fileobj=stream), limit)  # type: ignore[arg-type]
             except GZIP_ERRORS as error:
-                raise RefusedError(f"it is no whole gzip file: {error}") from None
+                raise RefusedError(f"it is not a complete gzip file: {error}") from None
 
     def _reject(self, folder: str, file: FileInfo, reason: str) -> None:
         rejected = Folder.at(f"{self._root}/{REJECTED}/{folder}")
         name = f"{file.modified_ms}-{uuid.uuid4().hex[:8]}-{file.name}"
         rejected.write(f"{name}.reason.txt", f"{reason}\n".encode())
         self._folder(folder).move(file.name, rejected, name)
-        self._log(f"{self._root}/{folder}/{file.name} is not taken in: {reason}. It is now {rejected.file(name)}")
+        self._log(f"{self._root}/{folder}/{file.name} was refused: {reason}. It was moved to {rejected.file(name)}")
 
     def _folder(self, name: str) -> Folder:
         return Folder.at(f"{self._root}/{name}")
@@ -227,7 +227,7 @@ def _read(folder: Folder, name: str) -> Batch:
 
 
 def ended_files(settings: Settings) -> list[IntakeFile]:
-    """Every file that was taken in."""
+    """Every ingested file."""
     folder = Folder.at(intake_path(settings.lake_root))
     batches = (_read(folder, name) for name in folder.names() if name.endswith(".json"))
     return [file for batch in batches if batch.ended for file in batch.files]

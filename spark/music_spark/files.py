@@ -1,8 +1,8 @@
-"""Files: the lines of intake files into the same table as Kafka's records, exactly once by Delta's transaction ids.
+"""Files: appends the lines of intake files to the table of Kafka's records, exactly once by Delta's transaction ids.
 
-Not Spark's file stream: it skips files by their age, never forgets a name, and lists while it is being asked what it
-will read. Here a batch is a list of files that was written down before (`music_platform.ingestion.intake`), with a
-number; Delta takes each number of an application once, however often the batch is repeated.
+Spark's file stream is not used: it skips files by age, never forgets a name, and lists the folder only when it is asked
+what to read. Here a batch is a numbered list of files that was recorded beforehand (`music_platform.ingestion.intake`).
+Delta accepts each number of an application once, however often the batch is retried.
 """
 
 import io
@@ -17,10 +17,10 @@ from pyspark.sql import DataFrame, SparkSession
 
 from music_platform.contracts.shapes import Shape
 from music_spark.enrich import Reference, enriched, lookups
-from music_spark.shape import lake_rows, of_file
+from music_spark.shape import file_origin, lake_rows
 from music_spark.write import FILES_PER_BATCH, create_table, lake_schema
 
-#: Lines that become columns together.
+#: Lines that are converted to columns at once.
 LINES_TOGETHER = 50_000
 
 #: What reading a damaged gzip file raises.
@@ -29,7 +29,7 @@ GZIP_ERRORS = (OSError, EOFError, zlib.error)
 
 @dataclass(frozen=True)
 class LineFile:
-    """A file of lines: its coordinates' name (folder/name), the shape of its lines, and when it was written."""
+    """A file of lines: its name in coordinates (folder/name), the shape of its lines, and when it was written."""
 
     name: str
     shape: Shape
@@ -38,7 +38,7 @@ class LineFile:
 
 @dataclass(frozen=True)
 class FileBatch:
-    """A batch of files below `root` for a table: Delta takes it once by `app_id` and `number`."""
+    """A batch of files below `root` for a table. Delta accepts it once, by `app_id` and `number`."""
 
     root: str
     files: tuple[LineFile, ...]
@@ -57,7 +57,7 @@ def append_files(session: SparkSession, batch: FileBatch) -> None:
 
 
 def line_rows(session: SparkSession, batch: FileBatch) -> DataFrame:
-    """A row for each of the files' lines."""
+    """One row for each line of the files."""
     found = session.read.format("binaryFile").load([f"{batch.root}/{file.name}" for file in batch.files])
     files = {file.name: file for file in batch.files}
     name, content = batch.reference.name, batch.reference.content
@@ -77,12 +77,12 @@ def file_batches(batches: Iterable[pa.RecordBatch], files: Mapping[str, LineFile
             lines = split(content.as_py(), file.name)
             for start in range(0, len(lines), LINES_TOGETHER):
                 part = lines[start : start + LINES_TOGETHER]
-                origin = of_file(file.name, len(part), start + 1, file.modified_ms, ingested_at)
+                origin = file_origin(file.name, len(part), start + 1, file.modified_ms, ingested_at)
                 yield from lake_rows(list(part), [file.shape] * len(part), origin)
 
 
 def split(content: bytes, name: str) -> list[bytes]:
-    """The lines of a file; what stands behind the last line feed is one too. A name in .gz is decompressed."""
+    """The lines of a file, including text after the last line feed. A file named .gz is decompressed."""
     text = GzipFile(fileobj=io.BytesIO(content)).read() if name.endswith(".gz") else content
     lines = text.split(b"\n")
     return lines if lines[-1] else lines[:-1]

@@ -34,9 +34,9 @@ class Record:
     value: bytes | None
 
 
-def consume(bootstrap_servers: str, topics: list[str]) -> list[Record]:
+def consume(client: dict[str, str], topics: list[str]) -> list[Record]:
     """Every record that the topics hold."""
-    consumer = Consumer({"bootstrap.servers": bootstrap_servers, "group.id": "oracle", "enable.auto.commit": False})
+    consumer = Consumer({**client, "group.id": "oracle", "enable.auto.commit": False})
     found: list[Record] = []
     try:
         ends: dict[tuple[str, int], int] = {}

@@ -78,10 +78,10 @@ def test_a_batch_is_bounded_and_a_lost_checkpoint_gets_another_name(settings: Se
     [
         ("big.jsonl", b"x" * 1_001, "it has 1,001 bytes, more than 1,000 (INTAKE_MAX_FILE_BYTES)"),
         ("bomb.jsonl.gz", gzip.compress(b"x" * 100_000, mtime=0), "it has more than 1,000 bytes of text"),
-        ("torn.jsonl.gz", gzip.compress(b'{"ts": 1}\n' * 9, mtime=0)[:-9], "it is no whole gzip file"),
-        ("plain.jsonl.gz", b"{}\n", "it is no whole gzip file"),
+        ("torn.jsonl.gz", gzip.compress(b'{"ts": 1}\n' * 9, mtime=0)[:-9], "it is not a complete gzip file"),
+        ("plain.jsonl.gz", b"{}\n", "it is not a complete gzip file"),
         ("a[1].jsonl", b"{}\n", "its name has one of the characters"),
-        ("used.jsonl", b"{}\n", "a file of this name was taken in before"),
+        ("used.jsonl", b"{}\n", "a file with this name was ingested before"),
     ],
 )
 def test_a_refused_file_is_kept_with_its_reason(settings: Settings, name: str, content: bytes, reason: str) -> None:
@@ -110,7 +110,7 @@ def test_rows_are_lines() -> None:
     found = {"a": Rows(2, 2, 1, 2), "b": Rows(2, 2, 1, 2), "d": Rows(2, 1, 1, 1), "x": Rows(1, 1, 1, 1)}
     assert file_imbalances(lines, found) == [
         ("b", "3 lines, 2 rows"),
-        ("d", "1 rows are there twice"),
+        ("d", "1 duplicate rows"),
         ("e", "1 lines, 0 rows"),
-        ("x", "rows of a file that was never taken in"),
+        ("x", "rows of a file that was never ingested"),
     ]

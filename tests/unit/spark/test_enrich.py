@@ -52,7 +52,7 @@ def test_a_damaged_file_is_said_and_stops_nothing(tmp_path: Path) -> None:
     said: list[str] = []
     found = read_reference(tmp_path, said.append)
     assert (found.songs.num_rows, found.users.num_rows) == (0, 1)
-    assert "songs.csv cannot be read" in said[0]
+    assert f"cannot read {tmp_path / 'songs.csv'}" in said[0]
 
 
 def test_no_reference_data_is_none(tmp_path: Path) -> None:
@@ -130,6 +130,6 @@ def test_a_query_carries_a_file_name_and_not_the_reference_data(tmp_path: Path) 
     assert by_file.users.positions(users) == by_content.users.positions(users)
     for n in range(FILES_KEPT + 3):
         write(tmp_path, users=f"user_id,country\n1,Other {n}\n")
-        newest = read_reference(tmp_path).sent(shared)
+        newest = read_reference(tmp_path).for_workers(shared)
     assert len(list(shared.iterdir())) == FILES_KEPT
     assert newest in shared.iterdir()

@@ -2,6 +2,7 @@
 
 import configparser
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
@@ -199,3 +200,10 @@ def test_the_local_broker_is_secured_by_the_same_settings_and_keeps_no_password(
     mutual = settings.model_copy(update={"kafka_security_protocol": "SSL"})
     assert properties(mutual)["ssl.client.auth"] == "required"
     assert mutual.kafka_client_config()["ssl.certificate.location"] == str(settings.home / "kafka/tls/client.pem")
+
+
+def test_a_missing_local_warehouse_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, services.LOCAL_WAREHOUSE, None)  # as if it were not installed
+    with pytest.raises(LocalStackError, match="Install the extra `local`"):
+        services.require_installed((services.KAFKA, services.WAREHOUSE))
+    services.require_installed((services.KAFKA,))
