@@ -102,6 +102,9 @@ def variables_set(variables: Mapping[str, str]) -> Iterator[None]:
 def export_lines(settings: Settings, java_home: Path | None) -> list[str]:
     """Lines for a shell's `eval`, after which `dagster`, `dbt` and `music-platform` work on this home."""
     variables = dagster_environment(settings) | {"PYTHONPATH": _python_path()}
+    if settings.warehouse_is_local and settings.music_secret:
+        # dbt reads its profile from the environment only.
+        variables["MUSIC_SECRET"] = settings.music_secret
     if java_home is not None:
         variables["JAVA_HOME"] = str(java_home)
     lines = [f"export {name}={shlex.quote(value)}" for name, value in sorted(variables.items())]

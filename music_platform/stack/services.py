@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
+import psutil
+
 from music_platform.environment import dagster_environment, dbt_sources, project_root, venv_bin
 from music_platform.errors import LocalStackError
 from music_platform.home import Home
@@ -134,6 +136,9 @@ def _program(name: str, settings: Settings, java: Java | None) -> Program:
         case "warehouse":
             arguments = ["--root", str(home.warehouse), "--port", str(settings.warehouse_port)]
             arguments += ["--transaction-idle-seconds", str(TRANSACTION_IDLE_SECONDS)]
+            arguments += ["--memory-limit", settings.warehouse_memory or f"{psutil.virtual_memory().total // 4}B"]
+            # In the environment, as it would be seen in a list of processes.
+            arguments += ["--password-variable", "MUSIC_SECRET"] if settings.music_secret else []
             command = [sys.executable, "-m", LOCAL_WAREHOUSE, *arguments]
             return Program(name, command, project_root(), stop_seconds=20, priority=20)
         case "code":

@@ -46,7 +46,7 @@ def connection_arguments(settings: Settings, tag: str | None = None, role: str |
     if settings.warehouse_is_local:
         return arguments | {
             "account": LOCAL_ACCOUNT,
-            "password": LOCAL_ACCOUNT,
+            "password": settings.music_secret or LOCAL_ACCOUNT,
             "host": LOOPBACK,
             "port": settings.warehouse_port,
             "protocol": "http",

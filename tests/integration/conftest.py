@@ -98,7 +98,11 @@ class Platform:
 
 def latest_statements(settings: Settings) -> list[dict[str, str]]:
     """What the local warehouse shows of the statements that it has got."""
-    with urllib.request.urlopen(f"http://{LOOPBACK}:{settings.warehouse_port}/statements", timeout=10) as answer:
+    request = urllib.request.Request(
+        f"http://{LOOPBACK}:{settings.warehouse_port}/statements",
+        headers={"Authorization": f"Bearer {settings.music_secret}"},
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
         return list(json.load(answer))
 
 

@@ -69,6 +69,7 @@ class TestWarehouse:
         """Variables by which dbt meets this database."""
         return {
             "WAREHOUSE_PORT": str(self.settings.warehouse_port),
+            "MUSIC_SECRET": self.settings.music_secret or "",
             "SNOWFLAKE_DATABASE": self.settings.snowflake_database,
             "DBT_TARGET_PATH": str(self.scratch / "target"),
             "DBT_LOG_PATH": str(self.scratch / "logs"),

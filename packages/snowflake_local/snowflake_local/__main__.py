@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 import signal
 import socket
 import sys
@@ -47,10 +48,9 @@ def main() -> int:
     except AlreadyOpenError as error:
         return _complain(str(error))
     sessions = Sessions(storage, arguments.transaction_idle_seconds)
+    application = Server(storage, sessions, _password(arguments.password_variable)).app()
     server = uvicorn.Server(
-        uvicorn.Config(
-            Server(storage, sessions).app(), log_level="warning", timeout_graceful_shutdown=5, access_log=False
-        )
+        uvicorn.Config(application, log_level="warning", timeout_graceful_shutdown=5, access_log=False)
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         # uvicorn raises the signal again after it has stopped, when the databases are not closed yet.
@@ -68,6 +68,10 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m snowflake_local", description=__doc__)
     parser.add_argument("--root", type=Path, required=True, help="folder for databases and staged files")
     parser.add_argument("--port", type=int, required=True, help="port on 127.0.0.1")
+    parser.add_argument(
+        "--password-variable",
+        help="environment variable with the password that clients must give; default: any password is accepted",
+    )
     parser.add_argument("--memory-limit", help="memory for the engine, such as 2GB; default: DuckDB's own")
     parser.add_argument(
         "--transaction-idle-seconds",
@@ -76,6 +80,14 @@ def _arguments() -> argparse.Namespace:
         help="roll back an open transaction after its client has been silent for this long; default: 300",
     )
     return parser.parse_args()
+
+
+def _password(variable: str | None) -> str | None:
+    if variable is None:
+        return None
+    if not os.environ.get(variable):
+        sys.exit(_complain(f"--password-variable: {variable} is not set."))
+    return os.environ[variable]
 
 
 def _listen(port: int) -> socket.socket:

@@ -21,6 +21,11 @@ SHOWN_EMPTY: dict[str, tuple[str, ...]] = {
     "TRANSACTIONS": ("id",),
 }  # fmt: skip
 
+#: First words of statements that sqlglot keeps as text and the engine may run. Others would reach the engine itself.
+DEFINITIONS = frozenset(
+    {"SHOW", "CREATE", "ALTER", "DROP", "DESC", "DESCRIBE", "COMMENT", "TRUNCATE", "UNDROP", "LIST"}
+)
+
 #: ALTER TABLE … MODIFY COLUMN … SET MASKING POLICY …: nothing is masked here.
 MASKS_A_COLUMN = re.compile(r"TABLE\s+\S+\s+(MODIFY|ALTER)\s+(COLUMN\s+)?\S+\s+(SET|UNSET)\s+MASKING\s+POLICY\b")
 
@@ -102,6 +107,8 @@ def _text(cursor: Cursor, statement: exp.Expr, params: Values | None) -> None:
     elif (sql := comments.of_statement(statement, cursor.session)) is not None:
         cursor.session.transaction.define({}, tables.in_order(sql, cursor.duck))
         cursor.answer_done()
+    elif head not in DEFINITIONS:
+        raise unsupported(head)
     else:
         cursor.translate_and_run(statement, params)
 

@@ -8,7 +8,7 @@ from snowflake_local import catalogue, commands, ddl, loading, merge, names, res
 from snowflake_local._fakesnow import ColumnInfo, statement_type_id
 from snowflake_local.binds import Values
 from snowflake_local.cursor import Cursor
-from snowflake_local.errors import does_not_exist, in_snowflakes_words
+from snowflake_local.errors import does_not_exist, in_snowflakes_words, unsupported
 from snowflake_local.locks import TableName
 
 
@@ -85,6 +85,8 @@ def _dispatch(cursor: Cursor, statement: exp.Expr, params: Values | None) -> Non
             cursor.answer(stages.list_files(statement.this.name, cursor.session))
         case exp.Command() | exp.Revoke() | exp.Grant() | exp.Use():
             commands.run(cursor, statement, params)
+        case exp.Pragma() | exp.Attach() | exp.Detach() | exp.Install() | exp.LoadData() | exp.Export():
+            raise unsupported(type(statement).__name__.upper())
         case _:
             transaction.check_not_lost()
             cursor.translate_and_run(statement, params)
@@ -96,6 +98,9 @@ def _write(cursor: Cursor, statement: exp.Expr, params: Values | None) -> None:
 
 
 def _copy(cursor: Cursor, copy: exp.Copy, params: Values | None) -> None:
+    table = names.target(copy)
+    if table is None or not isinstance(table.this, exp.Identifier):
+        raise unsupported("COPY into a file or a stage")
     loading.read_options(copy)
     parts = cursor.translated(copy, params)
 

@@ -6,6 +6,8 @@ clients. Here every answer is HTTP 200 with a Snowflake error inside, and thread
 """
 
 import gzip
+import hmac
+import io
 import ipaddress
 import json
 import logging
@@ -32,6 +34,7 @@ from snowflake_local.errors import translate
 from snowflake_local.requests import Requests
 from snowflake_local.sessions import Session, Sessions
 from snowflake_local.storage import Storage
+from snowflake_local.uploads import UPLOAD_PATH
 
 logger = logging.getLogger(__name__)
 
@@ -41,13 +44,16 @@ THREADS = 400
 KEPT_STATEMENTS = 5_000
 #: Characters that it shows of each.
 LONGEST_SHOWN = 20_000
+#: Bytes of a request: a statement, with the rows of an executemany.
+REQUEST_BYTES = 256 * 2**20
 LOGIN_AGAIN = ("390111", "Session no longer exists. New login required to access the service.")
 
 
 class Server:
     """The warehouse behind HTTP."""
 
-    def __init__(self, storage: Storage, sessions: Sessions) -> None:
+    def __init__(self, storage: Storage, sessions: Sessions, password: str | None = None) -> None:
+        self._password = password
         self._storage = storage
         self._sessions = sessions
         self._requests = Requests()
@@ -76,7 +82,7 @@ class Server:
                     Route("/queries/v1/abort-request", self._threaded(self._abort), methods=["POST"]),
                     Route("/monitoring/queries/{query_id}", self._threaded(self._monitor), methods=["GET"]),
                     Route("/telemetry/send", self._threaded(lambda *_: _success(None)), methods=["POST"]),
-                    Route(stages.UPLOAD_PATH + "{path:path}", self._upload, methods=["PUT"]),
+                    Route(UPLOAD_PATH + "{path:path}", self._upload, methods=["PUT"]),
                 ],
             )
         )
@@ -85,11 +91,17 @@ class Server:
         """A route that runs `answer` in a thread and never returns HTTP 500."""
 
         async def route(request: Request) -> Response:
-            body = await request.body()
+            if request.method == "POST" and not request.headers.get("Content-Type", "").startswith("application/json"):
+                # A web page may send any other type to this server without asking it first.
+                return PlainTextResponse("Requests must be of the type application/json.", status_code=415)
+            try:
+                body = await _bounded(request)
+            except RequestTooLargeError as error:
+                return PlainTextResponse(str(error), status_code=413)
 
             def work() -> bytes:
                 try:
-                    return answer(request, _decoded(request, body))
+                    return answer(request, _decoded(body))
                 except Exception as error:
                     logger.exception("unexpected error at %s", request.url.path)
                     return _failure(translate(error))
@@ -105,11 +117,18 @@ class Server:
             {"status": "ok", "statements": self._statements, "databases": databases, "version": SERVER_VERSION}
         )
 
-    async def _statements_sent(self, _: Request) -> Response:
+    async def _statements_sent(self, request: Request) -> Response:
         """The latest statements, oldest first: for tests, and to find out who keeps the warehouse busy."""
+        if not self._is_password(request.headers.get("Authorization", "").removeprefix("Bearer ")):
+            return PlainTextResponse("The warehouse's password is needed as a bearer token.", status_code=401)
         return JSONResponse(list(self._latest))
 
+    def _is_password(self, given: str) -> bool:
+        return self._password is None or hmac.compare_digest(given.encode(), self._password.encode())
+
     def _login(self, request: Request, body: dict[str, Any]) -> bytes:
+        if not self._is_password(str(body["data"].get("PASSWORD", ""))):
+            return _refusal("390100", "Incorrect username or password was specified.")
         database, schema = request.query_params.get("databaseName"), request.query_params.get("schemaName")
         parameters = body["data"].get("SESSION_PARAMETERS", {})
         autocommit = bool(parameters.get("AUTOCOMMIT", True))
@@ -163,6 +182,8 @@ class Server:
         return _success({"queries": [{"status": "SUCCESS"}] if known else []})
 
     async def _upload(self, request: Request) -> Response:
+        if not self._storage.uploads.allows(request.path_params["path"], request.query_params.get("signature", "")):
+            return PlainTextResponse("The address of this upload is not signed by this server.", status_code=403)
         length = request.headers.get("Content-Length")
         try:
             await stages.receive(
@@ -178,9 +199,10 @@ class Server:
 
 
 class LoopbackOnly:
-    """Refuses requests from other machines, because any user and password are accepted.
+    """Refuses requests from other machines and from web pages.
 
-    It also checks the Host header, so that no web page can reach the warehouse through a host name of its own.
+    A page in a browser on this machine could reach the warehouse by the address, or by a host name of its own that
+    points here.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -191,7 +213,8 @@ class LoopbackOnly:
         if scope["type"] == "http":
             client = scope.get("client")
             host = Request(scope).url.hostname or ""
-            if client is None or not _is_loopback(client[0]) or not _is_loopback(host):
+            from_a_page = {"origin", "sec-fetch-site"} & set(Request(scope).headers)
+            if client is None or not _is_loopback(client[0]) or not _is_loopback(host) or from_a_page:
                 refused = PlainTextResponse("The local warehouse serves this machine only.", status_code=403)
                 await refused(scope, receive, send)
                 return
@@ -296,8 +319,29 @@ def _token(request: Request) -> str:
     return request.headers.get("Authorization", "").removeprefix('Snowflake Token="').removesuffix('"')
 
 
-def _decoded(request: Request, body: bytes) -> dict[str, Any]:
-    if request.headers.get("Content-Encoding") == "gzip":
-        body = gzip.decompress(body)
+class RequestTooLargeError(Exception):
+    """The body has more bytes than a statement with its bound values can need."""
+
+    def __init__(self) -> None:
+        super().__init__(f"A request may have {REQUEST_BYTES:,} bytes.")
+
+
+async def _bounded(request: Request) -> bytes:
+    """The body, decompressed. Raises RequestTooLargeError."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > REQUEST_BYTES:
+            raise RequestTooLargeError
+    if request.headers.get("Content-Encoding") != "gzip":
+        return bytes(body)
+    with gzip.GzipFile(fileobj=io.BytesIO(body)) as compressed:
+        content = compressed.read(REQUEST_BYTES + 1)
+    if len(content) > REQUEST_BYTES:
+        raise RequestTooLargeError
+    return content
+
+
+def _decoded(body: bytes) -> dict[str, Any]:
     decoded = json.loads(body) if body else {}
     return decoded if isinstance(decoded, dict) else {}

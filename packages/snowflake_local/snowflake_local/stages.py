@@ -15,7 +15,6 @@ from base64 import b64encode
 from collections.abc import AsyncIterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import quote
 
 from sqlglot import exp
 from starlette.concurrency import run_in_threadpool
@@ -26,8 +25,6 @@ from snowflake_local.errors import sql_error, unsupported
 from snowflake_local.quoting import literal
 from snowflake_local.sessions import Session
 from snowflake_local.storage import Storage
-
-UPLOAD_PATH = "/stage/"
 
 
 class CorruptUploadError(Exception):
@@ -40,7 +37,11 @@ def located(reference: str, session: Session) -> tuple[str, str]:
     if not reference.startswith("@"):
         raise sql_error(f"SQL compilation error:\n'{reference}' is not a stage: it needs an '@'.", 1003, "42000")
     name, _, path = reference[1:].partition("/")
-    return stage_folder(name, session), path
+    folder = stage_folder(name, session)
+    # A quoted name may be a path, which must not lead out of the stages.
+    if not Path(folder).resolve().is_relative_to(session.storage.stages_dir):
+        raise sql_error(f"SQL compilation error:\nStage name '{name}': it must not be a path.", 1003, "42000")
+    return folder, path
 
 
 # --- PUT ------------------------------------------------------------------------------------------------------------
@@ -73,7 +74,7 @@ def upload_command(put: exp.Put, session: Session, params: Values | None, base_u
         "overwrite": True,
         "stageInfo": {
             "locationType": "GCS", "location": f"{target}/", "creds": {},
-            "presignedUrl": f"{base_url.rstrip('/')}{UPLOAD_PATH}{quote(str(relative))}",
+            "presignedUrl": session.storage.uploads.signed(base_url.rstrip("/"), str(relative)),
         },
     }  # fmt: skip
 

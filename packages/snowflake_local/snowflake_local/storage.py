@@ -24,6 +24,7 @@ from snowflake_local._fakesnow import CATALOGUE_DATABASE, FILE_FORMATS, STAGES
 from snowflake_local.errors import sql_error
 from snowflake_local.locks import TableLocks
 from snowflake_local.quoting import literal, quoted
+from snowflake_local.uploads import Uploads
 
 #: fakesnow writes database names into its SQL without quotes.
 PLAIN_NAME = re.compile(r"[A-Z_][A-Z0-9_]*")
@@ -75,6 +76,7 @@ class Storage:
         # Staged files have to survive the process.
         _fakesnow.keep_stages_in(self.stages_dir)
         self.results = ResultCache()
+        self.uploads = Uploads()
         self.locks = TableLocks(LOCK_TIMEOUT)
         self._creating = threading.Lock()
         self._duck = _connect(self.root, memory_limit)
@@ -86,6 +88,9 @@ class Storage:
             self.drop_stages(*scope)  # their sessions ended with a crash
         for file in sorted(self.databases_dir.glob("*.db")):
             self._open_database(file.stem)
+        # SQL that a client sends must not reach the user's other files. Neither setting can be undone.
+        self._duck.execute(f"SET GLOBAL allowed_directories = [{literal(str(self.root))}]")
+        self._duck.execute("SET GLOBAL enable_external_access = false")
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """A new connection to the open databases."""

@@ -27,8 +27,8 @@ def free_port() -> int:
 class LocalWarehouse:
     """A process that serves one folder."""
 
-    def __init__(self, root: Path, *options: str) -> None:
-        self.root = root
+    def __init__(self, root: Path, *options: str, password: str = "any") -> None:
+        self.root, self._password = root, password
         self.port = free_port()
         self._options = options
         self.process = self._start()
@@ -36,7 +36,13 @@ class LocalWarehouse:
     def connect(self, **settings: Any) -> SnowflakeConnection:
         """A client's connection."""
         return snowflake.connector.connect(
-            host=LOOPBACK, port=self.port, protocol="http", account="local", user="anybody", password="any", **settings
+            host=LOOPBACK,
+            port=self.port,
+            protocol="http",
+            account="local",
+            user="anybody",
+            password=self._password,
+            **settings,
         )
 
     def health(self) -> dict[str, Any]:

@@ -142,12 +142,12 @@ def test_a_heavy_query_does_not_stall_others(query: Query, connect: Connect) -> 
     large = "select SEQ4() as I, 'some text ' || SEQ4() as S from table(generator(rowcount => 2000000))"
     heavy = threading.Thread(target=lambda: busy.execute(large))
     heavy.start()
-    slowest = 0.0
+    begun, slowest = time.monotonic(), 0.0
     while heavy.is_alive():
         started = time.monotonic()
         query("select 1")
         slowest = max(slowest, time.monotonic() - started)
-    assert slowest < 2
+    assert slowest < (time.monotonic() - begun) / 2, "a query that waits for the heavy one takes as long as it"
 
 
 @pytest.mark.local_only
