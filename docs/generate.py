@@ -13,6 +13,7 @@ from typing import Any
 import typer
 from annotated_types import Ge, Gt, Le
 from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings
 from rich.text import Text
 
 from music_platform.cli import app
@@ -46,13 +47,17 @@ def settings() -> str:
 
 
 def _groups() -> Iterator[tuple[str, str]]:
-    """Each setting with the group that it stands under in the source."""
-    group = "Settings"
-    for line in inspect.getsource(Settings).splitlines():
-        if heading := GROUP.match(line):
-            group = heading[1]
-        elif line.partition(":")[0].strip() in Settings.model_fields:
-            yield line.partition(":")[0].strip(), group
+    """Each setting with its group: a class that `Settings` is made of, or a comment in the class's source."""
+    for part in reversed(Settings.__mro__):
+        if part is BaseSettings or not issubclass(part, BaseSettings):
+            continue
+        group = (part.__doc__ or part.__name__).splitlines()[0].rstrip(".")
+        for line in inspect.getsource(part).splitlines():
+            name = line.partition(":")[0].strip()
+            if heading := GROUP.match(line):
+                group = heading[1]
+            elif name in Settings.model_fields:
+                yield name, group
 
 
 def _default(field: FieldInfo) -> str:
