@@ -11,7 +11,7 @@ OLD_JAVA = Java 17 or newer is needed. Install it (apt-get install openjdk-17-jd
 and put it on the PATH or set JAVA_HOME
 
 .DEFAULT_GOAL := help
-.PHONY: help venv java up down demo test test-long chaos soak dbt-build lint format contract docs bench clean
+.PHONY: help venv lock audit java up down demo test test-long chaos soak dbt-build lint format contract docs bench clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,8 +23,9 @@ venv: $(INSTALLED) ## Build .venv from the pyproject.toml files and constraints.
 $(INSTALLED): pyproject.toml packages/snowflake_local/pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo "$(OLD_PYTHON)" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@test -x $(BIN)/uv || $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt uv
-	@$(BIN)/uv pip install --python $(BIN)/python -c constraints.txt --compile-bytecode \
+	@test -x $(BIN)/uv || { sed -n '/^uv==/,/[^\\]$$/p' constraints.txt > .venv/uv.txt && \
+		$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r .venv/uv.txt; }
+	@$(BIN)/uv pip install --python $(BIN)/python -c constraints.txt -b constraints.txt --compile-bytecode \
 		-e packages/snowflake_local -e '.[dev]'
 	@touch $@
 
@@ -81,6 +82,18 @@ lint: $(INSTALLED) ## Style, types, and the plan of the rooms
 format: $(INSTALLED) ## Put the code into its form
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+lock: $(INSTALLED) ## Resolve the pyproject.toml files into constraints.txt: each package's version and checksums
+	@$(BIN)/uv pip compile --quiet pyproject.toml packages/snowflake_local/pyproject.toml --all-extras \
+		--python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
+		--no-emit-package snowflake-local --no-emit-package music-platform --output-file constraints.txt
+
+# Without a network nothing can be looked up: the target says so, and does not fail.
+audit: $(INSTALLED) ## Look for known vulnerabilities in the locked packages
+	@said=$$($(BIN)/pip-audit --requirement constraints.txt --require-hashes --disable-pip --progress-spinner off 2>&1); \
+	code=$$?; echo "$$said"; \
+	case "$$said" in *ConnectionError*|*"ould not connect"*) echo "No network: nothing was audited."; code=0;; esac; \
+	exit $$code
 
 contract: $(INSTALLED) ## Write JSON Schemas and dbt's sources from the contract; refuses an edit that breaks it
 	@$(BIN)/python -m music_platform.cli.contract

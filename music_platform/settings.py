@@ -262,7 +262,7 @@ class Settings(BaseSettings):
     dagster_postgres_url: str | None = Field(
         default=None,
         description="Database for Dagster's runs, events and schedules: postgresql://user:password@host/database. "
-        "Unset: SQLite in the home. Needs the extra `production`: pip install 'music-platform[production]'.",
+        "Unset: SQLite in the home. Needs the extra `production`, in the checkout: uv pip install -e '.[production]'.",
         repr=False,
     )
 
