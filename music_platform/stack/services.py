@@ -44,7 +44,7 @@ ON_JAVA = (KAFKA, SPARK_CONNECT)
 #: then. The statements of a live transaction follow each other within milliseconds.
 TRANSACTION_IDLE_SECONDS = 8
 
-#: Variable with a fingerprint of a service's configuration file, so that supervisor notices a change of the file.
+#: Variable with a fingerprint of a service's configuration file: when the file changes, so does what supervisor reads.
 CONFIGURATION = "MUSIC_CONFIGURATION"
 
 
