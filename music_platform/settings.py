@@ -69,6 +69,9 @@ class Settings(BaseSettings):
         ge=1,
         description="Largest intake file, in bytes of uncompressed text. Bounds Spark's memory.",
     )
+    intake_max_file_lines: int = Field(
+        default=1_000_000, ge=1, description="Largest intake file, in lines: each becomes a row, even an empty one."
+    )
     reference_dir: Path | None = Field(
         default=None,
         description="Folder with songs.csv, artists.csv and users.csv. Unset: <home>/reference, filled by `simulate`.",

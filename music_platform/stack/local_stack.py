@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from music_platform.environment import inherited_environment
 from music_platform.errors import LocalStackError
-from music_platform.home import Home
+from music_platform.home import Home, make_private_folder
 from music_platform.settings import Settings
 from music_platform.stack import format, processes, services
 from music_platform.stack.jars import ensure_jars
@@ -88,6 +88,8 @@ class LocalStack:
         """
         with self._locked():
             format.require_known(self.home)
+            if self.home.socket.parent != self.home.root:
+                make_private_folder()
             self.settings = with_secret(with_ports(self.settings, choose=True), make=True)
             wanted = services.select_services(self.settings, only)
             services.require_installed(wanted)

@@ -4,7 +4,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from http.client import HTTPException
 from typing import Any
@@ -55,7 +55,8 @@ def render_conf(home: Home, programs: Iterable[Program], identifier: str = "supe
 
 def _program_section(home: Home, program: Program) -> dict[str, object]:
     section: dict[str, object] = {
-        "command": shlex.join(program.command),
+        # Supervisor's own `environment` cannot hold a quotation mark.
+        "command": shlex.join(["/usr/bin/env", *_assignments(program.environment), *program.command]),
         "directory": program.directory,
         "priority": program.priority,
         "autostart": "false",
@@ -71,9 +72,11 @@ def _program_section(home: Home, program: Program) -> dict[str, object]:
         "stdout_logfile_maxbytes": _LOG_BYTES,
         "stdout_logfile_backups": _LOG_BACKUPS,
     }
-    if program.environment:
-        section["environment"] = ",".join(f'{k}="{v}"' for k, v in sorted(program.environment.items()))
     return section
+
+
+def _assignments(environment: Mapping[str, str]) -> list[str]:
+    return [f"{name}={value}" for name, value in sorted(environment.items())]
 
 
 def _render_section(name: str, values: dict[str, object]) -> str:

@@ -6,7 +6,6 @@ the reference data at the time of their build.
 
 import hashlib
 import os
-import pickle
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -43,8 +42,18 @@ class Reference:
 
     @cached_property
     def content(self) -> bytes:
-        """All of it, in the form that `lookups` reads."""
-        return pickle.dumps([self.songs, self.users, self.places], protocol=5)
+        """All of it as Arrow streams, one after another, in the form that `lookups` reads."""
+        buffer = pa.BufferOutputStream()
+        for table in (self.songs, self.users, self.places):
+            with pa.ipc.new_stream(buffer, table.schema) as stream:
+                stream.write_table(table)
+        return bytes(buffer.getvalue())
+
+    @classmethod
+    def of(cls, content: bytes) -> "Reference":
+        """The reference data that `content` holds."""
+        source = pa.BufferReader(content)
+        return cls(*(pa.ipc.open_stream(source).read_all() for _ in range(3)))
 
     @cached_property
     def name(self) -> str:
@@ -60,13 +69,13 @@ class Reference:
         """
         if shared is None:
             return self.content
-        file = shared / f"{self.name}.pickle"
+        file = shared / f"{self.name}.arrow"
         if not file.exists():
             shared.mkdir(parents=True, exist_ok=True)
             unfinished = file.with_suffix(f".{os.getpid()}")
             unfinished.write_bytes(self.content)
             unfinished.replace(file)
-            written = sorted(shared.glob("*.pickle"), key=lambda path: path.stat().st_mtime, reverse=True)
+            written = sorted(shared.glob("*.arrow"), key=lambda path: path.stat().st_mtime, reverse=True)
             for old in written[FILES_KEPT:]:
                 old.unlink(missing_ok=True)
         return file
@@ -154,12 +163,16 @@ _loaded: dict[str, Lookups] = {}
 def lookups(name: str, source: bytes | Path) -> Lookups:
     """In a Python worker: the reference data of this name, loaded once and reused from task to task.
 
-    `source` is its content, or the file that has it.
+    `source` is its content, or the file that has it. Raises ValueError if the file holds something else.
     """
     if name not in _loaded:
         content = source.read_bytes() if isinstance(source, Path) else source
+        if hashlib.sha256(content).hexdigest() != name:
+            raise ValueError(
+                f"reference data {name} was changed: its checksum is not its name. Delete the file and run it again."
+            )
         _loaded.clear()
-        _loaded[name] = Lookups(Reference(*pickle.loads(content)))
+        _loaded[name] = Lookups(Reference.of(content))
     return _loaded[name]
 
 

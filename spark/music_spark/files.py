@@ -29,11 +29,13 @@ GZIP_ERRORS = (OSError, EOFError, zlib.error)
 
 @dataclass(frozen=True)
 class LineFile:
-    """A file of lines: its name in coordinates (folder/name), the shape of its lines, and when it was written."""
+    """A file of lines: its name in coordinates (folder/name), the shape of its lines, when it was written, and the
+    lines that were counted in it."""
 
     name: str
     shape: Shape
     modified_ms: int
+    lines: int
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,8 @@ class FileBatch:
     app_id: str
     number: int
     reference: Reference
+    #: Bytes of text that a file may have.
+    max_bytes: int
 
 
 def append_files(session: SparkSession, batch: FileBatch) -> None:
@@ -60,29 +64,42 @@ def line_rows(session: SparkSession, batch: FileBatch) -> DataFrame:
     """One row for each line of the files."""
     found = session.read.format("binaryFile").load([f"{batch.root}/{file.name}" for file in batch.files])
     files = {file.name: file for file in batch.files}
-    name, content = batch.reference.name, batch.reference.content
+    name, content, limit = batch.reference.name, batch.reference.content, batch.max_bytes
 
     def step(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        return enriched(file_batches(batches, files), lookups(name, content))
+        return enriched(file_batches(batches, files, limit), lookups(name, content))
 
     return found.select("path", "content").mapInArrow(step, lake_schema())
 
 
-def file_batches(batches: Iterable[pa.RecordBatch], files: Mapping[str, LineFile]) -> Iterator[pa.RecordBatch]:
-    """The lake's rows for batches of whole files with path, content."""
+def file_batches(
+    batches: Iterable[pa.RecordBatch], files: Mapping[str, LineFile], max_bytes: int
+) -> Iterator[pa.RecordBatch]:
+    """The lake's rows for batches of whole files with path, content.
+
+    Raises ValueError if a file is no longer the one that was measured: the batch fails as a whole, and is measured
+    again when it is repeated.
+    """
     ingested_at = datetime.now(UTC)
     for batch in batches:
         for path, content in zip(batch.column("path"), batch.column("content"), strict=True):
             file = files["/".join(path.as_py().rsplit("/", 2)[1:])]
-            lines = split(content.as_py(), file.name)
+            lines = split(content.as_py(), file.name, max_bytes)
+            if len(lines) != file.lines:
+                raise ValueError(
+                    f"{file.name} was changed while it was read: it had {file.lines:,} lines and now has "
+                    f"{len(lines):,}. Write files elsewhere and move them in. The next run reads it again."
+                )
             for start in range(0, len(lines), LINES_TOGETHER):
                 part = lines[start : start + LINES_TOGETHER]
                 origin = file_origin(file.name, len(part), start + 1, file.modified_ms, ingested_at)
                 yield from lake_rows(list(part), [file.shape] * len(part), origin)
 
 
-def split(content: bytes, name: str) -> list[bytes]:
+def split(content: bytes, name: str, max_bytes: int) -> list[bytes]:
     """The lines of a file, including text after the last line feed. A file named .gz is decompressed."""
-    text = GzipFile(fileobj=io.BytesIO(content)).read() if name.endswith(".gz") else content
+    text = GzipFile(fileobj=io.BytesIO(content)).read(max_bytes + 1) if name.endswith(".gz") else content
+    if len(text) > max_bytes:
+        raise ValueError(f"{name} was changed while it was read: it has more than {max_bytes:,} bytes of text")
     lines = text.split(b"\n")
     return lines if lines[-1] else lines[:-1]
