@@ -7,8 +7,9 @@ Read from the environment, then from `.env` in the working directory, then from 
 import os
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from music_platform.contracts import shapes
@@ -16,7 +17,10 @@ from music_platform.contracts.events import TOPICS
 
 DEFAULT_HOME = ".local"
 PORTS_FILE = "ports.env"
+SECRET_FILE = "secret.env"
 LOOPBACK = "127.0.0.1"
+#: User of the local broker, whose password is MUSIC_SECRET.
+KAFKA_USER = "music"
 #: The settings that are ports, in the order in which they are chosen.
 PORT_FIELDS = ("kafka_port", "kafka_controller_port", "spark_port", "warehouse_port", "dagster_port")
 #: Seconds between two loads where the warehouse is billed: Snowflake bills at least one minute.
@@ -32,6 +36,12 @@ class Settings(BaseSettings):
     music_home: Path = Field(
         default=Path(DEFAULT_HOME),
         description="Folder for all local state. Two homes can run side by side, each on its own ports.",
+    )
+    music_secret: str | None = Field(
+        default=None,
+        description="What the services of this home ask their clients for. `up` makes one and keeps it in "
+        "<home>/secret.env, which only this user can read.",
+        repr=False,
     )
     jars_dir: Path | None = Field(
         default=None,
@@ -59,6 +69,9 @@ class Settings(BaseSettings):
         ge=1,
         description="Largest intake file, in bytes of uncompressed text. Bounds Spark's memory.",
     )
+    intake_max_file_lines: int = Field(
+        default=1_000_000, ge=1, description="Largest intake file, in lines: each becomes a row, even an empty one."
+    )
     reference_dir: Path | None = Field(
         default=None,
         description="Folder with songs.csv, artists.csv and users.csv. Unset: <home>/reference, filled by `simulate`.",
@@ -69,8 +82,10 @@ class Settings(BaseSettings):
         default=None,
         description="host:port[,host:port] of a Kafka cluster. Unset: the local broker on 127.0.0.1:<KAFKA_PORT>.",
     )
-    kafka_security_protocol: str = Field(
-        default="PLAINTEXT", description="PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL; passed to every Kafka client."
+    kafka_security_protocol: str | None = Field(
+        default=None,
+        description="PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL; passed to every Kafka client. Unset: PLAINTEXT; the "
+        "local broker asks for the user `music` and MUSIC_SECRET (SASL_PLAINTEXT, PLAIN).",
     )
     kafka_sasl_mechanism: str | None = Field(default=None, description="PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512.")
     kafka_sasl_username: str | None = Field(default=None, description="SASL user name.")
@@ -115,6 +130,11 @@ class Settings(BaseSettings):
         default=None,
         description="Spark Connect address, sc://host:port. Unset: the local Connect server. 'local': no Connect, but "
         "a classic session inside the run's own process.",
+    )
+    spark_connect_token: str | None = Field(
+        default=None,
+        description="Bearer token of the Spark Connect server at SPARK_REMOTE. A token in that address is moved here.",
+        repr=False,
     )
     spark_driver_memory: str = Field(default="2g", description="Heap of the local Spark Connect server.")
     max_records_per_batch: int = Field(
@@ -270,6 +290,24 @@ class Settings(BaseSettings):
     warehouse_port: int = Field(default=8084, description="Local warehouse.")
     dagster_port: int = Field(default=3000, description="Dagster's webserver.")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _take_the_token_out_of_the_address(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """The address stands in messages, configuration files and Dagster's store; a token must not."""
+        address, found, parameters = str(values.get("spark_remote") or "").partition("/;")
+        if not found:
+            return values
+        pairs = [pair for pair in parameters.split(";") if pair]
+        tokens = [pair.partition("=")[2] for pair in pairs if pair.startswith("token=")]
+        if not tokens:
+            return values
+        rest = ";".join(pair for pair in pairs if not pair.startswith("token="))
+        return {
+            **values,
+            "spark_remote": f"{address}/;{rest}" if rest else address,
+            "spark_connect_token": values.get("spark_connect_token") or tokens[-1],
+        }
+
     @field_validator("shape_topics")
     @classmethod
     def _known_shapes(cls, value: str) -> str:
@@ -336,10 +374,18 @@ class Settings(BaseSettings):
 
     @property
     def spark_url(self) -> str | None:
-        """Address of the Spark Connect server; None for a classic session in the own process."""
+        """Address of the Spark Connect server, without its token; None for a classic session in the own process.
+
+        The local one is called localhost: Spark's client sends a token without TLS to that name only.
+        """
         if self.spark_remote == "local":
             return None
-        return self.spark_remote or f"sc://{LOOPBACK}:{self.spark_port}"
+        return self.spark_remote or f"sc://localhost:{self.spark_port}"
+
+    @property
+    def spark_token(self) -> str | None:
+        """What the Spark Connect server asks for."""
+        return self.music_secret if self.spark_is_local else self.spark_connect_token
 
     @property
     def lake_root(self) -> str:
@@ -367,9 +413,27 @@ class Settings(BaseSettings):
         return f"http://{LOOPBACK}:{self.dagster_port}"
 
     @property
+    def kafka_protocol(self) -> str:
+        """Security protocol of the brokers' listener."""
+        if self.kafka_security_protocol is not None:
+            return self.kafka_security_protocol
+        return "SASL_PLAINTEXT" if self._kafka_asks_for_the_secret else "PLAINTEXT"
+
+    @property
+    def kafka_credentials(self) -> tuple[str | None, str | None, str | None]:
+        """SASL mechanism, user and password."""
+        if self._kafka_asks_for_the_secret:
+            return "PLAIN", KAFKA_USER, self.music_secret
+        return self.kafka_sasl_mechanism, self.kafka_sasl_username, self.kafka_sasl_password
+
+    @property
+    def _kafka_asks_for_the_secret(self) -> bool:
+        return self.kafka_is_local and self.kafka_security_protocol is None and self.music_secret is not None
+
+    @property
     def kafka_is_encrypted(self) -> bool:
         """Whether clients talk TLS with the brokers."""
-        return self.kafka_security_protocol in ("SSL", "SASL_SSL")
+        return self.kafka_protocol in ("SSL", "SASL_SSL")
 
     @property
     def kafka_tls_dir(self) -> Path:
@@ -385,19 +449,20 @@ class Settings(BaseSettings):
         )
         if self.kafka_is_local and self.kafka_is_encrypted:
             ca = ca or self.kafka_tls_dir / "ca.pem"
-            if self.kafka_security_protocol == "SSL" and certificate is None:
+            if self.kafka_protocol == "SSL" and certificate is None:
                 certificate, key = self.kafka_tls_dir / "client.pem", self.kafka_tls_dir / "client.key"
         return ca, certificate, key
 
     def kafka_client_config(self) -> dict[str, str]:
         """Connection settings under librdkafka's names, for confluent-kafka clients."""
         ca, certificate, key = self._kafka_pem_files()
+        mechanism, user, password = self.kafka_credentials
         given: dict[str, str | None] = {
             "bootstrap.servers": self.bootstrap_servers,
-            "security.protocol": self.kafka_security_protocol,
-            "sasl.mechanism": self.kafka_sasl_mechanism,
-            "sasl.username": self.kafka_sasl_username,
-            "sasl.password": self.kafka_sasl_password,
+            "security.protocol": self.kafka_protocol,
+            "sasl.mechanism": mechanism,
+            "sasl.username": user,
+            "sasl.password": password,
             "ssl.ca.location": str(ca) if ca else None,
             "ssl.certificate.location": str(certificate) if certificate else None,
             "ssl.key.location": str(key) if key else None,
@@ -410,19 +475,19 @@ class Settings(BaseSettings):
 
         Certificates are passed by content, so Spark's executors need no file from this machine.
         """
-        if self.kafka_security_protocol == "PLAINTEXT":
+        if self.kafka_protocol == "PLAINTEXT":
             return {}
-        given = {"security.protocol": self.kafka_security_protocol}
-        if self.kafka_sasl_mechanism and self.kafka_sasl_username:
+        given = {"security.protocol": self.kafka_protocol}
+        mechanism, user, password = self.kafka_credentials
+        if mechanism and user:
             module = (
                 "org.apache.kafka.common.security.plain.PlainLoginModule"
-                if self.kafka_sasl_mechanism == "PLAIN"
+                if mechanism == "PLAIN"
                 else "org.apache.kafka.common.security.scram.ScramLoginModule"
             )
-            given["sasl.mechanism"] = self.kafka_sasl_mechanism
+            given["sasl.mechanism"] = mechanism
             given["sasl.jaas.config"] = (
-                f"{module} required username={_quoted(self.kafka_sasl_username)} "
-                f"password={_quoted(self.kafka_sasl_password or '')};"
+                f"{module} required username={_quoted(user)} password={_quoted(password or '')};"
             )
         ca, certificate, key = self._kafka_pem_files()
         if ca:
@@ -451,4 +516,4 @@ def load_settings() -> Settings:
     """Read the settings again: the environment wins over `.env`, which wins over the home's `ports.env`."""
     home = Path(os.environ.get("MUSIC_HOME") or DEFAULT_HOME).expanduser()
     # pydantic-settings lets the later file win.
-    return Settings(_env_file=(home / PORTS_FILE, ".env"))
+    return Settings(_env_file=(home / PORTS_FILE, home / SECRET_FILE, ".env"))

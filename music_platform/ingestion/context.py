@@ -35,6 +35,6 @@ def writing(context: IngestionContext) -> Iterator[Lease]:
         for claim in lease.dead:
             context.log(f"{claim.holder} died while it was writing the lake; resuming after it")
             if claim.spark_session and settings.spark_url:
-                stop_orphans(settings.spark_url, claim.spark_session, context.log)
+                stop_orphans(settings.spark_url, settings.spark_token, claim.spark_session, context.log)
         lease.remove_dead_claims()
         yield lease

@@ -94,23 +94,28 @@ def waiting(settings: Settings) -> list[tuple[str, FileInfo]]:
     found = [
         (folder, file)
         for folder in folder_shapes()
+        if not Folder.at(settings.intake_root).is_link(folder)
         for file in Folder.at(f"{settings.intake_root}/{folder}").files()
         if is_whole(file.name)
     ]
     return sorted(found, key=lambda each: (each[1].modified_ms, each[0], each[1].name))
 
 
-def count_lines(stream: IO[bytes], limit: int) -> int:
-    """Lines of a stream, including a last one without a line feed. Raises RefusedError above `limit` bytes."""
+def count_lines(stream: IO[bytes], max_bytes: int, max_lines: int) -> int:
+    """Lines of a stream, including text after the last line feed. Raises RefusedError above either limit."""
     lines = size = 0
     last = b"\n"
     while chunk := stream.read(_CHUNK):
         size += len(chunk)
-        if size > limit:
+        if size > max_bytes:
             raise RefusedError(
-                f"it has more than {limit:,} bytes of text: split it into smaller files (INTAKE_MAX_FILE_BYTES)"
+                f"it has more than {max_bytes:,} bytes of text: split it into smaller files (INTAKE_MAX_FILE_BYTES)"
             )
         lines += chunk.count(b"\n")
+        if lines > max_lines:
+            raise RefusedError(
+                f"it has more than {max_lines:,} lines: split it into smaller files (INTAKE_MAX_FILE_LINES)"
+            )
         last = chunk[-1:]
     return lines + (last != b"\n")
 
@@ -132,10 +137,14 @@ class Intake:
         for name in Folder.at(self._root).folders():
             if name not in folder_shapes() and not name.startswith(("_", ".")):
                 self._log(f"{self._root}/{name} is not read: no topic or shape has this name")
+        for name in folder_shapes():
+            if Folder.at(self._root).is_link(name):
+                self._log(f"{self._root}/{name} is not read: it is a symbolic link. Use a real folder, or a mount.")
         last = self._last()
         if last and not last.ended:
             if not self._is_in_lake(last):
                 self._log(f"batch {last.number} of files did not end: reading its {len(last.files)} files again")
+                last = self._measured_again(last)
             yield self._append(spark, last)
         while batch := self._next(last := self._last()):
             self._write(batch)
@@ -151,10 +160,14 @@ class Intake:
                         "yet. Put the file back and run it again."
                     )
             reference = read_reference(self._settings.reference_root, self._log)
-            files = tuple(LineFile(f.coordinate, folder_shapes()[f.folder], f.modified_ms) for f in batch.files)
+            files = tuple(
+                LineFile(f.coordinate, folder_shapes()[f.folder], f.modified_ms, f.lines) for f in batch.files
+            )
+            limit = self._settings.intake_max_file_bytes
             with failpoints.during(failpoints.INSIDE_FILE_BATCH, delay=0.7):
                 append_files(
-                    spark(), FileBatch(self._root, files, self._table.root, batch.app_id, batch.number, reference)
+                    spark(),
+                    FileBatch(self._root, files, self._table.root, batch.app_id, batch.number, reference, limit),
                 )
         failpoints.reach(failpoints.AFTER_FILE_BATCH)
         for file in batch.files:
@@ -184,19 +197,37 @@ class Intake:
         app_id, number = (last.app_id, last.number + 1) if last else (f"{INTAKE_APPLICATION}{uuid.uuid4()}", 0)
         return Batch(app_id, number, self._table.latest_version(), tuple(files))
 
+    def _measured_again(self, batch: Batch) -> Batch:
+        """A batch that is not in the lake, with its files as they are now: one may have grown since it was measured."""
+        files = []
+        for file in batch.files:
+            found = next((each for each in self._folder(file.folder).files() if each.name == file.name), None)
+            try:
+                lines = self._measure(file.folder, found) if found else file.lines
+                files.append(replace(file, lines=lines, modified_ms=found.modified_ms if found else file.modified_ms))
+            except RefusedError as error:
+                assert found is not None
+                self._reject(file.folder, found, str(error))
+        again = replace(batch, files=tuple(files))
+        if again != batch:
+            self._write(again)
+        return again
+
     def _measure(self, folder: str, file: FileInfo) -> int:
+        if self._folder(folder).is_link(file.name):
+            raise RefusedError("it is a symbolic link: drop the file itself")
         if any(character in file.name for character in "*?[]{}\\,%#:"):
             raise RefusedError("its name has one of the characters * ? [ ] { } \\ , % # :")
         if Folder.at(f"{self._root}/{ARCHIVE}/{folder}").exists(file.name):
             raise RefusedError("a file with this name was ingested before; give every file a unique name")
-        limit = self._settings.intake_max_file_bytes
+        limit, max_lines = self._settings.intake_max_file_bytes, self._settings.intake_max_file_lines
         if file.bytes > limit:
             raise RefusedError(f"it has {file.bytes:,} bytes, more than {limit:,} (INTAKE_MAX_FILE_BYTES): split it")
         with self._folder(folder).open(file.name) as stream:
             if not file.name.endswith(".gz"):
-                return count_lines(stream, limit)
+                return count_lines(stream, limit, max_lines)
             try:
-                return count_lines(GzipFile(fileobj=stream), limit)  # type: ignore[arg-type]
+                return count_lines(GzipFile(fileobj=stream), limit, max_lines)  # type: ignore[arg-type]
             except GZIP_ERRORS as error:
                 raise RefusedError(f"it is not a complete gzip file: {error}") from None
 

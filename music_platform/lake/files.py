@@ -91,6 +91,10 @@ class Folder:
         """Whether the file exists."""
         return bool(self.system.get_file_info(self.file(name)).type is not fs.FileType.NotFound)
 
+    def is_link(self, name: str) -> bool:
+        """Whether the file or folder is a symbolic link; an object store has none."""
+        return isinstance(self.system, fs.LocalFileSystem) and os.path.islink(self.file(name))
+
     def open(self, name: str) -> Any:
         """The file as a binary stream. Raises FileNotFoundError."""
         return self.system.open_input_file(self.file(name))

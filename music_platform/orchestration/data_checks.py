@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 #: Maximum number of offending rows that a check lists.
 MAX_LISTED = 5
+#: Characters of a producer's field name that a check shows.
+NAME_LENGTH = 40
 #: Complete hours that are compared with the same hours of the four weeks before.
 HOURS = 24
 #: Minimum number of listens of a meaningful baseline.
@@ -146,6 +148,13 @@ def schema_drift(ask: Ask, settings: Settings) -> Outcome:
     return drift_outcome(records, names, {name for (name,) in columns}, settings.drift_limit)
 
 
+def _short(fields: str) -> str:
+    """The first names of a list: producers choose their names, and how many and how long they are."""
+    names = fields.split(", ")
+    shown = [name if len(name) <= NAME_LENGTH else f"{name[:NAME_LENGTH]}…" for name in names[:MAX_LISTED]]
+    return ", ".join(shown) + (f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else "")
+
+
 def drift_outcome(records: int, unknown: Sequence[tuple[str, int, str]], columns: set[str], limit: float) -> Outcome:
     """`unknown`: names of unknown fields, with their number of records and the coordinates of one. `columns`: RAW's."""
     contract = {column.column for column in events.raw_columns()}
@@ -157,7 +166,7 @@ def drift_outcome(records: int, unknown: Sequence[tuple[str, int, str]], columns
     )
     if differ:
         summary += f"; RAW.EVENTS and the contract differ in the columns {', '.join(differ)}"
-    samples = [f"{at}: {fields} ({count:,} like it)" for fields, count, at in unknown]
+    samples = [f"{at}: {_short(fields)} ({count:,} like it)" for fields, count, at in unknown]
     figures = {"records": records, "with_unknown_fields": strange, "share": share, "limit": limit}
     return Outcome(share <= limit and not differ, summary, figures, samples)
 
@@ -234,7 +243,7 @@ def distribution_outcome(states: Mapping[str, tuple[float, float]]) -> Outcome:
     )
 
 
-#: Marts whose plays add up to the listens (docs/marts.md), with the column that holds them.
+#: Marts whose plays add up to the listens (docs/reference/marts.md), with the column that holds them.
 ADDITIVE = {
     "top_songs_daily": "plays",
     "top_artists_daily": "plays",

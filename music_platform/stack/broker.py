@@ -15,8 +15,9 @@ from music_platform.stack.java import LOG4J_CONFIG, Java
 HEAP = "512m"
 
 
-#: The broker reads passwords from its environment: they stand in no file of the home.
-_PASSWORD = "${env:KAFKA_SASL_PASSWORD}"
+def password_variable(settings: Settings) -> str:
+    """The variable from which the broker reads its password, which is in no configuration file."""
+    return "MUSIC_SECRET" if settings.kafka_security_protocol is None else "KAFKA_SASL_PASSWORD"
 
 
 def security_properties(settings: Settings) -> dict[str, str]:
@@ -24,24 +25,25 @@ def security_properties(settings: Settings) -> dict[str, str]:
 
     Raises LocalStackError for settings that the local broker does not support.
     """
-    protocol = settings.kafka_security_protocol
+    protocol = settings.kafka_protocol
     lines: dict[str, str] = {}
     if protocol.startswith("SASL_"):
-        user, password = settings.kafka_sasl_username, settings.kafka_sasl_password
-        if settings.kafka_sasl_mechanism != "PLAIN" or not user or not password or set(user + password) & set('"\\;'):
+        mechanism, user, password = settings.kafka_credentials
+        if mechanism != "PLAIN" or not user or not password or set(user + password) & set('"\\;'):
             raise LocalStackError(
                 f"The local broker with KAFKA_SECURITY_PROTOCOL={protocol} needs KAFKA_SASL_MECHANISM=PLAIN, and "
                 'KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD without the characters " \\ and ;'
             )
+        variable = password_variable(settings)
         lines = {
             "config.providers": "env",
             "config.providers.env.class": "org.apache.kafka.common.config.provider.EnvVarConfigProvider",
-            "config.providers.env.param.allowlist.pattern": "KAFKA_SASL_PASSWORD",
+            "config.providers.env.param.allowlist.pattern": variable,
             "sasl.enabled.mechanisms": "PLAIN",
             "sasl.mechanism.inter.broker.protocol": "PLAIN",
             f"listener.name.{protocol.lower()}.plain.sasl.jaas.config": (
                 "org.apache.kafka.common.security.plain.PlainLoginModule required "
-                f'username="{user}" password="{_PASSWORD}" user_{user}="{_PASSWORD}";'
+                f'username="{user}" password="${{env:{variable}}}" user_{user}="${{env:{variable}}}";'
             ),
         }
     if settings.kafka_is_encrypted:
@@ -57,7 +59,7 @@ def security_properties(settings: Settings) -> dict[str, str]:
 
 def server_properties(settings: Settings) -> str:
     """The broker's configuration. Sizes are for one machine: a segment is small enough that retention can act on it."""
-    protocol = settings.kafka_security_protocol
+    protocol = settings.kafka_protocol
     client = f"{protocol}://{LOOPBACK}:{settings.kafka_port}"
     lines = {
         "process.roles": "broker,controller",
@@ -127,7 +129,7 @@ def prepare(settings: Settings, java: Java) -> None:
     # With --ignore-formatted, a format that was killed half-way can be repeated.
     format_storage = [str(java.executable), f"@{arguments}", "kafka.tools.StorageTool", "format", "--ignore-formatted"]
     format_storage += ["--cluster-id", new_cluster_id(), "--config", str(properties)]
-    environment = {**os.environ, "KAFKA_SASL_PASSWORD": settings.kafka_sasl_password or ""}
+    environment = {**os.environ, password_variable(settings): settings.kafka_credentials[2] or ""}
     done = subprocess.run(format_storage, env=environment, capture_output=True, text=True, timeout=120, check=False)
     if done.returncode != 0:
         raise LocalStackError(

@@ -5,6 +5,7 @@
 """
 
 import hashlib
+import json
 import shutil
 import sys
 import tempfile
@@ -135,13 +136,49 @@ def damaged_jars(jars: Iterable[Jar], folder: Path) -> list[Jar]:
     return [jar for jar in jars if (path := jar.path_in(folder)).is_file() and _sha256(path) != jar.sha256]
 
 
+class Checked:
+    """Checksums that were compared before: a jar is read again only if its file has changed since.
+
+    The repository is shared with every other tool of this user, and what is in these jars runs as the platform.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        try:
+            self._seen: dict[str, list[object]] = json.loads(file.read_text())
+        except (FileNotFoundError, ValueError):
+            self._seen = {}
+        self._before = dict(self._seen)
+
+    def matches(self, jar: Jar, path: Path) -> bool:
+        """Whether the file is the jar of the lock."""
+        found = path.stat()
+        state: list[object] = [found.st_mtime_ns, found.st_size, found.st_ino, jar.sha256]
+        if self._seen.get(str(path)) == state:
+            return True
+        if _sha256(path) != jar.sha256:
+            return False
+        self._seen[str(path)] = state
+        return True
+
+    def save(self) -> None:
+        """Keep what was compared."""
+        if self._seen != self._before:
+            self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._file.write_text(json.dumps(self._seen))
+
+
 def ensure_jars(settings: Settings, sets: Iterable[str], console: "Console | None" = None) -> int:
     """Fetch missing jars of the sets, with a progress bar, and return how many were fetched.
 
     Raises LocalStackError if a jar cannot be fetched or does not match its checksum.
     """
     folder = repository(settings)
-    wanted = missing_jars(locked_jars(*sets), folder)
+    locked = locked_jars(*sets)
+    wanted = missing_jars(locked, folder)
+    checked = Checked(settings.home / "jars-checked.json")
+    wanted += [jar for jar in locked if jar not in wanted and not checked.matches(jar, jar.path_in(folder))]
+    checked.save()
     if wanted:
         _fetch(wanted, folder, console)
     return len(wanted)

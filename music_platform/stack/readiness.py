@@ -55,28 +55,32 @@ def _spark(settings: Settings, _started: int) -> str | None:
     if settings.spark_url is None:
         return None
     address = urlsplit(settings.spark_url)
-    _require_listener(f"{address.hostname}:{address.port or 15002}")
+    target = f"{address.hostname}:{address.port or 15002}"
+    _require_listener(target)
     import grpc
 
     session = _string(1, str(uuid.uuid4())) + _message(2, _string(1, "music-platform"))
-    with grpc.insecure_channel(f"{address.hostname}:{address.port or 15002}") as channel:
+    encrypted = not settings.spark_is_local and ("use_ssl=true" in address.path or settings.spark_token is not None)
+    opened = grpc.secure_channel(target, grpc.ssl_channel_credentials()) if encrypted else grpc.insecure_channel(target)
+    with opened as channel:
         try:
-            _spark_call(channel, "AnalyzePlan", session + _message(10, b""))
+            _spark_call(channel, "AnalyzePlan", session + _message(10, b""), settings.spark_token)
             # Without this the server would keep the session for an hour.
-            _spark_call(channel, "ReleaseSession", session)
+            _spark_call(channel, "ReleaseSession", session, settings.spark_token)
         except grpc.RpcError as error:
             return f"no answer: {error.code().name}: {error.details()}"
     return None
 
 
-def _spark_call(channel: object, method: str, request: bytes) -> bytes:
+def _spark_call(channel: object, method: str, request: bytes, token: str | None) -> bytes:
     """A call with hand-made protobuf: importing pyspark's generated classes takes seconds.
 
     Field numbers are those of spark/connect/base.proto of Spark 4.2.
     """
     call = channel.unary_unary(f"/spark.connect.SparkConnectService/{method}")  # type: ignore[attr-defined]
+    metadata = (("authorization", f"Bearer {token}"),) if token else ()
     # The first request makes the server's first session, which takes a while.
-    return bytes(call(request, timeout=30))
+    return bytes(call(request, timeout=30, metadata=metadata))
 
 
 def _message(field: int, content: bytes) -> bytes:
@@ -108,7 +112,7 @@ def _code(settings: Settings, _started: int) -> str | None:
 
 
 def _webserver(settings: Settings, _started: int) -> str | None:
-    if b"dagster_version" not in _request(f"{settings.dagster_url}/server_info"):
+    if b"dagster_version" not in _request(f"{settings.dagster_url}/server_info", settings.music_secret):
         return "the port answers, but not as Dagster's webserver"
     return None
 
@@ -164,14 +168,16 @@ def _require_listener(address: str) -> None:
 
 
 def _graphql(settings: Settings, query: str) -> Any:
-    answer = json.loads(_request(f"{settings.dagster_url}/graphql", json.dumps({"query": query}).encode()))
+    body = json.dumps({"query": query}).encode()
+    answer = json.loads(_request(f"{settings.dagster_url}/graphql", settings.music_secret, body))
     return answer["data"]
 
 
-def _request(url: str, body: bytes | None = None) -> bytes:
+def _request(url: str, secret: str | None = None, body: bytes | None = None) -> bytes:
     # Loopback needs no proxy, whatever the environment says.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    request = urllib.request.Request(url, data=body, headers={"Content-Type": "application/json"})
+    headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {secret}"} if secret else {})
+    request = urllib.request.Request(url, data=body, headers=headers)
     with opener.open(request, timeout=_TIMEOUT_SECONDS) as response:
         return bytes(response.read())
 

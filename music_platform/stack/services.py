@@ -7,6 +7,7 @@ import hashlib
 import json
 import sys
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 from music_platform.environment import dagster_environment, dbt_sources, project_root, venv_bin
@@ -44,7 +45,10 @@ ON_JAVA = (KAFKA, SPARK_CONNECT)
 #: then. The statements of a live transaction follow each other within milliseconds.
 TRANSACTION_IDLE_SECONDS = 8
 
-#: Variable with a fingerprint of a service's configuration file: when the file changes, so does what supervisor reads.
+#: The package that is the local warehouse, an extra of this one.
+LOCAL_WAREHOUSE = "snowflake_local"
+
+#: Variable with a fingerprint of a service's configuration file, so that supervisor notices a change of the file.
 CONFIGURATION = "MUSIC_CONFIGURATION"
 
 
@@ -86,6 +90,15 @@ def select_services(settings: Settings, only: set[str] | None) -> tuple[str, ...
     return tuple(name for name in local_services(settings) if only is None or name in only)
 
 
+def require_installed(services: tuple[str, ...]) -> None:
+    """Raise LocalStackError if one of these services runs a package that is not installed."""
+    if WAREHOUSE in services and find_spec(LOCAL_WAREHOUSE) is None:
+        raise LocalStackError(
+            "The local warehouse is not installed. Install the extra `local`, in the checkout: "
+            "pip install ./packages/snowflake_local '.[local]'. Or set SNOWFLAKE_ACCOUNT to use an account."
+        )
+
+
 def address_of(service: str, settings: Settings) -> str | None:
     """The service's address; None if it listens nowhere."""
     addresses = {
@@ -121,7 +134,7 @@ def _program(name: str, settings: Settings, java: Java | None) -> Program:
         case "warehouse":
             arguments = ["--root", str(home.warehouse), "--port", str(settings.warehouse_port)]
             arguments += ["--transaction-idle-seconds", str(TRANSACTION_IDLE_SECONDS)]
-            command = [sys.executable, "-m", "music_platform.local.warehouse", *arguments]
+            command = [sys.executable, "-m", LOCAL_WAREHOUSE, *arguments]
             return Program(name, command, project_root(), stop_seconds=20, priority=20)
         case "code":
             # Shared by webserver and daemon. Otherwise each starts its own, and the daemon a new one every minute.
@@ -131,8 +144,7 @@ def _program(name: str, settings: Settings, java: Java | None) -> Program:
             environment = {CONFIGURATION: _fingerprint(_sources()), **dagster_environment(settings)}
             return Program(name, command, project_root(), environment, stop_seconds=20, priority=30)
         case "webserver":
-            command = [str(venv_bin() / "dagster-webserver"), "-w", str(home.workspace), "-h", LOOPBACK]
-            command += ["-p", str(settings.dagster_port), "--log-level", "warning"]
+            command = [sys.executable, "-m", "music_platform.orchestration.webserver"]
         case "watch":
             command = [str(venv_bin() / "music-platform"), "watch"]
         case _:

@@ -29,6 +29,9 @@ def server_conf(settings: Settings) -> dict[str, str]:
         ),
         "spark.connect.grpc.binding.address": LOOPBACK,
         "spark.connect.grpc.binding.port": str(settings.spark_port),
+        # Connect runs what its clients send, and the driver's own ports unpack Java objects: both ask who it is.
+        **({"spark.connect.authenticate.token": settings.music_secret} if settings.music_secret else {}),
+        "spark.authenticate": "true",
         "spark.jars": ",".join(str(path) for path in jar_paths(settings, *spark_sets(settings))),
         "spark.local.dir": str(home.spark / "scratch"),
         "spark.sql.warehouse.dir": str(home.spark / "tables"),

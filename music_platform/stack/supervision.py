@@ -4,7 +4,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from http.client import HTTPException
 from typing import Any
@@ -30,7 +30,7 @@ class ProcessState:
     started: int
 
 
-def render_conf(home: Home, programs: Iterable[Program]) -> str:
+def render_conf(home: Home, programs: Iterable[Program], identifier: str = "supervisor") -> str:
     """Supervisord's configuration. No service starts by itself: `up` says which ones are wanted."""
     sections: dict[str, dict[str, object]] = {
         "unix_http_server": {"file": home.socket, "chmod": "0700"},
@@ -41,6 +41,8 @@ def render_conf(home: Home, programs: Iterable[Program]) -> str:
             "pidfile": home.supervisor_pid,
             "childlogdir": home.logs,
             "directory": home.root,
+            "identifier": identifier,
+            "umask": "077",
         },
         "rpcinterface:supervisor": {
             "supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface",
@@ -53,7 +55,8 @@ def render_conf(home: Home, programs: Iterable[Program]) -> str:
 
 def _program_section(home: Home, program: Program) -> dict[str, object]:
     section: dict[str, object] = {
-        "command": shlex.join(program.command),
+        # Supervisor's own `environment` cannot hold a quotation mark.
+        "command": shlex.join(["/usr/bin/env", *_assignments(program.environment), *program.command]),
         "directory": program.directory,
         "priority": program.priority,
         "autostart": "false",
@@ -69,9 +72,11 @@ def _program_section(home: Home, program: Program) -> dict[str, object]:
         "stdout_logfile_maxbytes": _LOG_BYTES,
         "stdout_logfile_backups": _LOG_BACKUPS,
     }
-    if program.environment:
-        section["environment"] = ",".join(f'{k}="{v}"' for k, v in sorted(program.environment.items()))
     return section
+
+
+def _assignments(environment: Mapping[str, str]) -> list[str]:
+    return [f"{name}={value}" for name, value in sorted(environment.items())]
 
 
 def _render_section(name: str, values: dict[str, object]) -> str:
@@ -92,6 +97,10 @@ class Supervisor:
         except LocalStackError:
             return False
         return True
+
+    def identifier(self) -> str:
+        """What the configuration that it was started with calls it."""
+        return str(self._call("getIdentification"))
 
     def pid(self) -> int:
         """Supervisord's process id."""

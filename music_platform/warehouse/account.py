@@ -278,7 +278,7 @@ def _external_stage(account: Account, lake: str, aws_role: str | None) -> list[S
     return [
         Step(
             "Access to the lake's files in place. DESC INTEGRATION shows the identity that needs read access to the "
-            "bucket (docs/production.md).",
+            "bucket (docs/guide/production.md).",
             "ACCOUNTADMIN",
             (
                 f"CREATE STORAGE INTEGRATION IF NOT EXISTS {account.integration} TYPE = EXTERNAL_STAGE "

@@ -11,7 +11,7 @@ from music_platform.orchestration.keys import GOLD, KAFKA
 REFERENCES = "dagster/code_references"
 #: Files that define the content of assets without code.
 _CONTRACT, _LEDGERS = "music_platform/contracts/events.py", "music_platform/warehouse/schema.py"
-_FORMULAS = "docs/marts.md"
+_FORMULAS = "docs/reference/marts.md"
 
 
 def with_links(assets: Iterable[dg.AssetsDefinition | dg.AssetSpec]) -> list[dg.AssetsDefinition | dg.AssetSpec]:

@@ -33,6 +33,10 @@ def test_nothing_loaded_is_nothing_wrong() -> None:
 def test_unknown_fields_and_foreign_columns_are_drift() -> None:
     assert drift_outcome(100, [("mood", 5, "listen_events/0/7")], COLUMNS, 0.05).passed
     assert not drift_outcome(100, [("mood", 6, "listen_events/0/7")], COLUMNS, 0.05).passed
+    many = ", ".join(f"{'x' * 400}{n}" for n in range(300))
+    (sample,) = drift_outcome(100, [(many, 1, "listen_events/0/7")], COLUMNS, 0.05).samples
+    assert len(sample) < 300, "a producer chooses the names, and how many"
+    assert sample.endswith("and 295 more (1 like it)")
     outcome = drift_outcome(100, [], COLUMNS - {"song"} | {"mood"}, 0.05)
     assert not outcome.passed
     assert "mood, song" in outcome.summary
