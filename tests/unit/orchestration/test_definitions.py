@@ -29,7 +29,7 @@ def test_production_needs_no_local_warehouse() -> None:
     code = (
         "import sys\n"
         "sys.modules.update(dict.fromkeys(('fakesnow', 'duckdb', 'snowflake_local')))  # importing one of them fails\n"
-        "import music_platform.definitions, music_platform.cli, simulator.cli\n"
+        "import music_platform.definitions, music_platform.cli, music_simulator.cli\n"
         "assert music_platform.definitions.defs"
     )
     done = subprocess.run(
