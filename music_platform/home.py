@@ -1,4 +1,4 @@
-"""The folders and files of a home. Paths only: just `make_private_folder` touches the disk."""
+"""The folders and files of a home. Only `make_private_folder` touches the disk."""
 
 import hashlib
 import os
@@ -109,7 +109,7 @@ def private_folder() -> Path:
 
 
 def make_private_folder() -> None:
-    """Make it, readable by this user only. Raises PlatformError if it belongs to somebody else."""
+    """Create it, readable by this user only. Raises PlatformError if it belongs to another user."""
     folder = private_folder()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = folder.lstat()

@@ -21,7 +21,7 @@ SECRET_FILE = "secret.env"
 LOOPBACK = "127.0.0.1"
 #: User of the local broker, whose password is MUSIC_SECRET.
 KAFKA_USER = "music"
-#: The settings that are ports, in the order in which they are chosen.
+#: The settings that are ports, in the order in which `up` chooses them.
 PORT_FIELDS = ("kafka_port", "kafka_controller_port", "spark_port", "warehouse_port", "dagster_port")
 #: Seconds between two loads where the warehouse is billed: Snowflake bills at least one minute.
 ACCOUNT_LOAD_INTERVAL = 60.0
@@ -39,8 +39,8 @@ class Settings(BaseSettings):
     )
     music_secret: str | None = Field(
         default=None,
-        description="What the services of this home ask their clients for. `up` makes one and keeps it in "
-        "<home>/secret.env, which only this user can read.",
+        description="Secret that the services of this home require from clients. `up` creates it in <home>/secret.env, "
+        "which only this user can read.",
         repr=False,
     )
     jars_dir: Path | None = Field(
@@ -70,7 +70,9 @@ class Settings(BaseSettings):
         description="Largest intake file, in bytes of uncompressed text. Bounds Spark's memory.",
     )
     intake_max_file_lines: int = Field(
-        default=1_000_000, ge=1, description="Largest intake file, in lines: each becomes a row, even an empty one."
+        default=1_000_000,
+        ge=1,
+        description="Largest intake file, in lines. Every line becomes a row, even an empty one.",
     )
     reference_dir: Path | None = Field(
         default=None,
@@ -84,8 +86,8 @@ class Settings(BaseSettings):
     )
     kafka_security_protocol: str | None = Field(
         default=None,
-        description="PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL; passed to every Kafka client. Unset: PLAINTEXT; the "
-        "local broker asks for the user `music` and MUSIC_SECRET (SASL_PLAINTEXT, PLAIN).",
+        description="PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL. Used by every Kafka client. Unset: PLAINTEXT, or for "
+        "the local broker SASL_PLAINTEXT with PLAIN, the user `music` and MUSIC_SECRET as the password.",
     )
     kafka_sasl_mechanism: str | None = Field(default=None, description="PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512.")
     kafka_sasl_username: str | None = Field(default=None, description="SASL user name.")
@@ -299,7 +301,7 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _take_the_token_out_of_the_address(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """The address stands in messages, configuration files and Dagster's store; a token must not."""
+        """The address appears in messages, configuration files and Dagster's store, where a token must not appear."""
         address, found, parameters = str(values.get("spark_remote") or "").partition("/;")
         if not found:
             return values
@@ -380,7 +382,7 @@ class Settings(BaseSettings):
 
     @property
     def spark_url(self) -> str | None:
-        """Address of the Spark Connect server, without its token; None for a classic session in the own process.
+        """Address of the Spark Connect server, without its token; None for a classic session in this process.
 
         The local one is called localhost: Spark's client sends a token without TLS to that name only.
         """
@@ -390,7 +392,7 @@ class Settings(BaseSettings):
 
     @property
     def spark_token(self) -> str | None:
-        """What the Spark Connect server asks for."""
+        """Token that the Spark Connect server requires."""
         return self.music_secret if self.spark_is_local else self.spark_connect_token
 
     @property
@@ -423,22 +425,22 @@ class Settings(BaseSettings):
         """Security protocol of the brokers' listener."""
         if self.kafka_security_protocol is not None:
             return self.kafka_security_protocol
-        return "SASL_PLAINTEXT" if self._kafka_asks_for_the_secret else "PLAINTEXT"
+        return "SASL_PLAINTEXT" if self._kafka_requires_the_secret else "PLAINTEXT"
 
     @property
     def kafka_credentials(self) -> tuple[str | None, str | None, str | None]:
         """SASL mechanism, user and password."""
-        if self._kafka_asks_for_the_secret:
+        if self._kafka_requires_the_secret:
             return "PLAIN", KAFKA_USER, self.music_secret
         return self.kafka_sasl_mechanism, self.kafka_sasl_username, self.kafka_sasl_password
 
     @property
-    def _kafka_asks_for_the_secret(self) -> bool:
+    def _kafka_requires_the_secret(self) -> bool:
         return self.kafka_is_local and self.kafka_security_protocol is None and self.music_secret is not None
 
     @property
     def kafka_is_encrypted(self) -> bool:
-        """Whether clients talk TLS with the brokers."""
+        """Whether clients talk to the brokers over TLS."""
         return self.kafka_protocol in ("SSL", "SASL_SSL")
 
     @property

@@ -1,10 +1,10 @@
-"""Who may use a web page of the platform: this user, in a browser page of the platform's own, or with the secret.
+"""Decides who may use the platform's web pages: this user, in a logged-in browser or with the home's secret.
 
-A port of this machine is open to every program of every user, and to every web page in a browser here: a page can send
-requests to 127.0.0.1 (cross-site request forgery) and, by a name that it points at 127.0.0.1, read the answers (DNS
-rebinding). So each request has to name a loopback host, come from no other site, and carry the home's secret: as a
-bearer token, or as the cookie that the address printed by `up` sets. The headers are those of the Fetch Metadata
-specification (https://www.w3.org/TR/fetch-metadata/).
+A local port is open to every program of every user, and to every web page in a local browser. A page can send requests
+to 127.0.0.1 (cross-site request forgery) and, through a name that resolves to 127.0.0.1, read the answers (DNS
+rebinding). So each request must name a loopback host, must not come from another site, and must present the home's
+secret: as a bearer token, or as the cookie set by the address that `up` prints. The headers are those of the Fetch
+Metadata specification (https://www.w3.org/TR/fetch-metadata/).
 """
 
 import hashlib
@@ -21,13 +21,13 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "::1"})
-#: The parameter of an address that logs in.
+#: Query parameter that logs a browser in.
 KEY = "key"
 COOKIE_SECONDS = 30 * 24 * 3600
 
 
 def login_key(secret: str) -> str:
-    """What an address and a cookie carry: it opens web pages and, unlike the secret, nothing else."""
+    """The key in the login address and the cookie. Unlike the secret, it opens only web pages."""
     return hmac.new(secret.encode(), b"web", hashlib.sha256).hexdigest()
 
 
@@ -38,7 +38,7 @@ def login_address(url: str, secret: str | None) -> str:
 
 @dataclass(frozen=True)
 class Request:
-    """What a decision needs to know of a request. Header names are in lower case."""
+    """The parts of a request that the decision needs. Header names are in lower case."""
 
     method: str
     path: str
@@ -49,7 +49,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the guard answers instead of the page."""
+    """The guard's answer in place of the page."""
 
     status: int
     text: str
@@ -57,14 +57,14 @@ class Answer:
 
 
 def decide(request: Request, secret: str, cookie: str, endpoints: Iterable[str]) -> Answer | None:
-    """None: let it through. `endpoints`: beginnings of the paths that are no pages, and do something."""
+    """The guard's answer; None lets the request through. `endpoints`: prefixes of paths that are not pages."""
     headers = request.headers
     host = headers.get("host", "")
     if urlsplit(f"//{host}").hostname not in LOOPBACK_NAMES:
-        return Answer(403, f"This server answers to 127.0.0.1 and localhost only, not to {host[:100]!r}.")
+        return Answer(403, f"This server only accepts requests to 127.0.0.1 and localhost, not to {host[:100]!r}.")
     acts = any(request.path.startswith(endpoint) for endpoint in endpoints)
     site = headers.get("sec-fetch-site", "none")
-    # A link in a mail or a chat may open a page; it may not reach an endpoint.
+    # A link in a mail or a chat may open a page, but not an endpoint.
     follows_link = (
         headers.get("sec-fetch-mode") == "navigate"
         and headers.get("sec-fetch-dest") == "document"
@@ -76,7 +76,7 @@ def decide(request: Request, secret: str, cookie: str, endpoints: Iterable[str])
     if headers.get("origin", f"http://{host}") != f"http://{host}":
         return Answer(403, "Requests from other web sites are refused.")
     if acts and request.method == "GET" and request.query and not request.websocket:
-        return Answer(405, "This address takes POST requests only.", (("allow", "POST"),))
+        return Answer(405, "This address only accepts POST requests.", (("allow", "POST"),))
     key = login_key(secret)
     given = dict(parse_qsl(request.query))
     if request.method == "GET" and not acts and hmac.compare_digest(given.pop(KEY, ""), key):
@@ -87,7 +87,7 @@ def decide(request: Request, secret: str, cookie: str, endpoints: Iterable[str])
         return None
     if hmac.compare_digest(_cookie(headers, cookie), key):
         return None
-    return Answer(401, "Open the address that `music-platform open` prints: it logs this browser in.")
+    return Answer(401, "Open the address that `music-platform open` prints. It logs this browser in.")
 
 
 def _cookie(headers: Mapping[str, str], name: str) -> str:
@@ -96,14 +96,14 @@ def _cookie(headers: Mapping[str, str], name: str) -> str:
 
 
 class WebGuard:
-    """An ASGI application behind `decide`. `name` keeps the cookies of several servers of this machine apart."""
+    """An ASGI application guarded by `decide`. `name` distinguishes the cookies of several servers on this machine."""
 
     def __init__(self, application: Application, secret: str, name: str, endpoints: Iterable[str] = ()) -> None:
         self._application, self._secret, self._cookie = application, secret, f"music-platform-{name}"
         self._endpoints = tuple(endpoints)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer the request, or hand it on."""
+        """Answer the request, or pass it on."""
         if scope["type"] not in ("http", "websocket"):
             await self._application(scope, receive, send)
             return

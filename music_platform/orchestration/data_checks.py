@@ -149,7 +149,7 @@ def schema_drift(ask: Ask, settings: Settings) -> Outcome:
 
 
 def _short(fields: str) -> str:
-    """The first names of a list: producers choose their names, and how many and how long they are."""
+    """The first names of a list, shortened: producers choose their number and length."""
     names = fields.split(", ")
     shown = [name if len(name) <= NAME_LENGTH else f"{name[:NAME_LENGTH]}…" for name in names[:MAX_LISTED]]
     return ", ".join(shown) + (f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else "")

@@ -59,7 +59,7 @@ class SparkResource(LazyPySparkResource):
 class WarehouseResource(SnowflakeResource):
     """Snowflake as Dagster shows it. Secrets come from the settings when a session opens.
 
-    What is a field of a resource is in the UI, and in the snapshot that Dagster stores with each run.
+    The fields of a resource appear in the UI, and in the snapshot that Dagster stores with each run.
     """
 
     settings: dg.ResourceDependency[Settings]
@@ -72,7 +72,7 @@ class WarehouseResource(SnowflakeResource):
 
 
 def spark_resource(settings: Settings) -> SparkResource:
-    """A Spark Connect session, or a classic one in the run's own process."""
+    """A Spark Connect session, or a classic session in the run's process."""
     conf = spark_conf() | store_conf(os.environ) if settings.spark_url is None else {"spark.remote": settings.spark_url}
     return SparkResource(spark_config=conf, settings=settings)
 
@@ -85,7 +85,7 @@ def warehouse_resource(settings: Settings) -> WarehouseResource:
         role=settings.snowflake_role,
         warehouse=settings.snowflake_warehouse,
         database=settings.snowflake_database,
-        # SnowflakeResource refuses a configuration in which it sees no way to log in.
+        # SnowflakeResource refuses a configuration without a visible login method.
         authenticator="SNOWFLAKE_JWT" if settings.snowflake_private_key_path else "snowflake",
         settings=settings,
     )

@@ -1,6 +1,6 @@
 """Dagster's webserver behind the guard: `python -m music_platform.orchestration.webserver`.
 
-The stock webserver executes a mutation that comes as the address of an image, and looks at neither Host nor Origin.
+The stock webserver executes mutations sent by GET, such as an image's address, and checks neither Host nor Origin.
 """
 
 import dagster as dg
@@ -13,7 +13,7 @@ from music_platform.orchestration._dagster import WorkspaceFileTarget, Workspace
 from music_platform.settings import LOOPBACK, SECRET_FILE, Settings, get_settings
 from music_platform.web_guard import WebGuard
 
-#: Paths of Dagster's webserver that are no pages.
+#: Prefixes of Dagster's webserver paths that are not pages.
 ENDPOINTS = ("/graphql", "/report_", "/download_debug", "/notebook", "/logs", "/dagit")
 
 

@@ -58,7 +58,7 @@ def security_properties(settings: Settings) -> dict[str, str]:
 
 
 def server_properties(settings: Settings) -> str:
-    """The broker's configuration. Sizes are for one machine: a segment is small enough that retention can act on it."""
+    """The broker's configuration, sized for one machine: segments are small enough for retention to delete them."""
     protocol = settings.kafka_protocol
     client = f"{protocol}://{LOOPBACK}:{settings.kafka_port}"
     lines = {

@@ -65,7 +65,7 @@ def _spark(settings: Settings, _started: int) -> str | None:
     with opened as channel:
         try:
             _spark_call(channel, "AnalyzePlan", session + _message(10, b""), settings.spark_token)
-            # Without this the server would keep the session for an hour.
+            # Otherwise the server keeps the session for an hour.
             _spark_call(channel, "ReleaseSession", session, settings.spark_token)
         except grpc.RpcError as error:
             return f"no answer: {error.code().name}: {error.details()}"
@@ -113,7 +113,7 @@ def _code(settings: Settings, _started: int) -> str | None:
 
 def _webserver(settings: Settings, _started: int) -> str | None:
     if b"dagster_version" not in _request(f"{settings.dagster_url}/server_info", settings.music_secret):
-        return "the port answers, but not as Dagster's webserver"
+        return "something other than Dagster's webserver answers on the port"
     return None
 
 

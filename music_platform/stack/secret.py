@@ -1,8 +1,8 @@
-"""The secret of a home: what its broker, Spark server, warehouse and web pages ask their clients for.
+"""The secret of a home, which its broker, Spark server, warehouse and web pages require from clients.
 
-Ports of this machine are open to every user and every program on it. `up` makes the secret once, in a file that only
-this user can read; services inherit it, clients read it with the other settings. Delete the file while the stack is
-down to have another one made.
+Local ports are open to every user and every program on the machine. `up` creates the secret once, in a file that only
+this user can read. Services inherit it, and clients read it with the other settings. To get a new one, delete the file
+while the stack is down.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ _NAME = "MUSIC_SECRET"
 
 
 def with_secret(settings: Settings, *, make: bool = False) -> Settings:
-    """The settings with the secret of their home. With `make`, one is made where there is none."""
+    """The settings with the secret of their home. With `make`, create one if there is none."""
     if settings.music_secret is not None:
         return settings
     path = settings.home / SECRET_FILE
@@ -35,13 +35,13 @@ def _write(path: Path) -> None:
     draft = path.with_suffix(f".{os.getpid()}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
-        file.write(f"# Made by `music-platform up`. Whoever has it can use this home's services.\n{_NAME}=")
+        file.write(f"# Created by `music-platform up`. Anyone who has it can use this home's services.\n{_NAME}=")
         file.write(secrets.token_urlsafe(32) + "\n")
     draft.replace(path)
 
 
 def fingerprint(settings: Settings) -> str:
-    """A mark that changes with any secret setting and says nothing about it."""
+    """A fingerprint that changes with any secret setting and reveals none of them."""
     everything = settings_environment(settings, secrets=True)
     known = settings_environment(settings, secrets=False)
     private = sorted((name, value) for name, value in everything.items() if name not in known)

@@ -29,7 +29,7 @@ def server_conf(settings: Settings) -> dict[str, str]:
         ),
         "spark.connect.grpc.binding.address": LOOPBACK,
         "spark.connect.grpc.binding.port": str(settings.spark_port),
-        # Connect runs what its clients send, and the driver's own ports unpack Java objects: both ask who it is.
+        # Connect runs its clients' code and the driver's ports unpack Java objects, so both authenticate clients.
         **({"spark.connect.authenticate.token": settings.music_secret} if settings.music_secret else {}),
         "spark.authenticate": "true",
         "spark.jars": ",".join(str(path) for path in jar_paths(settings, *spark_sets(settings))),

@@ -31,7 +31,7 @@ class ProcessState:
 
 
 def render_conf(home: Home, programs: Iterable[Program], identifier: str = "supervisor") -> str:
-    """Supervisord's configuration. No service starts by itself: `up` says which ones are wanted."""
+    """Supervisord's configuration. No service starts by itself: `up` starts the ones that are wanted."""
     sections: dict[str, dict[str, object]] = {
         "unix_http_server": {"file": home.socket, "chmod": "0700"},
         "supervisord": {
@@ -99,7 +99,7 @@ class Supervisor:
         return True
 
     def identifier(self) -> str:
-        """What the configuration that it was started with calls it."""
+        """Its identifier in the configuration that it was started with."""
         return str(self._call("getIdentification"))
 
     def pid(self) -> int:

@@ -1,4 +1,4 @@
-"""A field that the contract names later: carried before, a column after, and the stream goes on where it was."""
+"""A field that the contract names later is carried in `extra` before and a column after, and the stream resumes."""
 
 import os
 import shutil
@@ -14,11 +14,11 @@ from music_platform.orchestration.resources import dbt_environment
 from music_platform.stack.local_stack import LocalStack
 from tests.support.ingestion import Platform, listens
 
-#: The edit: one more field, of a version of its own.
+#: The edit: one more field, in a new version.
 ANCHOR = '    _field("listenedSeconds"'
 MOOD = '    _field("mood", "mood", S, "Mood of the listener.", since=3),\n'
 
-#: A drain of the edited checkout, with a Spark of its own: workers of the session's server import this one's modules.
+#: A drain of the edited checkout with its own Spark: workers of the session's server import this checkout's modules.
 DRAIN = """
 from pyspark.sql import SparkSession
 from music_platform.ingestion.context import IngestionContext

@@ -1,4 +1,4 @@
-"""Topics and offsets that are not what they were: noticed, named, handled by a command; never skipped in silence."""
+"""Topics and offsets that changed are noticed, named and handled by a command, never skipped silently."""
 
 import json
 import shutil
@@ -18,7 +18,7 @@ from music_platform.topics import TopicMissingError
 from tests.support.ingestion import LISTEN, PAGE_VIEW, Platform, listens
 
 
-def test_a_topic_created_again_is_noticed_and_goes_on_once_adopted(stack: LocalStack, tmp_path: Path) -> None:
+def test_a_topic_created_again_is_noticed_and_read_once_adopted(stack: LocalStack, tmp_path: Path) -> None:
     platform = Platform(stack, "recreated", tmp_path)
     platform.produce(listens(10), partition=0)
     platform.ingest()
@@ -76,7 +76,7 @@ def test_a_lost_foreign_or_old_checkpoint_is_recovered_from_the_lake(
     assert (platform.count(), platform.imbalances()) == (before + 5, [])
 
 
-def test_restart_goes_on_at_the_committed_offset_and_added_partitions_are_read_whole(
+def test_a_restart_resumes_at_the_committed_offset_and_reads_added_partitions_from_their_start(
     stack: LocalStack, tmp_path: Path
 ) -> None:
     platform = Platform(stack, "added", tmp_path)
@@ -115,9 +115,7 @@ def test_lag_is_end_offsets_minus_committed_offsets_and_has_an_age(stack: LocalS
     assert lake_age(platform.settings, 10_000) == 0.0
 
 
-def test_markers_of_transactions_and_what_they_took_back_are_no_rows_and_no_losses(
-    stack: LocalStack, tmp_path: Path
-) -> None:
+def test_transaction_markers_and_aborted_records_are_neither_rows_nor_losses(stack: LocalStack, tmp_path: Path) -> None:
     platform = Platform(stack, "transactions", tmp_path)
     producer = Producer({**platform.settings.kafka_client_config(), "transactional.id": f"transactions-{tmp_path}"})
     producer.init_transactions(30)

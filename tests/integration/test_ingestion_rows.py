@@ -1,4 +1,4 @@
-"""Every record is one row, through batches, repeats, rebuilds, upkeep and redrives."""
+"""Every record is one row, through batches, retries, rebuilds, maintenance and redrives."""
 
 import json
 import time
@@ -22,7 +22,7 @@ from tests.support.ingestion import Platform, listens
 from tests.support.payloads import ACCEPTED, REFUSED
 
 
-def test_payloads_that_break_parsers_go_the_whole_way_and_block_nothing(stack: LocalStack, tmp_path: Path) -> None:
+def test_payloads_that_break_parsers_reach_raw_and_block_nothing(stack: LocalStack, tmp_path: Path) -> None:
     platform = Platform(stack, "payloads", tmp_path)
     refused, accepted = list(REFUSED.values()), list(ACCEPTED.values())
     for _ in range(4):

@@ -1,6 +1,6 @@
-"""The local stack's promises, on real processes: all of it up, healed, side by side, and gone without a trace.
+"""The local stack's promises, on real processes: it starts, heals, runs side by side and stops without a trace.
 
-Dagster's two services load a tiny project here; the platform's own definitions have tests of their own.
+Dagster's services load a tiny project here. The platform's own definitions are tested elsewhere.
 """
 
 import json
@@ -139,7 +139,7 @@ def test_two_homes_side_by_side(full: LocalStack, tmp_path: Path) -> None:
         assert {f"other.{name}" for name in TOPICS.values()} <= topic_names(other)
         assert not {f"other.{name}" for name in TOPICS.values()} & topic_names(full)
 
-        # A stack whose supervisor died leaves services behind; the next `up` replaces them.
+        # A stack whose supervisor died leaves services behind. The next `up` replaces them.
         orphan = other.status()["kafka"].pid
         os.kill(int(other.home.supervisor_pid.read_text()), signal.SIGKILL)
         assert other.up(set(KAFKA_ONLY)) == ("kafka",)

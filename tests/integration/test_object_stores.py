@@ -1,4 +1,4 @@
-"""The lake and the intake on an object store: the whole way, upkeep, and deaths in the middle of it."""
+"""The lake and the intake on an object store: the whole chain, maintenance, and kills in the middle of it."""
 
 import os
 from collections.abc import Callable
@@ -78,7 +78,7 @@ def test_the_chain_on_an_object_store(
 
 
 def chain(platform: OnStore) -> None:
-    """Topics and files to RAW in several batches; upkeep; RAW made anew."""
+    """Ingest topics and files to RAW in several batches, maintain the lake, rebuild RAW."""
     platform.produce(listens(100))
     platform.drop("playback/a.jsonl", PLAYBACK * 10)
     platform.drop("playback/.part.jsonl", PLAYBACK)

@@ -1,4 +1,4 @@
-"""`make up` and leave it alone: webserver, daemon and sensors of a stack of its own, driven as the UI drives them."""
+"""The platform runs unattended after `make up`: webserver, daemon and sensors of a separate stack, used like the UI."""
 
 import json
 import os
@@ -93,7 +93,7 @@ def _errors(stack: LocalStack) -> str:
 
 @pytest.mark.long
 @pytest.mark.timeout(1500)
-def test_events_arrive_in_the_marts_without_a_hand(tmp_path: Path) -> None:
+def test_events_arrive_in_the_marts_unattended(tmp_path: Path) -> None:
     stack = LocalStack(settings_for(tmp_path / "home"))
     try:
         stack.up(provision=provision)

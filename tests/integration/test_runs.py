@@ -18,8 +18,8 @@ def tick(platform: Platform, cursor: str | None = None) -> dg.SensorResult:
         return lag_tick(instance, platform.settings, cursor)
 
 
-def test_a_run_killed_between_lake_and_load_is_made_good_by_the_next_tick(platform: Platform) -> None:
-    """The records are in the lake and Kafka has no lag, and still the sensor starts a run, which loads them."""
+def test_a_run_killed_between_lake_and_load_is_completed_by_the_next_tick(platform: Platform) -> None:
+    """The records are in the lake and Kafka has no lag, but the sensor starts a run, which loads them."""
     platform.produce([(events.LISTEN, GOOD)] * 3)
     killed = platform.materialize("--select", INGESTION, check=False, FAILPOINT="after-lake-commit")
     assert "failpoint after-lake-commit: SIGKILL" in killed.stdout
@@ -40,7 +40,7 @@ def test_a_run_killed_between_lake_and_load_is_made_good_by_the_next_tick(platfo
 
 
 def test_nothing_is_committed_before_the_data_is_and_a_request_has_no_key_to_collide(platform: Platform) -> None:
-    """A tick asks for a run and commits nothing: as long as no run has read the records, every tick asks again."""
+    """A tick requests a run and commits nothing. Until a run has read the records, every tick requests one again."""
     platform.produce([(events.LISTEN, GOOD)] * 3)
     first = tick(platform)
     second = tick(platform, first.cursor)
@@ -67,7 +67,7 @@ def test_the_sensor_reports_the_topics_when_their_ends_have_moved(platform: Plat
         ("WAREHOUSE_PORT", "1", "Cannot connect to the local warehouse at 127.0.0.1:1"),
     ],
 )
-def test_a_service_that_is_down_fails_the_run_in_a_sentence(
+def test_a_service_that_is_down_fails_the_run_with_a_clear_message(
     platform: Platform, variable: str, value: str, sentence: str
 ) -> None:
     platform.produce([(events.LISTEN, GOOD)])

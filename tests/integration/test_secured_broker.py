@@ -1,4 +1,4 @@
-"""The whole chain on a broker that asks for a password over TLS, and on one that asks for a certificate."""
+"""The whole chain on a broker that requires a password over TLS, and on one that requires a certificate."""
 
 import subprocess
 import time
@@ -100,7 +100,7 @@ def test_the_chain_with_certificates_on_both_sides(stack: LocalStack, tmp_path: 
         assert time.monotonic() - started < 15
 
 
-def test_what_the_local_broker_does_not_offer_is_said(tmp_path: Path) -> None:
+def test_settings_that_the_local_broker_does_not_support_are_refused(tmp_path: Path) -> None:
     with (
         pytest.raises(LocalStackError, match="KAFKA_SASL_MECHANISM=PLAIN"),
         running_stack(tmp_path / "home", ONLY, **(SASL | {"kafka_sasl_mechanism": "SCRAM-SHA-512"})),

@@ -30,7 +30,7 @@ PART = 8_000
 
 
 def simulated(folder: Path) -> dict[str, list[bytes]]:
-    """Lines of each folder, in order. From the middle on every record has a field that nobody has heard of."""
+    """Lines of each folder, in order. In the second half every record has an unknown field."""
     command = [
         sys.executable,
         "-m",
@@ -71,7 +71,7 @@ def with_mood(line: bytes) -> bytes:
 
 
 class Sourced(Platform):
-    """A platform with all ways in."""
+    """A platform that reads topics and files."""
 
     def __init__(self, stack: LocalStack, name: str, folder: Path, reference: Path) -> None:
         topics = "plays=playback,actions=user_event"

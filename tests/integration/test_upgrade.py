@@ -1,4 +1,4 @@
-"""A home that the previous commit's code made and filled: `up` goes on with it."""
+"""A home that the previous commit's code created and filled still works."""
 
 import os
 import subprocess
@@ -39,7 +39,7 @@ def previous_checkout(folder: Path) -> Path:
 
 
 @pytest.mark.long
-def test_a_home_of_the_previous_commit_goes_on(tmp_path: Path) -> None:
+def test_a_home_of_the_previous_commit_still_works(tmp_path: Path) -> None:
     home, before = tmp_path / "home", previous_checkout(tmp_path / "before")
     # A Connect client leaves its marks in the environment.
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("SPARK_")}

@@ -1,4 +1,4 @@
-"""Kills, and what must hold after them: by the broker's own first and end offsets, not by the platform's word."""
+"""Kills, and what must hold after them according to the broker's first and end offsets, not to the platform."""
 
 import multiprocessing
 import os
@@ -38,7 +38,7 @@ def start(stack: LocalStack, what: str = "drain", failpoint: str = "") -> multip
 
 
 def finish(process: multiprocessing.process.BaseProcess) -> int:
-    """Exit code; negative for the signal that ended it. One that hangs is ended, and the test fails."""
+    """Exit code; negative for the signal that ended it. A process that hangs is killed, and the test fails."""
     process.join(PATIENCE)
     if process.is_alive():
         process.kill()
@@ -54,7 +54,7 @@ def tail(stack: LocalStack, lines: int = 15) -> str:
 
 
 def drain(stack: LocalStack) -> bool:
-    """Recovery: what the next scheduled run does. Services may take a moment to come back, so it is tried again."""
+    """Recovery: what the next scheduled run does. Retried, because services may take a moment to come back."""
     for _ in range(4):
         if finish(start(stack)) == 0:
             return True
@@ -73,7 +73,7 @@ def lake_version(stack: LocalStack) -> int:
 
 @contextmanager
 def watching(condition: Callable[[], bool], act: Callable[[], object]) -> Iterator[list[bool]]:
-    """Do something as soon as a condition holds, while the block runs. The list says whether it was done."""
+    """Do something as soon as a condition holds, while the block runs. The list shows whether it was done."""
     done: list[bool] = []
     end = threading.Event()
 
@@ -102,7 +102,7 @@ def lake_rows(root: str) -> pa.Table:
 
 
 def check_conservation(stack: LocalStack) -> int:
-    """Every record of the broker is one row of lake and RAW, no backlog is left. Returns the records."""
+    """Every record of the broker is one row of lake and RAW, and there is no backlog. Returns the records."""
     settings = stack.settings
     offsets = topic_offsets(settings.kafka_client_config(), topic_names(settings).values())
     rows = lake_rows(settings.lake_root)
@@ -135,7 +135,7 @@ def check_conservation(stack: LocalStack) -> int:
 
 @contextmanager
 def stream(stack: LocalStack, rate: int = 150, seed: int = 7) -> Iterator[None]:
-    """The simulator at work, with duplicates, late, malformed and invalid events, until the block ends."""
+    """Run the simulator, with duplicates, late, malformed and invalid events, until the block ends."""
     options = ["--users", "20000", "--start", "2026-06-01", "--days", "30", "--v2", "0.3"]
     for disturbance in ("duplicates", "late", "malformed", "invalid"):
         options += [f"--{disturbance}", "0.02"]
@@ -165,7 +165,7 @@ def await_backlog(stack: LocalStack, records: int = 20) -> None:
 
 
 def rebuilding(stack: LocalStack) -> bool:
-    """Whether a rebuild was killed and waits to be ended."""
+    """Whether a rebuild was killed and has to be finished."""
     with connect(stack.settings) as session:
         cursor = session.cursor()
         cursor.execute("SELECT COUNT(*) FROM OPS.LOAD_STATE WHERE rebuilding IS NOT NULL")

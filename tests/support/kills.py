@@ -1,4 +1,4 @@
-"""Each way to die, and the sign that it was hit."""
+"""The kills, each with a check that it hit."""
 
 import random
 import time
@@ -47,7 +47,7 @@ def before_checkpoint_commit(stack: LocalStack) -> bool:
 
 
 def before_lake_commit(stack: LocalStack) -> bool:
-    """The Spark server dies when a micro-batch is planned and not in the table yet."""
+    """The Spark server dies when a micro-batch is planned but not in the table yet."""
     from music_platform.lake.files import Folder
 
     folder, planned = Folder.at(f"{read_progress(stack.settings.lake_root).checkpoint}/offsets"), committed_batch(stack)
@@ -71,7 +71,7 @@ def service_after(service: str, seconds: float) -> Kill:
 
 
 def process_after(seconds: float) -> Kill:
-    """The run's own process dies at some moment; the query that it leaves in the Spark server goes on."""
+    """The run's process dies at some moment; its query in the Spark server continues."""
 
     def strike(stack: LocalStack) -> bool:
         run = start(stack)

@@ -109,7 +109,7 @@ def _truncated(node: exp.Expr) -> str | None:
 
 def _quoted(node: exp.Expr) -> str | None:
     if isinstance(node, exp.Identifier) and node.quoted and node.name != node.name.upper() and _names_data(node):
-        return "a quoted name in small letters, which only Snowflake tells from capitals"
+        return "a quoted name in lower case, which only Snowflake distinguishes from upper case"
     return None
 
 

@@ -66,7 +66,7 @@ class TestWarehouse:
             load_reference(self.session, table, folder / f"{table.name}.csv")
 
     def dbt_variables(self) -> dict[str, str]:
-        """Variables by which dbt meets this database."""
+        """Variables that connect dbt to this database."""
         return {
             "WAREHOUSE_PORT": str(self.settings.warehouse_port),
             "MUSIC_SECRET": self.settings.music_secret or "",
@@ -104,7 +104,7 @@ class TestWarehouse:
         return self.dbt("build", *(part for kind in left_out for part in ("--exclude-resource-type", kind)), *arguments)
 
     def killed_build(self, after: int) -> None:
-        """Start a build and kill it, with the transaction that it is in, after so many models of it are done."""
+        """Start a build and kill it, inside a transaction, after this many of its models are done."""
         done = "select count(*) from OPS.BUILDS"
         before = self.value(done)
         process = self.start_dbt("run")
@@ -159,7 +159,7 @@ def assert_same(found: dict[str, list[str]], wanted: dict[str, list[str]]) -> No
     assert found.keys() == wanted.keys()
     for table in wanted:
         gone, come = set(wanted[table]) - set(found[table]), set(found[table]) - set(wanted[table])
-        assert found[table] == wanted[table], f"{table}: gone {[*gone][:2]}, come {[*come][:2]}"
+        assert found[table] == wanted[table], f"{table}: removed {[*gone][:2]}, added {[*come][:2]}"
 
 
 @cache

@@ -1,4 +1,4 @@
-"""A local warehouse for these tests, a database for each, and simulated events with what the marts make of them."""
+"""A local warehouse for these tests, a database for each, and simulated events with the expected marts."""
 
 import subprocess
 import sys
@@ -55,7 +55,7 @@ def warehouse_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Set
 
 @pytest.fixture(scope="session")
 def simulation(tmp_path_factory: pytest.TempPathFactory) -> Simulation:
-    """Five weeks of a small population, over the end of a month, so that every mart has something to say."""
+    """Five weeks of a small population, across the end of a month, so that every mart has rows."""
     folder = tmp_path_factory.mktemp("simulation") / "events"
     return simulated(folder, "--seed", "5", "--users", "120", "--days", "37", "--start", "2026-05-20", "--songs", "600")
 

@@ -1,4 +1,4 @@
-"""A live run follows the stream: one run, dbt kept warm, a build for each load."""
+"""A live run follows the stream: one run, a warm dbt, one build per load."""
 
 import threading
 import time
@@ -24,7 +24,7 @@ SUMMARY = dg.AssetKey([GOLD, "daily_summary"])
 
 @pytest.mark.long
 @pytest.mark.timeout(1500)
-def test_a_live_run_builds_what_is_loaded_while_it_runs_and_makes_way_for_another(
+def test_a_live_run_builds_what_is_loaded_while_it_runs_and_yields_to_another(
     warehouse: TestWarehouse, simulation: Simulation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = warehouse.settings.model_copy(update={"live_linger_seconds": 120.0, "max_drain_seconds": 240.0})

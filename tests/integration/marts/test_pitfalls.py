@@ -1,4 +1,4 @@
-"""What breaks in the systems that exist, shown to be impossible here: a test for each case of the warehouse."""
+"""What breaks in existing systems and cannot break here: one test per pitfall of the warehouse."""
 
 import json
 from pathlib import Path
@@ -58,7 +58,7 @@ def feed(warehouse: TestWarehouse) -> Feeder:
 
 
 def same_as_a_whole_build(warehouse: TestWarehouse) -> None:
-    """What the builds have come to is what a build of everything gives."""
+    """The incremental builds gave the same tables as a full build."""
     found = warehouse.snapshot()
     warehouse.build("--full-refresh")
     assert_same(warehouse.snapshot(), found)

@@ -1,4 +1,4 @@
-"""One definition of the events: everything that is made from it agrees, and an edit of it can only add."""
+"""One definition of the events: everything derived from it agrees, and an edit of it can only add."""
 
 import copy
 import json

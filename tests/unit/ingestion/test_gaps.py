@@ -1,4 +1,4 @@
-"""What stops the stream is decided by plain comparisons of ids, offsets and the checkpoint's word with the lake's."""
+"""What stops the stream is decided by comparing ids, offsets, and the checkpoint with the lake."""
 
 import pytest
 
@@ -20,7 +20,7 @@ def test_expired_offsets_are_the_range_between_what_is_read_and_what_is_left() -
     assert offsets_after(committed, expired(committed, first, ["a"])) == {"a": {0: 5, 1: 9}}
 
 
-def test_a_broker_that_has_less_than_was_read_is_noticed() -> None:
+def test_a_broker_with_fewer_records_than_were_read_is_noticed() -> None:
     assert ahead_of_broker({"a": {0: 5, 1: 6}}, {"a": {0: 5, 1: 4}}, ["a"]) == ["a/1 (read up to 6, ends at 4)"]
     assert ahead_of_broker({"a": {0: 5}}, {"a": {}}, ["a"]) == ["a/0 (read up to 5, ends at nothing: it is gone)"]
 
@@ -34,7 +34,7 @@ def test_a_broker_that_has_less_than_was_read_is_noticed() -> None:
         ("q", 3, Transaction("q", 5), (), "old"),
         ("q", 3, Transaction("other", 3), (), "foreign"),
         (None, -1, Transaction("q", 3), (), "lost"),
-        (None, -1, Transaction("q", 3), ("q",), None),  # a new generation that has not begun
+        (None, -1, Transaction("q", 3), ("q",), None),  # a new generation that has not started
     ],
 )
 def test_the_checkpoint_must_be_the_one_that_wrote_the_lake(
@@ -45,13 +45,13 @@ def test_the_checkpoint_must_be_the_one_that_wrote_the_lake(
     assert said is None or f"checkpoint is {said}" in str(trouble)
 
 
-def test_a_batch_has_succeeded_when_the_checkpoint_covers_what_was_to_be_read() -> None:
+def test_a_batch_succeeds_when_the_checkpoint_covers_all_wanted_offsets() -> None:
     assert covers({"a": {0: 5, 1: 9}}, {"a": {0: 5, 1: 8}})
     assert not covers({"a": {0: 5}}, {"a": {0: 5, 1: 1}})
     assert covers({}, {"a": {0: 0}})
 
 
-def test_progress_is_kept_whole_and_says_where_a_new_generation_begins(tmp_path: object) -> None:
+def test_progress_is_read_as_written_and_says_where_a_new_generation_starts(tmp_path: object) -> None:
     root = str(tmp_path)
     assert read_progress(root) == Progress(root)
     kept = Progress(root, {"a": "1"}, 2, {"a": {0: 5}}, (RetiredTopic("a", "0", {0: 9}),), ("q",))

@@ -1,4 +1,4 @@
-"""Which files are taken in, which are refused and why, and that nothing is forgotten on the way."""
+"""Which files are ingested, which are refused and why, and that no line is lost."""
 
 import gzip
 import io
@@ -46,7 +46,7 @@ def test_only_whole_files_of_a_topic_or_shape_are_read() -> None:
     assert {"listen_events", "page_view_events", "playback", "user_event"} <= folder_shapes().keys()
 
 
-def test_no_file_is_passed_by_for_its_age_and_the_oldest_is_first(settings: Settings) -> None:
+def test_no_file_is_skipped_for_its_age_and_the_oldest_is_first(settings: Settings) -> None:
     drop(settings, "listen_events/new.jsonl", b"{}\n")
     drop(settings, "playback/old.jsonl", b"{}\n{}\n", age=10 * 365 * 86_400)
     drop(settings, "listen_events/.writing.jsonl", b"{")
@@ -94,7 +94,7 @@ def test_a_refused_file_is_kept_with_its_reason(settings: Settings, name: str, c
     taking, log = intake(settings)
     batch = taking._next(None)
     assert batch is not None
-    assert [file.name for file in batch.files] == ["good.jsonl"], "the others go on"
+    assert [file.name for file in batch.files] == ["good.jsonl"], "the others are still ingested"
     assert not path.exists()
     kept = sorted((Path(settings.intake_root) / "_rejected/playback").iterdir())
     assert [file.read_bytes() for file in kept if file.name.endswith(name)] == [content]
@@ -103,7 +103,7 @@ def test_a_refused_file_is_kept_with_its_reason(settings: Settings, name: str, c
     assert reason in log[0]
 
 
-def test_refusing_says_the_limit() -> None:
+def test_a_refusal_names_the_limit() -> None:
     with pytest.raises(RefusedError, match="more than 5 bytes"):
         count_lines(io.BytesIO(b"123456"), 5, 10)
     with pytest.raises(RefusedError, match="more than 2 lines"):

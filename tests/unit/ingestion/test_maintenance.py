@@ -1,4 +1,4 @@
-"""Upkeep removes nothing that is not loaded, and does not grow with thirty days of versions."""
+"""Maintenance removes nothing that is not loaded, and the log does not grow with thirty days of versions."""
 
 import time
 
@@ -21,7 +21,7 @@ def test_a_checkpoint_counts_when_all_its_parts_are_there() -> None:
     assert list(complete_checkpoints([*names, f"{20:020d}.checkpoint.{2:010d}.{2:010d}.parquet"])) == [10, 20]
 
 
-def test_the_log_of_thirty_days_is_cut_behind_a_loaded_checkpoint() -> None:
+def test_the_log_of_thirty_days_is_cut_before_a_loaded_checkpoint() -> None:
     latest, every = 30 * PER_DAY, 50
     names = [f"{version:020d}.json" for version in range(latest)]
     checkpoints = list(range(0, latest, every))

@@ -88,7 +88,7 @@ def test_a_holder_on_another_machine_is_succeeded_when_its_heartbeat_is_silent(
         assert held.dead == [there]
 
 
-def test_a_holder_that_was_taken_for_dead_learns_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_holder_that_was_considered_dead_notices_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease, "HEARTBEAT_SECONDS", 0.05)
     with held_lease(str(tmp_path), 0) as held:
         held.check()

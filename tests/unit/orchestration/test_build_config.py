@@ -1,4 +1,4 @@
-"""What a person can ask of a build, and the lineage of columns that a build reports."""
+"""The options of a build, and the column lineage that it reports."""
 
 import json
 
@@ -28,7 +28,7 @@ def test_a_build_asks_dbt_for_what_the_launchpad_says() -> None:
         ({"rebuild_from": "2026-06-03", "full_refresh": True}, "full_refresh rebuilds every date"),
     ],
 )
-def test_what_makes_no_sense_is_refused_before_anything_runs(asked: dict[str, object], said: str) -> None:
+def test_contradictory_options_are_refused_before_anything_runs(asked: dict[str, object], said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         BuildConfig(**asked)
 

@@ -1,4 +1,4 @@
-"""Verdicts on what the warehouse answers."""
+"""The data checks' outcomes for given answers of the warehouse."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The code location loads in a fresh interpreter, and its graph is what DESIGN says."""
+"""The code location loads in a fresh interpreter, and its graph runs from topics to marts."""
 
 import subprocess
 import sys

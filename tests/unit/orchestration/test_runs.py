@@ -1,4 +1,4 @@
-"""Whose process is gone."""
+"""Runs whose process is gone."""
 
 import json
 import os
@@ -96,7 +96,7 @@ def code_server(folder: Path) -> Iterator[DagsterGrpcClient]:
 
 
 def launched(instance: dg.DagsterInstance, client: DagsterGrpcClient) -> dg.DagsterRun:
-    """A run as it is from its launch on."""
+    """A run right after its launch."""
     location = GrpcServerCodeLocationOrigin(host="localhost", socket=client.socket, location_name="here")
     origin = RemoteJobOrigin(RemoteRepositoryOrigin(location, "__repository__"), "some_job")
     run = instance.create_run_for_job(some_job, remote_job_origin=origin, job_code_origin=None)

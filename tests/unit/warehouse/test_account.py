@@ -1,4 +1,4 @@
-"""The set-up SQL of a Snowflake account: what it grants, what it hides, what it never does."""
+"""The setup SQL of a Snowflake account: what it grants, what it masks, what it never does."""
 
 import re
 from pathlib import Path
@@ -43,7 +43,7 @@ def statements_of(steps: list[Step]) -> list[str]:
     return [statement for step in steps for statement in step.statements]
 
 
-def test_snowflakes_grammar_takes_it(steps: list[Step]) -> None:
+def test_snowflakes_grammar_accepts_it(steps: list[Step]) -> None:
     """sqlfluff's dialect knows policies, integrations and users, which sqlglot keeps as text."""
     # A column may be called so (Snowflake's list of limited keywords); sqlfluff is stricter.
     text = script(steps).replace(" connection VARCHAR", ' "CONNECTION" VARCHAR')
@@ -132,7 +132,7 @@ def test_a_lake_in_an_object_store_is_read_in_place(url: str, shown: str) -> Non
     assert ("STORAGE_AWS_ROLE_ARN" in text) == url.startswith("s3a")
 
 
-def test_users_reckon_in_utc_with_weeks_from_monday() -> None:
+def test_sessions_use_utc_and_weeks_that_start_on_monday() -> None:
     text = script(steps_for())
     assert text.count("SET TIMEZONE = 'UTC';") == text.count("SET WEEK_START = 1;") == 2
     assert text.count("SET DEFAULT_SECONDARY_ROLES = ();") == 2
@@ -165,7 +165,7 @@ def test_the_verb_prints_the_script_with_the_public_key(tmp_path: Path, monkeypa
     assert "secret" not in shown.stdout
 
 
-def test_a_key_that_cannot_be_read_is_a_sentence(tmp_path: Path) -> None:
+def test_a_key_that_cannot_be_read_is_a_clear_error(tmp_path: Path) -> None:
     private, public = _pair(tmp_path, b"secret")
     assert public_key(private, "secret") == public_key(public)
     for file, passphrase in ((private, "wrong"), (private, None), (tmp_path / "absent", None)):

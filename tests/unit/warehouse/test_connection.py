@@ -1,4 +1,4 @@
-"""The one connection factory: what it gives to Snowflake's client, and what the client makes of it."""
+"""The connection factory: the arguments it passes to Snowflake's client, and how the client logs in with them."""
 
 import base64
 import gzip

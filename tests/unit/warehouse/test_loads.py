@@ -132,7 +132,7 @@ def parts_of(root: Path, session: Account, last_load: float | None, **given: obj
                  log=lambda _: None, last_load=last_load)  # type: ignore[arg-type, return-value]  # fmt: skip
 
 
-def test_what_comes_within_the_interval_goes_with_the_next_load(tmp_path: Path) -> None:
+def test_versions_within_the_interval_are_included_in_the_next_load(tmp_path: Path) -> None:
     session = Account(rows=3)
     table = lake(tmp_path)
     loads = Loads(parts_of(tmp_path, session, time.time() - 58.5, load_min_interval=60), table)
