@@ -2,6 +2,7 @@
 dbt's incremental materialization, with fewer statements: 7 to 9 for a build of a model instead of 19, of which each costs a
 round trip. What is left out: comparing the contract, describing the tables and writing the comments anew at each build. All
 three are done when a table is made; a model that gets a column must be built with --full-refresh, and says so until it is.
+A model whose formula has changed, and whose meta says so (`revision`), is built whole by its next build.
 
 A build is one transaction: the strategy's statements (macros/strategies.sql) and the row of OPS.BUILDS. So it has happened
 wholly or not at all. A strategy that needs the model's rows more than once, or while they replace what they are made from,
@@ -11,14 +12,17 @@ finds them in a temporary table that is made before; the others take them from t
     {# The model's query tag was set when it opened its window. #}
     {%- set existing = load_relation(this) -%}
     {%- set target_relation = this.incorporate(type='table') -%}
+    {%- set is_made_anew = existing is none or should_full_refresh() or not existing.is_table or has_another_revision() -%}
+    {% do roll_back_what_was_left_open() %}
     {{ run_hooks(pre_hooks) }}
 
-    {% if existing is none or should_full_refresh() or not existing.is_table %}
+    {% if not is_made_anew and window().access != access_of_readers() %} {% do open_to_readers(target_relation) %} {% endif %}
+    {% if is_made_anew %}
         {% if existing is not none and not existing.is_table %} {% do adapter.drop_relation(existing) %} {% endif %}
         {% call statement('main') %} {{ create_table_as(False, target_relation, compiled_code) }} {% endcall %}
+        {% do open_to_readers(target_relation) %}
         {% do run_statement(record_build()) %}
         {% do persist_docs(target_relation, model) %}
-        {% do open_to_readers(target_relation) %}
     {% elif nothing_to_build() %}
         {% call statement('main') %} {{ record_build() }} {% endcall %}
     {% else %}
@@ -26,7 +30,6 @@ finds them in a temporary table that is made before; the others take them from t
         {%- set strategy = config.require('incremental_strategy') -%}
         {%- set takes_rows_once = strategy in ['replace_dates', 'replace_users'] -%}
         {%- set temp_relation = make_temp_relation(this).incorporate(type='table') -%}
-        {% do roll_back_what_was_left_open() %}
         {% if not takes_rows_once %}
             {% do run_statement('create or replace temporary table ' ~ temp_relation ~ ' as (' ~ compiled_code ~ ')') %}
         {% endif %}

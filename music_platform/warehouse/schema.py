@@ -29,6 +29,7 @@ GAPS = "OPS.GAPS"
 MASKING_POLICIES: dict[ColumnType, str] = {
     ColumnType.STRING: "OPS.PERSONAL_TEXT",
     ColumnType.DOUBLE: "OPS.PERSONAL_NUMBER",
+    ColumnType.VARIANT: "OPS.PERSONAL_VARIANT",
 }
 
 #: View: quarantined rows with what became of them.
@@ -59,6 +60,8 @@ OPS_TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
         Column("build", T.BIGINT, "Number of the build up to which the model has followed the events."),
         Column("since_build", T.BIGINT, "The same of the model's build before."),
         Column("since_version", T.BIGINT, "Version of the lake table that the model's build before covered."),
+        Column("revision", T.STRING, "Revision of the model's formula by which every row of its table is made."),
+        Column("access", T.STRING, "How the table is opened to readers: its masking policies and the reading role."),
     )),
     TOUCHED_DATES: ("Dates whose rows a build has changed in silver, for the models that come after.", (
         Column("build", T.BIGINT, "Number of the build."),
@@ -132,6 +135,10 @@ def provision(session: "SnowflakeConnection", settings: Settings) -> None:
         for column in columns:
             if name in existing and column.column.upper() not in existing[name]:
                 cursor.execute(f"ALTER TABLE {name} ADD COLUMN {column_definition(column)}")
+            elif name in existing and column.personal and not settings.warehouse_is_local:
+                # It may not have been personal when the table was made.
+                policy = MASKING_POLICIES[column.sql_type]
+                cursor.execute(f"ALTER TABLE {name} MODIFY COLUMN {column.column} SET MASKING POLICY {policy} FORCE")
     cursor.execute(f"CREATE STAGE IF NOT EXISTS {LAKE_STAGE}")
     cursor.execute(quarantine_view())
     _start_watermarks(session)

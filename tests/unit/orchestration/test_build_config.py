@@ -56,3 +56,19 @@ def test_lineage_goes_through_ctes_joins_and_aggregates_to_the_tables_columns() 
         "plays": [],
         "name": [dg.TableColumnDep(songs, "title"), dg.TableColumnDep(listens, "song_id")],
     }
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        "sha2(to_json(array_construct(city, zip)), 256)", "object_construct(*)", "hash(*)", "object_construct(e.*)",
+        "array_agg(object_construct('c', city, 'z', zip))", "listagg(city, ',') within group (order by zip)",
+    ],
+)  # fmt: skip
+def test_lineage_goes_through_functions_that_take_many_columns_or_all(made: str) -> None:
+    schema = MappingSchema(dialect="snowflake")
+    schema.add_table("SILVER.EVENTS", {"city": "varchar", "zip": "varchar"}, dialect="snowflake")
+    events = dg.AssetKey(["silver", "events"])
+    sql = f"with e as (select * from SILVER.EVENTS) select {made} as said, count(*) as events from e"
+    found = column_sources(sql, ["said", "events"], schema, {("SILVER", "EVENTS"): events}).deps_by_column
+    assert found == {"said": [dg.TableColumnDep(events, "city"), dg.TableColumnDep(events, "zip")], "events": []}
