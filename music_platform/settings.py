@@ -8,7 +8,7 @@ import os
 from functools import lru_cache
 from pathlib import Path
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from music_platform.contracts import shapes
@@ -144,7 +144,7 @@ class Settings(BaseSettings):
     snowflake_read_role: str | None = Field(
         default=None,
         description="Role of `music-platform sql` and of dashboards: sees personal columns masked. Unset: "
-        "SNOWFLAKE_ROLE.",
+        "<SNOWFLAKE_DATABASE>_READER, the name that `snowflake-setup` gives it.",
     )
     snowflake_warehouse: str | None = Field(default=None, description="Virtual warehouse of every session.")
     snowflake_database: str = Field(default="MUSIC", description="Database with the schemas RAW … GOLD, OPS.")
@@ -266,6 +266,12 @@ class Settings(BaseSettings):
         """SQLAlchemy 2.1 would look for psycopg 3; dagster-postgres brings psycopg2."""
         scheme, found, rest = (url or "").partition("://")
         return f"postgresql+psycopg2://{rest}" if found and scheme in ("postgres", "postgresql") else url
+
+    @model_validator(mode="after")
+    def _read_as_the_reader(self) -> "Settings":
+        """Whoever only reads never does so as the loader for want of a setting."""
+        self.snowflake_read_role = self.snowflake_read_role or f"{self.snowflake_database}_READER"
+        return self
 
     @property
     def home(self) -> Path:

@@ -104,10 +104,15 @@ noted without a date. #}
 {% endmacro %}
 
 {#
-The revision of a model's formula: `revision` in its meta, '1' where it has none. A table whose last build has noted another
-one is built whole by the next build, as for --full-refresh, because rows by two formulas must not stand side by side.
+The revision of a model's formula: `revision` in its meta, 1 where it has none, and the values of the project's variables
+that the meta names (`variables`). A table whose last build has noted another one is built whole by the next build, as for
+--full-refresh, because rows by two formulas must not stand side by side.
 #}
-{% macro revision() %} {{ return(model.config.meta.get('revision', 1) | string) }} {% endmacro %}
+{% macro revision() %}
+    {% set parts = [model.config.meta.get('revision', 1)] %}
+    {% for name in model.config.meta.get('variables', []) %} {% do parts.append(name ~ '=' ~ var(name)) %} {% endfor %}
+    {{ return(parts | join(' ')) }}
+{% endmacro %}
 
 {% macro has_another_revision() %}
     {{ return(is_building() and model.name in graph.get(invocation_id, {}) and (window().revision or '1') != revision()) }}

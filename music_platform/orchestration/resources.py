@@ -65,8 +65,15 @@ def snowflake_resource(settings: Settings) -> SnowflakeResource:
 
 
 def dbt_environment(settings: Settings) -> dict[str, str]:
-    """Variables that dbt's profile and Snowflake's client inside it read."""
-    return {**settings_environment(settings, secrets=True), "SNOWFLAKE_DISABLE_PLATFORM_DETECTION": "true"}
+    """Variables that dbt's profile and Snowflake's client inside it read.
+
+    Secrets that are none of theirs are empty: dbt otherwise inherits those of this process.
+    """
+    given = settings_environment(settings, secrets=True)
+    public = settings_environment(settings, secrets=False)
+    hidden = {name: "" for name in given.keys() - public.keys() if not name.startswith("SNOWFLAKE_")}
+    read = {name: value for name, value in given.items() if name.startswith("SNOWFLAKE_") or name == "WAREHOUSE_PORT"}
+    return hidden | read | {"SNOWFLAKE_DISABLE_PLATFORM_DETECTION": "true"}
 
 
 def dbt_resource() -> DbtCliResource:

@@ -3,7 +3,7 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_dates',
-    meta={'tier': 'live', 'revision': 'cells of ' ~ var('min_cell_users') ~ ' users'},
+    meta={'tier': 'live', 'variables': ['min_cell_users']},
     cluster_by=['activity_date']
 ) }}
 {%- set window = open_window() %}
