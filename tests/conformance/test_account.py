@@ -17,7 +17,8 @@ def test_the_set_up_runs_from_an_empty_account_and_again(server: LocalWarehouse,
     with server.connect() as connection:
         cursor = connection.cursor()
         for _ in range(2):
-            for step in setup(account, "KEY", "KEY", 10, None):
+            options = {"next_user_key": "NEXT", "networks": ["192.0.2.0/24"]}
+            for step in setup(account, "KEY", "KEY", 10, None, **options):  # type: ignore[arg-type]
                 cursor.execute(f"use role {step.role}")
                 for statement in step.statements:
                     cursor.execute(statement)
@@ -31,6 +32,8 @@ def test_the_set_up_runs_from_an_empty_account_and_again(server: LocalWarehouse,
         assert {" ".join(text.split()[:2]) for text in sent if text.startswith("CREATE")} == {
             "CREATE STAGE", "CREATE OR"
         }  # fmt: skip
+        # A column that has become personal since gets its policy.
+        assert "ALTER TABLE RAW.EVENTS MODIFY COLUMN extra SET MASKING POLICY OPS.PERSONAL_VARIANT FORCE" in sent
         assert [text[:40] for text in sent if "OR REPLACE" in text] == ["CREATE OR REPLACE VIEW OPS.QUARANTINE AS"]
         cursor.execute(f"drop database {database}")
 
