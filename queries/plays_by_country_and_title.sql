@@ -1,4 +1,4 @@
--- Which titles are played in which country, all time. By state: a city is masked in silver.listens.
+-- The most played titles with their country, all time. By state, because silver.listens masks the city.
 with countries as (
     select distinct state, country from silver.dim_locations
 )

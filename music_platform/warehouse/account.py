@@ -1,12 +1,12 @@
-"""What the platform needs of a Snowflake account: roles, grants, users, a warehouse, masking policies, a stage.
+"""What the platform needs in a Snowflake account: roles, grants, users, a warehouse, masking policies, a stage.
 
-`music-platform snowflake-setup` prints it as SQL, which an administrator reads and runs; nothing here is run by the
-platform itself, and none of its roles could. Every statement can be run again: what is there stays, and policies,
-limits and keys become those of the last run. `doctor` compares the account with the same list of grants.
+`music-platform snowflake-setup` prints it as SQL for an administrator to read and run. The platform itself runs none of
+it, and none of its roles could. Every statement can be run again: existing objects stay, and policies, limits and keys
+are set to those of the latest run. `doctor` compares the account with the same list of grants.
 
-Three roles: one loads RAW and keeps OPS, one builds the models, one reads. The reading role has no grant on RAW and
-STAGING; a table of a model is opened to it by the build that makes it, after its personal columns are masked
-(dbt_project/macros/readers.sql), so that there is no moment in which it could read them.
+Three roles: one loads RAW and writes OPS, one builds the models, one reads. The reading role has no grant on RAW and
+STAGING. The build that creates a model's table grants it to the reading role after masking the personal columns
+(dbt_project/macros/readers.sql), so that they can never be read unmasked.
 """
 
 import re
@@ -35,17 +35,17 @@ from music_platform.warehouse.schema import (
     tables,
 )
 
-#: Seconds without a statement after which the warehouse sleeps. It is billed for a minute at the least.
+#: Seconds without a statement after which the warehouse suspends. It is billed for at least a minute.
 AUTO_SUSPEND = 60
-#: Seconds after which a statement is ended: one that hangs must not cost a night.
+#: Seconds after which a statement is cancelled, so that one that hangs does not cost a whole night.
 STATEMENT_TIMEOUT = 3600
 
-#: What the reading role sees of a personal column.
+#: What the reading role sees in a personal column.
 _MASKED = {ColumnType.STRING: "'***'", ColumnType.DOUBLE: "NULL", ColumnType.VARIANT: "NULL"}
 
-#: A name that means the same with quotes and without, but for its case.
+#: A name that SQL takes without quotes.
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
-#: Words that Snowflake takes as names in quotes only (its list of reserved keywords).
+#: Snowflake's reserved keywords, which can be names only in quotes.
 _RESERVED = frozenset(
     """
     ACCOUNT ALL ALTER AND ANY AS BETWEEN BY CASE CAST CHECK COLUMN CONNECT CONNECTION CONSTRAINT CREATE CROSS
@@ -63,16 +63,16 @@ class KeyFileError(PlatformError):
 
 
 class NameNeedsQuotesError(PlatformError):
-    """An object of the account has a name that the set-up SQL cannot write."""
+    """A name in the settings needs quotes in SQL."""
 
 
 class NetworkError(PlatformError):
-    """What is given as a range of addresses is none."""
+    """A range of addresses cannot be parsed."""
 
 
 @dataclass(frozen=True)
 class Account:
-    """Names of the account's objects. What the settings do not name is called after the database."""
+    """Names of the account's objects. Names that the settings leave out are derived from the database's."""
 
     database: str
     warehouse: str
@@ -81,12 +81,12 @@ class Account:
     reader: str
     user: str
     dashboard_user: str
-    #: The lake's folder as Snowflake writes it (s3://…/, gcs://…/) where COPY reads it in place; None for PUT.
+    #: The lake's folder as Snowflake writes it (s3://…/, gcs://…/) if COPY reads it in place; None for PUT.
     lake: str | None
 
     @classmethod
     def of(cls, settings: Settings) -> "Account":
-        """The names under these settings."""
+        """The names according to the settings."""
         database = settings.snowflake_database
         return cls(
             database,
@@ -100,7 +100,7 @@ class Account:
         )
 
     def require_plain_names(self) -> None:
-        """Raises NameNeedsQuotesError: unquoted, such a name would be another one, or something else than a name."""
+        """Raises NameNeedsQuotesError. Without quotes, SQL would read such a name as another one or as no name."""
         named = {
             "SNOWFLAKE_DATABASE": self.database,
             "SNOWFLAKE_WAREHOUSE": self.warehouse,
@@ -112,13 +112,13 @@ class Account:
         for setting, name in named.items():
             if not _PLAIN_NAME.fullmatch(name) or name.upper() in _RESERVED:
                 raise NameNeedsQuotesError(
-                    f"{setting} is {name!r}, a name that SQL takes in quotes only. snowflake-setup makes objects whose "
-                    "names need none: a letter or _, then letters, digits, _ or $, and no keyword. Set another name."
+                    f"{setting} is {name!r}, a name that SQL takes in quotes only. snowflake-setup writes names without "
+                    "quotes: a letter or _, then letters, digits, _ or $, and no keyword. Set another name."
                 )
 
     @property
     def network_policy(self) -> str:
-        """The network policy of the service users."""
+        """The service users' network policy."""
         return f"{self.database}_SERVICES"
 
     @property
@@ -132,7 +132,7 @@ class Account:
         return self.loader, self.transformer, self.reader
 
     def named(self, name: str) -> str:
-        """The full name of a table, stage or policy of a schema."""
+        """The full name of a table, stage or policy in a schema."""
         return f"{self.database}.{name}"
 
 
@@ -141,9 +141,9 @@ Kind = Literal["DATABASE", "SCHEMA", "WAREHOUSE", "TABLE", "VIEW", "STAGE", "MAS
 
 @dataclass(frozen=True)
 class Grant:
-    """Privileges of a role on one object, or on every one of a kind in a schema.
+    """Privileges of a role on one object, or on every object of a kind in a schema.
 
-    `kind` is in the singular. `every`: on all that are there and on those to come (`name` is the schema then).
+    `kind` is in the singular. `every`: on all existing and future objects; `name` is then the schema.
     """
 
     privileges: tuple[str, ...]
@@ -153,7 +153,7 @@ class Grant:
     every: bool = False
 
     def statements(self) -> list[str]:
-        """The GRANTs."""
+        """The GRANT statements."""
         privileges = ", ".join(self.privileges)
         if not self.every:
             return [f"GRANT {privileges} ON {self.kind} {self.name} TO ROLE {self.role}"]
@@ -164,7 +164,7 @@ class Grant:
 
 
 def grants(account: Account) -> list[Grant]:
-    """Every grant to the three roles, and no wider."""
+    """Every grant that the three roles need, and no others."""
     load, build, read = account.roles
 
     def schema(name: str, *privileges: str) -> tuple[tuple[str, ...], Kind, str]:
@@ -199,7 +199,7 @@ def grants(account: Account) -> list[Grant]:
 
 @dataclass(frozen=True)
 class Step:
-    """Statements that belong together: why they are there, and the role that runs them."""
+    """Statements that belong together, with the reason for them and the role that runs them."""
 
     why: str
     role: str
@@ -217,11 +217,11 @@ def setup(
     next_dashboard_key: str | None = None,
     networks: Sequence[str] = (),
 ) -> list[Step]:
-    """The set-up, in order. Keys are public ones, in base64; `aws_role` is the ARN of the one that may read the bucket.
+    """The setup, in order. Keys are public keys in base64; `aws_role` is the ARN of the role that may read the bucket.
 
-    A next key is valid beside the key, for as long as clients change over. `networks`, as a.b.c.d/n: the addresses from
-    which the service users may log in; none: no network policy is made, and none that is there is touched.
-    ACCOUNTADMIN is asked for where Snowflake lets nobody else: for the resource monitor and the storage integration.
+    The next keys are valid alongside the current ones while clients change over. `networks`, such as 192.0.2.0/24, are
+    the addresses from which the service users may log in. Without any, no network policy is created or changed.
+    ACCOUNTADMIN is used only where Snowflake requires it: for the resource monitor and the storage integration.
     Raises NameNeedsQuotesError and NetworkError.
     """
     account.require_plain_names()
@@ -232,8 +232,8 @@ def setup(
         users.append(account.dashboard_user)
         statements += _user(account, account.dashboard_user, (dashboard_key, next_dashboard_key), reader, (reader,))
     why = (
-        "Service users: a key pair, no password, no role but their own. A second key is valid beside the first while "
-        "clients change over (--next-key); without one the second is taken away."
+        "Service users with a key pair, no password and only their own roles. A second key (--next-key) is valid "
+        "alongside the first while clients change over; without the option it is removed."
     )
     return [
         *_roles(account),
@@ -257,9 +257,9 @@ def script(steps: Iterable[Step]) -> str:
 
 def _roles(account: Account) -> list[Step]:
     why = (
-        "One role each for loading, transforming and reading. SYSADMIN inherits them, so that what they own can be "
-        "administered; so SYSADMIN and ACCOUNTADMIN above it see personal columns in clear, as does whoever is "
-        "granted one of the first two."
+        "One role each for loading, transforming and reading. SYSADMIN inherits them, so that it can administer what "
+        "they own. So SYSADMIN, ACCOUNTADMIN above it, and everyone who is granted one of the first two roles see "
+        "personal columns unmasked."
     )
     return [
         Step(why, "USERADMIN", tuple(f"CREATE ROLE IF NOT EXISTS {role}" for role in account.roles)),
@@ -271,7 +271,7 @@ def _warehouse(account: Account, monthly_credits: int) -> list[Step]:
     name = account.warehouse
     return [
         Step(
-            "The warehouse sleeps when nobody asks anything. Database and schemas.",
+            "The virtual warehouse, which suspends while it is idle, the database and the schemas.",
             "SYSADMIN",
             (
                 f"CREATE WAREHOUSE IF NOT EXISTS {name} WAREHOUSE_SIZE = 'XSMALL' "
@@ -283,7 +283,7 @@ def _warehouse(account: Account, monthly_credits: int) -> list[Step]:
             ),
         ),
         Step(
-            "A month's credits at the most; then what runs may end, and nothing new begins.",
+            "A monthly limit of credits. Once it is reached, running statements finish and no new ones start.",
             "ACCOUNTADMIN",
             (
                 f"CREATE RESOURCE MONITOR IF NOT EXISTS {name} WITH CREDIT_QUOTA = {monthly_credits} "
@@ -301,7 +301,7 @@ def _tables_and_grants(account: Account) -> list[Step]:
     by_name = tuple(statement for statement in privileges if " ON TABLE " in statement)
     return [
         Step(
-            "Grants, for what is there and for what will be.",
+            "Grants on existing and future objects.",
             "SECURITYADMIN",
             tuple(statement for statement in privileges if statement not in by_name),
         ),
@@ -320,10 +320,10 @@ def _tables_and_grants(account: Account) -> list[Step]:
 
 def _policies(account: Account) -> Step:
     return Step(
-        "What hides personal columns (music_platform/contracts) from everybody but the roles that load and build, and "
-        "those that inherit them: SYSADMIN, ACCOUNTADMIN. A policy that is there gets the body of this run, because "
-        "the roles may have other names: a transformer that the old body does not name would read '***' and write it "
-        "into the marts. Masking policies need Snowflake's Enterprise Edition.",
+        "Masking policies, which hide personal columns (music_platform/contracts) from all but the roles that load and "
+        "build, and those that inherit them: SYSADMIN and ACCOUNTADMIN. An existing policy gets the body of this run, "
+        "because the roles may have been renamed: a transformer that the old body does not list would read '***' and "
+        "write it into the marts. They need Snowflake's Enterprise Edition.",
         "SYSADMIN",
         tuple(statement for column_type in MASKING_POLICIES for statement in _policy(account, column_type)),
     )
@@ -343,8 +343,8 @@ def _external_stage(account: Account, lake: str, aws_role: str | None) -> list[S
     provider = "'GCS'" if lake.startswith("gcs:") else f"'S3' STORAGE_AWS_ROLE_ARN = {literal(aws_role or '')}"
     return [
         Step(
-            "The right to read the lake's files where they are. DESC INTEGRATION then says to whom the bucket has to "
-            "be opened (docs/production.md); reading is enough.",
+            "Access to the lake's files in place. DESC INTEGRATION shows the identity that needs read access to the "
+            "bucket (docs/guide/production.md).",
             "ACCOUNTADMIN",
             (
                 f"CREATE STORAGE INTEGRATION IF NOT EXISTS {account.integration} TYPE = EXTERNAL_STAGE "
@@ -375,7 +375,7 @@ def _network(account: Account, networks: Sequence[str], users: Iterable[str]) ->
     policy, listed = account.network_policy, ", ".join(map(literal, networks))
     return [
         Step(
-            "A stolen key is of use at these addresses only.",
+            "The service users can log in from these addresses only, even with a stolen key.",
             "SECURITYADMIN",
             (
                 f"CREATE NETWORK POLICY IF NOT EXISTS {policy} ALLOWED_IP_LIST = ({listed})",
@@ -391,7 +391,7 @@ def _user(account: Account, user: str, keys: tuple[str, str | None], role: str, 
     properties = {
         "RSA_PUBLIC_KEY": literal(key),
         "DEFAULT_ROLE": role,
-        # Else a session has all of the user's roles at once, and sees what any of them may.
+        # Otherwise a session has all of the user's roles at once and sees what any of them may see.
         "DEFAULT_SECONDARY_ROLES": "()",
         "DEFAULT_WAREHOUSE": account.warehouse,
         "DEFAULT_NAMESPACE": account.database,
@@ -408,7 +408,7 @@ def _user(account: Account, user: str, keys: tuple[str, str | None], role: str, 
 
 
 def public_key(file: Path, passphrase: str | None = None) -> str:
-    """The public key in base64, as Snowflake takes it, of a PEM file that holds it or its private key."""
+    """The public key in base64, as Snowflake expects it, from a PEM file with the public or the private key."""
     from base64 import b64encode
 
     from cryptography.hazmat.primitives.serialization import (
@@ -426,7 +426,7 @@ def public_key(file: Path, passphrase: str | None = None) -> str:
             key = load_pem_public_key(pem)
     except (OSError, ValueError, TypeError) as error:
         raise KeyFileError(
-            f"{file} holds no key that can be read: {error}. To make a pair: openssl genrsa 2048 | openssl pkcs8 "
-            "-topk8 -out rsa_key.p8; the passphrase is SNOWFLAKE_PRIVATE_KEY_PASSPHRASE."
+            f"Cannot read a key from {file}: {error}. To create a key pair: openssl genrsa 2048 | openssl pkcs8 "
+            "-topk8 -out rsa_key.p8. Its passphrase goes into SNOWFLAKE_PRIVATE_KEY_PASSPHRASE."
         ) from error
     return b64encode(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).decode()

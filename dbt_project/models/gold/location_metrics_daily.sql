@@ -1,5 +1,5 @@
--- A city with fewer users than a cell must have is counted among the others of its state; the others of a state, where they
--- are too few as well, among all others.
+-- A city with too few users to be named counts as 'Other' in its state. If the others of a state are too few as well, they count
+-- in the state 'Other'.
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_dates',

@@ -1,5 +1,5 @@
--- Places that users live in or have lived in. A city with fewer users than a cell must have is among the others of its state.
--- The country is that of the registered users who live in the state.
+-- Places where users live or have lived. A city with too few users to be named counts as 'Other' in its state. A place has the
+-- country of the registered users who live in its state.
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_changed',

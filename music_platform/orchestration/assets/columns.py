@@ -8,7 +8,7 @@ from music_platform.contracts.events import Column, Privacy
 
 
 def table_schema(columns: Iterable[Column]) -> dg.TableSchema:
-    """The columns as Dagster shows them; personal and pseudonymous ones are tagged."""
+    """The columns as Dagster shows them, with personal and pseudonymous ones tagged."""
     return dg.TableSchema(columns=[_column(column) for column in columns])
 
 
