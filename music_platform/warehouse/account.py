@@ -112,8 +112,8 @@ class Account:
         for setting, name in named.items():
             if not _PLAIN_NAME.fullmatch(name) or name.upper() in _RESERVED:
                 raise NameNeedsQuotesError(
-                    f"{setting} is {name!r}, a name that SQL takes in quotes only. snowflake-setup writes names without "
-                    "quotes: a letter or _, then letters, digits, _ or $, and no keyword. Set another name."
+                    f"{setting} is {name!r}, a name that SQL takes in quotes only. snowflake-setup writes names "
+                    "without quotes: a letter or _, then letters, digits, _ or $, and no keyword. Set another name."
                 )
 
     @property

@@ -24,9 +24,7 @@ def test_the_set_up_runs_from_an_empty_account_and_again(tmp_path: Path) -> None
         with snowflake.connector.connect(**arguments) as connection:
             cursor = connection.cursor()
             for _ in range(2):
-                steps = setup(
-                    account, "KEY", "KEY", 10, None, next_user_key="NEXT", networks=["192.0.2.0/24"]
-                )
+                steps = setup(account, "KEY", "KEY", 10, None, next_user_key="NEXT", networks=["192.0.2.0/24"])
                 for step in steps:
                     cursor.execute(f"use role {step.role}")
                     for statement in step.statements:
