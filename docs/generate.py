@@ -167,7 +167,8 @@ def _field(field: events.Field) -> list[str]:
 
 
 def _about(column: events.Field | events.Column) -> str:
-    return _text(column.description) + (" **Personal.**" if column.personal else "")
+    open_to_all = column.privacy is events.Privacy.OPEN
+    return _text(column.description) + ("" if open_to_all else f" **{column.privacy.capitalize()}.**")
 
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

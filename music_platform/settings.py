@@ -183,7 +183,7 @@ class Settings(BaseSettings):
     snowflake_read_role: str | None = Field(
         default=None,
         description="Role of `music-platform sql` and of dashboards, which see personal columns masked. Unset: "
-        "SNOWFLAKE_ROLE.",
+        "<SNOWFLAKE_DATABASE>_READER, the role that `snowflake-setup` creates.",
     )
     snowflake_warehouse: str | None = Field(default=None, description="Virtual warehouse of every session.")
     snowflake_database: str = Field(default="MUSIC", description="Database with the schemas RAW … GOLD, OPS.")
@@ -334,6 +334,12 @@ class Settings(BaseSettings):
         """SQLAlchemy 2.1 would look for psycopg 3; dagster-postgres brings psycopg2."""
         scheme, found, rest = (url or "").partition("://")
         return f"postgresql+psycopg2://{rest}" if found and scheme in ("postgres", "postgresql") else url
+
+    @model_validator(mode="after")
+    def _read_as_the_reader(self) -> "Settings":
+        """A session that only reads never runs as the loader because a setting is missing."""
+        self.snowflake_read_role = self.snowflake_read_role or f"{self.snowflake_database}_READER"
+        return self
 
     @property
     def home(self) -> Path:

@@ -41,14 +41,17 @@ the models that it reads. A build that dies leaves no row, so the next one does 
         {% endif %}
     {% endset %}
     {% set done %}
-        select coalesce(max(build), 0) as build, coalesce(max(version), -1) as version
+        select
+            coalesce(max(build), 0) as build, coalesce(max(version), -1) as version,
+            max(revision) as revision, max(access) as access
         from (
-            select build, version from {{ ops('BUILDS') }} where model = '{{ model.name }}'
+            select build, version, revision, access from {{ ops('BUILDS') }} where model = '{{ model.name }}'
             qualify row_number() over (partition by model order by built_at desc) = 1
         ) as builds
     {% endset %}
     {% set opened = read_window(
-        "select reached.build, done.build as since_build, reached.version, done.version as since_version from ("
+        "select reached.build, done.build as since_build, reached.version, done.version as since_version,"
+        ~ " done.revision, done.access from ("
         ~ reached ~ ") as reached cross join (" ~ done ~ ") as done"
     ) %}
     {% do graph.setdefault(invocation_id, {}).update({model.name: opened}) %}
@@ -61,13 +64,18 @@ the models that it reads. A build that dies leaves no row, so the next one does 
 {% endmacro %}
 
 {% macro no_window() -%}
-    {{ return({'build': 0, 'since_build': 0, 'version': -1, 'since_version': -1, 'touched': {}, 'whole': []}) }}
+    {{ return({
+        'build': 0, 'since_build': 0, 'version': -1, 'since_version': -1, 'revision': none, 'access': none,
+        'touched': {}, 'whole': [],
+    }) }}
 {%- endmacro %}
 
-{# Read a window: its two ends, the dates (ISO) noted in it by subject, and the subjects noted without a date. #}
+{# Read a window: its two ends, what the previous build noted about the table, the dates (ISO) noted in the window by subject,
+and the subjects noted without a date. #}
 {% macro read_window(ends) %}
     {% set found = run_query(
-        "select ends.build, ends.since_build, ends.version, ends.since_version, notes.subject, notes.event_date from ("
+        "select ends.build, ends.since_build, ends.version, ends.since_version, notes.subject, notes.event_date,"
+        ~ " ends.revision, ends.access from ("
         ~ ends ~ ") as ends left join " ~ ops('TOUCHED_DATES') ~ " as notes"
         ~ " on notes.build > ends.since_build and notes.build <= ends.build group by all"
     ) %}
@@ -82,17 +90,36 @@ the models that it reads. A build that dies leaves no row, so the next one does 
     {% set first = found.rows[0] %}
     {{ return({
         'build': first[0] | int, 'since_build': first[1] | int, 'version': first[2] | int, 'since_version': first[3] | int,
-        'touched': touched, 'whole': whole,
+        'revision': first[6], 'access': first[7], 'touched': touched, 'whole': whole,
     }) }}
 {% endmacro %}
 
 {# The statement that records that the model is built up to the end of its window. #}
 {% macro record_build() %}
     {% set window = window() %}
-    insert into {{ ops('BUILDS') }} (model, build, since_build, version, since_version, built_at, invocation_id)
+    insert into {{ ops('BUILDS') }}
+        (model, build, since_build, version, since_version, built_at, invocation_id, revision, access)
     select '{{ model.name }}', {{ window.build }}, {{ window.since_build }}, {{ window.version }},
-        {{ window.since_version }}, sysdate(), '{{ invocation_id }}'
+        {{ window.since_version }}, sysdate(), '{{ invocation_id }}', '{{ revision() }}', '{{ access_of_readers() }}'
 {% endmacro %}
+
+{#
+The revision of a model's formula: `revision` in its meta (default 1), and the values of the variables that its meta lists
+(`variables`). If the previous build noted another revision, the next build builds the table in full, as with --full-refresh:
+rows from two formulas must not stand side by side.
+#}
+{% macro revision() %}
+    {% set parts = [model.config.meta.get('revision', 1)] %}
+    {% for name in model.config.meta.get('variables', []) %} {% do parts.append(name ~ '=' ~ var(name)) %} {% endfor %}
+    {{ return(parts | join(' ')) }}
+{% endmacro %}
+
+{% macro has_another_revision() %}
+    {{ return(is_building() and model.name in graph.get(invocation_id, {}) and (window().revision or '1') != revision()) }}
+{% endmacro %}
+
+{# dbt's own answer, except for a table with rows of another revision. #}
+{% macro is_incremental() %} {{ return(dbt.is_incremental() and not has_another_revision()) }} {% endmacro %}
 
 {# Pre-hook of a model that notes dates. A full build may change any date, so every model that reads it is built in full. #}
 {% macro note_everything(subject) %}

@@ -24,8 +24,8 @@
     {% if window is none %}
         {% do set_query_tag() %}
         {% set window = read_window(
-            "select build, since_build, version, since_version from " ~ ops('BUILDS') ~ " where model = '" ~ tested.name
-            ~ "' qualify row_number() over (order by built_at desc) = 1"
+            "select build, since_build, version, since_version, revision, access from " ~ ops('BUILDS') ~ " where model = '"
+            ~ tested.name ~ "' qualify row_number() over (order by built_at desc) = 1"
         ) %}
     {% endif %}
     {% if window.since_build == 0 %} {{ return(none) }} {% endif %}

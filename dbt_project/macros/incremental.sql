@@ -1,7 +1,8 @@
 {#
 dbt's incremental materialization with fewer statements: 7 to 9 for a build of a model instead of 19. Each statement costs a
 round trip. It does not compare the contract, describe the tables or rewrite the comments on every build. All three happen
-when a table is created. A model that gets a new column must be built with --full-refresh, and fails until it is.
+when a table is created. A model that gets a new column must be built with --full-refresh, and fails until it is. A model with
+a new `revision` in its meta is built in full by the next build.
 
 A build is one transaction: the strategy's statements (macros/strategies.sql) and the row in OPS.BUILDS. So it happens
 completely or not at all. Some strategies need the model's rows more than once, or replace rows that the model reads: they get
@@ -11,14 +12,17 @@ the rows from a temporary table that is created first. The others insert straigh
     {# open_window() has already set the model's query tag. #}
     {%- set existing = load_relation(this) -%}
     {%- set target_relation = this.incorporate(type='table') -%}
+    {%- set is_created = existing is none or should_full_refresh() or not existing.is_table or has_another_revision() -%}
+    {% do roll_back_open_transaction() %}
     {{ run_hooks(pre_hooks) }}
 
-    {% if existing is none or should_full_refresh() or not existing.is_table %}
+    {% if not is_created and window().access != access_of_readers() %} {% do open_to_readers(target_relation) %} {% endif %}
+    {% if is_created %}
         {% if existing is not none and not existing.is_table %} {% do adapter.drop_relation(existing) %} {% endif %}
         {% call statement('main') %} {{ create_table_as(False, target_relation, compiled_code) }} {% endcall %}
+        {% do open_to_readers(target_relation) %}
         {% do run_statement(record_build()) %}
         {% do persist_docs(target_relation, model) %}
-        {% do open_to_readers(target_relation) %}
     {% elif nothing_to_build() %}
         {% call statement('main') %} {{ record_build() }} {% endcall %}
     {% else %}
@@ -26,7 +30,6 @@ the rows from a temporary table that is created first. The others insert straigh
         {%- set strategy = config.require('incremental_strategy') -%}
         {%- set takes_rows_once = strategy in ['replace_dates', 'replace_users'] -%}
         {%- set temp_relation = make_temp_relation(this).incorporate(type='table') -%}
-        {% do roll_back_open_transaction() %}
         {% if not takes_rows_once %}
             {% do run_statement('create or replace temporary table ' ~ temp_relation ~ ' as (' ~ compiled_code ~ ')') %}
         {% endif %}

@@ -46,6 +46,22 @@ SNOWFLAKE_TYPES: dict[ColumnType, str] = {
     ColumnType.VARIANT: "VARIANT",
 }
 
+
+class Privacy(StrEnum):
+    """How close a column comes to identifying a person.
+
+    PERSONAL: identifies or locates a person, or holds fields that nobody has classified. Masked for the reading role,
+    as is every column derived from it, and kept out of metadata, logs and alerts.
+    PSEUDONYMOUS: describes one person without identifying anyone. The reading role sees it, because the marts by user
+    need it, so data protection law still applies to what that role reads. Producers must not send names or addresses
+    in such a field.
+    """
+
+    OPEN = "open"
+    PSEUDONYMOUS = "pseudonymous"
+    PERSONAL = "personal"
+
+
 LISTEN, PAGE_VIEW, AUTH, STATUS_CHANGE = "listen", "page_view", "auth", "status_change"
 
 #: Event kind → name of its topic, without the prefix of `TOPIC_PREFIX`.
@@ -78,7 +94,6 @@ class Field:
 
     `path` is its place in the JSON object (a dot leads into a nested object), `column` its name in lake and RAW.
     A record of a kind in `required_in` is quarantined if it lacks the field. `minimum` and `maximum` are inclusive.
-    `personal` columns are masked for the reading role and kept out of metadata, logs and alerts.
     """
 
     path: str
@@ -90,7 +105,7 @@ class Field:
     minimum: float | None = None
     maximum: float | None = None
     since: int = 1
-    personal: bool = False
+    privacy: Privacy = Privacy.OPEN
     not_empty: bool = False
 
     @property
@@ -112,7 +127,12 @@ class Column:
     column: str
     sql_type: ColumnType
     description: str
-    personal: bool = False
+    privacy: Privacy = Privacy.OPEN
+
+    @property
+    def personal(self) -> bool:
+        """Whether it is masked for the reading role."""
+        return self.privacy is Privacy.PERSONAL
 
 
 #: Fields up to this version of the wire format have been columns of RAW since its first row. A field of a later
@@ -128,6 +148,7 @@ def _field(
     return Field(path, json_type, description, column, required_in=frozenset(required_in), **more)  # type: ignore[arg-type]
 
 
+PSEUDONYMOUS, PERSONAL = Privacy.PSEUDONYMOUS, Privacy.PERSONAL
 S, I, N, B = JsonType.STRING, JsonType.INTEGER, JsonType.NUMBER, JsonType.BOOLEAN  # noqa: E741
 
 FIELDS: tuple[Field, ...] = (
@@ -135,22 +156,22 @@ FIELDS: tuple[Field, ...] = (
            not_empty=True),
     _field("schemaVersion", "schema_version", I, "Version of the wire format; absent means 1.", minimum=1),
     _field("ts", "ts", I, "Event time in epoch milliseconds.", _ALL, minimum=EARLIEST_TS, maximum=END_OF_TIME_MS),
-    _field("sessionId", "session_id", I, "Session number."),
+    _field("sessionId", "session_id", I, "Session number.", privacy=PSEUDONYMOUS),
     _field("itemInSession", "item_in_session", I, "Number of the event within its session.", minimum=0),
     _field("level", "level", S, "'free' or 'paid'; in a status change the level before it.", {STATUS_CHANGE}),
-    _field("userAgent", "user_agent", S, "The client's User-Agent header."),
-    _field("city", "city", S, "City of the user.", personal=True),
+    _field("userAgent", "user_agent", S, "The client's User-Agent header.", privacy=PSEUDONYMOUS),
+    _field("city", "city", S, "City of the user.", privacy=PERSONAL),
     _field("state", "state", S, "State of the user, two letters."),
-    _field("zip", "zip", S, "Postal code, with leading zeros.", personal=True),
-    _field("lat", "lat", N, "Latitude in degrees.", minimum=-90, maximum=90, personal=True),
-    _field("lon", "lon", N, "Longitude in degrees.", minimum=-180, maximum=180, personal=True),
+    _field("zip", "zip", S, "Postal code, with leading zeros.", privacy=PERSONAL),
+    _field("lat", "lat", N, "Latitude in degrees.", minimum=-90, maximum=90, privacy=PERSONAL),
+    _field("lon", "lon", N, "Longitude in degrees.", minimum=-180, maximum=180, privacy=PERSONAL),
     _field("userId", "user_id", I, "Id of the user, as text; absent while nobody is logged in.", {LISTEN},
-           column_type=ColumnType.STRING),
-    _field("firstName", "first_name", S, "First name.", personal=True),
-    _field("lastName", "last_name", S, "Last name.", personal=True),
-    _field("gender", "gender", S, "'F' or 'M'."),
+           column_type=ColumnType.STRING, privacy=PSEUDONYMOUS),
+    _field("firstName", "first_name", S, "First name.", privacy=PERSONAL),
+    _field("lastName", "last_name", S, "Last name.", privacy=PERSONAL),
+    _field("gender", "gender", S, "'F' or 'M'.", privacy=PSEUDONYMOUS),
     _field("registration", "registration", I, "Time of registration in epoch milliseconds.",
-           minimum=-END_OF_TIME_MS // 5, maximum=END_OF_TIME_MS),
+           minimum=-END_OF_TIME_MS // 5, maximum=END_OF_TIME_MS, privacy=PSEUDONYMOUS),
     _field("auth", "auth", S, "'Logged In', 'Logged Out', 'Guest' or 'Cancelled'."),
     _field("page", "page", S, "Name of the page.", {PAGE_VIEW}),
     _field("method", "method", S, "HTTP method of the page view."),
@@ -196,9 +217,11 @@ AGE_COLUMN = "kafka_timestamp"
 
 #: What the platform found out about the record. These columns follow the contract's fields.
 OUTCOME_COLUMNS: tuple[Column, ...] = (
-    Column("extra", T.STRING, "JSON object of the fields that the contract does not know; NULL if none."),
-    Column("payload", T.STRING, "Original text of a quarantined row.", personal=True),
-    Column("payload_base64", T.STRING, "Original bytes of a quarantined row that is not UTF-8.", personal=True),
+    Column(
+        "extra", T.STRING, "JSON object of the fields that the contract does not know; NULL if none.", privacy=PERSONAL
+    ),
+    Column("payload", T.STRING, "Original text of a quarantined row.", privacy=PERSONAL),
+    Column("payload_base64", T.STRING, "Original bytes of a quarantined row that is not UTF-8.", privacy=PERSONAL),
     Column("quarantine_reason", T.STRING, "Why the row is quarantined; NULL for a valid row."),
     Column("redrive_of", T.STRING, "Coordinates of the record that this one repeats, topic id/partition/offset."),
     Column("ingested_at", T.TIMESTAMP, "When the micro-batch read the record, UTC."),
@@ -229,14 +252,14 @@ def record_columns() -> tuple[Column, ...]:
     """The columns of `lake.events` that depend on the record alone."""
     return (
         *ORIGIN_COLUMNS,
-        *(Column(f.column, f.sql_type, f.description, f.personal) for f in FIELDS),
+        *(Column(f.column, f.sql_type, f.description, f.privacy) for f in FIELDS),
         *OUTCOME_COLUMNS,
     )
 
 
 def raw_columns() -> tuple[Column, ...]:
     """All columns of `RAW.EVENTS`, in order. `extra` is text in the lake and VARIANT in RAW."""
-    lake = (Column(c.column, T.VARIANT, c.description) if c.column == "extra" else c for c in lake_columns())
+    lake = (Column(c.column, T.VARIANT, c.description, c.privacy) if c.column == "extra" else c for c in lake_columns())
     return (*lake, *LOAD_COLUMNS)
 
 

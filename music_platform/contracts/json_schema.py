@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from music_platform.contracts import events
-from music_platform.contracts.events import Field, JsonType
+from music_platform.contracts.events import Field, JsonType, Privacy
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -60,7 +60,7 @@ def _property(field: Field, kind: str) -> dict[str, Any]:
         "x-since": field.since,
         "x-column": field.column,
         "x-column-type": field.sql_type.value,
-        **({"x-personal": True} if field.personal else {}),
+        **({} if field.privacy is Privacy.OPEN else {f"x-{field.privacy}": True}),
     }
 
 

@@ -92,8 +92,15 @@ def warehouse_resource(settings: Settings) -> WarehouseResource:
 
 
 def dbt_environment(settings: Settings) -> dict[str, str]:
-    """Variables for dbt's profile and for Snowflake's client in dbt."""
-    return {**settings_environment(settings, secrets=True), "SNOWFLAKE_DISABLE_PLATFORM_DETECTION": "true"}
+    """Variables for dbt's profile and for Snowflake's client in dbt.
+
+    All other secrets are set empty: dbt would inherit them from this process.
+    """
+    given = settings_environment(settings, secrets=True)
+    public = settings_environment(settings, secrets=False)
+    hidden = {name: "" for name in given.keys() - public.keys() if not name.startswith("SNOWFLAKE_")}
+    read = {name: value for name, value in given.items() if name.startswith("SNOWFLAKE_") or name == "WAREHOUSE_PORT"}
+    return hidden | read | {"SNOWFLAKE_DISABLE_PLATFORM_DETECTION": "true"}
 
 
 def dbt_resource() -> DbtCliResource:

@@ -29,6 +29,7 @@ GAPS = "OPS.GAPS"
 MASKING_POLICIES: dict[ColumnType, str] = {
     ColumnType.STRING: "OPS.PERSONAL_TEXT",
     ColumnType.DOUBLE: "OPS.PERSONAL_NUMBER",
+    ColumnType.VARIANT: "OPS.PERSONAL_VARIANT",
 }
 
 #: View: quarantined rows, and what became of them.
@@ -59,6 +60,8 @@ OPS_TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
         Column("build", T.BIGINT, "Number of the build of events that the model is up to date with."),
         Column("since_build", T.BIGINT, "The same number for the model's previous build."),
         Column("since_version", T.BIGINT, "Version of the lake table that the model's previous build covered."),
+        Column("revision", T.STRING, "Revision of the model's formula that every row of its table comes from."),
+        Column("access", T.STRING, "The table's masking policies and the role that reads it."),
     )),
     TOUCHED_DATES: ("Dates whose rows a build has changed in silver, for downstream models.", (
         Column("build", T.BIGINT, "Number of the build."),
@@ -133,6 +136,10 @@ def provision(session: "SnowflakeConnection", settings: Settings) -> None:
         for column in columns:
             if name in existing and column.column.upper() not in existing[name]:
                 cursor.execute(f"ALTER TABLE {name} ADD COLUMN {column_definition(column)}")
+            elif name in existing and column.personal and not settings.warehouse_is_local:
+                # It may have become personal after the table was created.
+                policy = MASKING_POLICIES[column.sql_type]
+                cursor.execute(f"ALTER TABLE {name} MODIFY COLUMN {column.column} SET MASKING POLICY {policy} FORCE")
     cursor.execute(f"CREATE STAGE IF NOT EXISTS {LAKE_STAGE}")
     cursor.execute(quarantine_view())
     _start_watermarks(session)

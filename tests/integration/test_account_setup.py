@@ -24,7 +24,8 @@ def test_the_set_up_runs_from_an_empty_account_and_again(tmp_path: Path) -> None
         with snowflake.connector.connect(**arguments) as connection:
             cursor = connection.cursor()
             for _ in range(2):
-                for step in setup(account, "KEY", "KEY", 10, None):
+                steps = setup(account, "KEY", "KEY", 10, None, next_user_key="NEXT", networks=["192.0.2.0/24"])
+                for step in steps:
                     cursor.execute(f"use role {step.role}")
                     for statement in step.statements:
                         cursor.execute(statement)
@@ -38,4 +39,6 @@ def test_the_set_up_runs_from_an_empty_account_and_again(tmp_path: Path) -> None
             assert {" ".join(text.split()[:2]) for text in sent if text.startswith("CREATE")} == {
                 "CREATE STAGE", "CREATE OR"
             }  # fmt: skip
+            # A column that has become personal since gets its policy.
+            assert "ALTER TABLE RAW.EVENTS MODIFY COLUMN extra SET MASKING POLICY OPS.PERSONAL_VARIANT FORCE" in sent
             assert [text[:40] for text in sent if "OR REPLACE" in text] == ["CREATE OR REPLACE VIEW OPS.QUARANTINE AS"]

@@ -3,11 +3,11 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_dates',
-    meta={'keys': ['user_id']},
+    meta={'keys': ['user_id'], 'revision': 2},
     cluster_by=['activity_date']
 ) }}
 {%- set window = open_window() %}
-{%- set state = 'to_json(array_construct(level, city, state, zip, first_name, last_name, gender, registered_at::varchar))' %}
+{%- set said = 'level, city, state, zip, first_name, last_name, gender, registered_at::varchar' %}
 
 with stated as (
     select
@@ -26,7 +26,7 @@ with stated as (
         last_name,
         gender,
         registered_at,
-        {{ state }} as said
+        sha2(to_json(array_construct({{ said }})), 256) as said
     from {{ ref('events') }}
     where user_id is not null and {{ rows_to_build(window) }}
 ),

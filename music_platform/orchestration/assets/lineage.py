@@ -48,6 +48,7 @@ def column_sources(
 ) -> dg.TableColumnLineage:
     """For each column, the columns of other tables that its value comes from; none for a constant or COUNT(*).
 
+    A star inside a function, as in OBJECT_CONSTRUCT(*), stands for every column of every table that the query reads.
     Raises SqlglotError if the SQL names a column that no table of the schema has.
     """
     query = parse_one(sql, dialect=DIALECT)
@@ -56,18 +57,35 @@ def column_sources(
         relation.set("catalog", None)
     query = qualify(query, schema=schema, dialect=DIALECT)
     scope = build_scope(query)
+    everything = {
+        dg.TableColumnDep(key, column.lower())
+        for table in query.find_all(exp.Table)
+        if (key := keys.get((table.db.upper(), table.name.upper())))
+        for column in schema.column_names(table)
+    }
     found: dict[str, list[dg.TableColumnDep]] = {}
     for column in columns:
         deps = set()
         # All columns share the tree, so it is neither copied nor trimmed.
         tree = lineage(column.upper(), query, schema, dialect=DIALECT, scope=scope, copy=False, trim_selects=False)
         for node in tree.walk():
+            if _takes_every_column(node.expression):
+                deps |= everything
+                continue
             table = None if node.downstream else node.expression.find(exp.Table)
             key = keys.get((table.db.upper(), table.name.upper())) if table else None
-            if key:
-                deps.add(dg.TableColumnDep(key, exp.to_column(node.name).name.lower()))
+            if key and (name := exp.to_column(node.name).name.lower()) != "*":
+                deps.add(dg.TableColumnDep(key, name))
         found[column] = sorted(deps, key=lambda dep: (dep.asset_key.path, dep.column_name))
     return dg.TableColumnLineage(found)
+
+
+def _takes_every_column(expression: exp.Expr) -> bool:
+    """Whether a function in it is given a star. COUNT(*) takes no value of any column."""
+    return any(
+        star.find_ancestor(exp.Func) is not None and not isinstance(star.parent, exp.Count)
+        for star in expression.find_all(exp.Star)
+    )
 
 
 class ColumnLineage:

@@ -54,3 +54,6 @@ select
     min(ts) as session_start, max(ts) as session_end,
     arg_max(level, (ts, item, kind)) as level
 from event group by visitor, session_id, run;
+
+-- The users that a place must have to be named; dbt_project.yml has the same.
+create macro min_cell_users() as 5;
