@@ -17,7 +17,7 @@ from music_platform.ingestion.backlog import (
 )
 from music_platform.orchestration.assets.marts import tier_keys
 from music_platform.orchestration.freshness import LIVE, TIERS, ages, window
-from music_platform.orchestration.inputs import built_inputs, current_inputs, loaded_version
+from music_platform.orchestration.inputs import built_inputs, current_inputs, recorded_version
 from music_platform.orchestration.keys import GOLD
 from music_platform.orchestration.runs import IN_FLIGHT
 from music_platform.settings import Settings
@@ -78,7 +78,7 @@ class Timeline:
 def take_sample(stack: LocalStack, instance: dg.DagsterInstance) -> Sample:
     """Ask brokers, lake and Dagster's store, as the sensors do."""
     settings, now = stack.settings, time.time()
-    loaded = loaded_version(instance)
+    loaded = recorded_version(instance)
     live = built_inputs(instance, LIVE)
     try:
         offsets, kafka = read_kafka_backlog(settings)
