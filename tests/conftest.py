@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from music_platform.stack.local_stack import LocalStack
+from tests.support.guard import guard_this_process
 from tests.support.stack import forget_environment, running_stack
 
 
 def pytest_configure() -> None:
-    """Cut the tests off from the developer's settings, and let a terminated session take its stack down."""
+    """Cut the tests off from the developer's settings, and leave no process behind, however the session ends."""
     forget_environment()
+    guard_this_process()
 
     # SIGINT too: a shell's `&` has it ignored, which children inherit, and then Dagster's code server ignores SIGTERM.
     for number in (signal.SIGINT, signal.SIGTERM):
