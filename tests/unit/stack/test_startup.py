@@ -10,7 +10,7 @@ import pytest
 
 from music_platform.stack.processes import cpu_seconds_of
 from music_platform.stack.startup import LIMIT, PATIENCE, QUIET, Wait, Work
-from tests.support import pace
+from tests.support import slowdown
 
 
 def given_up_after(work_at: Callable[[float], Work], step: float = 5.0) -> float:
@@ -47,7 +47,7 @@ def test_the_work_of_a_process_is_that_of_its_whole_tree() -> None:
     idle = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {busy!r}])"
     process = subprocess.Popen([sys.executable, "-c", idle], process_group=0)
     try:
-        deadline = time.monotonic() + pace.seconds(20)
+        deadline = time.monotonic() + slowdown.seconds(20)
         while cpu_seconds_of(process.pid) < 1.0:
             assert time.monotonic() < deadline
             time.sleep(0.1)
