@@ -7,16 +7,33 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from music_platform.stack.local_stack import LocalStack
+from tests.support import slowdown
+from tests.support.guard import guard_this_process
 from tests.support.stack import forget_environment, running_stack
 
 
 def pytest_configure() -> None:
-    """Isolate the tests from the developer's settings, and let a terminated session take its stack down."""
+    """Isolate the tests from the developer's settings, and leave no process behind, however the session ends."""
     forget_environment()
+    guard_this_process()
+    slowdown.factor()
 
     # SIGINT too: a shell's `&` has it ignored, which children inherit, and then Dagster's code server ignores SIGTERM.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
+
+
+def pytest_report_header() -> str:
+    """Show what the tests' limits in seconds are multiplied by."""
+    return f"slowdown: {slowdown.factor():.2f} (tests/support/slowdown.py)"
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Give a slow machine more time for each test. A `--timeout` of the command line is taken as it is."""
+    mark = item.get_closest_marker("timeout")
+    if mark is not None or item.config.getoption("timeout") is None:
+        limit = float(mark.args[0] if mark else item.config.getini("timeout") or 0)
+        item.add_marker(pytest.mark.timeout(slowdown.seconds(limit)), append=False)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

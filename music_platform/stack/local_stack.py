@@ -26,6 +26,7 @@ from music_platform.stack.java import Java, find_java
 from music_platform.stack.ports import require_free, with_ports
 from music_platform.stack.readiness import lacks
 from music_platform.stack.secret import fingerprint, with_secret
+from music_platform.stack.startup import Wait, Work
 from music_platform.stack.supervision import ProcessState, Supervisor, render_conf
 
 if TYPE_CHECKING:
@@ -37,12 +38,12 @@ Report = Callable[[str, str], None]
 #: Creates what the services have to hold, with the settings of the running home.
 Provision = Callable[[Settings], object]
 
-#: Seconds within which a service has to answer after its start; a cold JVM on a busy machine takes some of them.
-START_TIMEOUT = 120
 #: Tries after which `up` gives up on a service that keeps dying.
 START_TRIES = 2
 STOP_TIMEOUT = 40
 POLL_SECONDS = 0.2
+#: Pause between two looks at what a service that does not answer yet is doing; a look costs as much as some polls.
+LOOK_SECONDS = 5.0
 LOG_LINES = 20
 
 _UP_STATES = ("running", "starting")
@@ -195,37 +196,47 @@ class LocalStack:
         self._await(wanted, starting)
 
     def _await(self, wanted: tuple[str, ...], starting: tuple[str, ...] = ()) -> None:
-        """Ask each service until it answers."""
-        begun = time.monotonic()
-        pids: dict[str, set[int]] = {name: set() for name in wanted}
-        waiting = dict.fromkeys(wanted, "no process yet")
-        while waiting:
+        """Ask each service until it answers, or until it has died too often or makes no progress."""
+        begun = looked = time.monotonic()
+        waits = {name: Wait(begun) for name in wanted}
+        while waits:
             states = self._supervisor.states()
-            for name in tuple(waiting):
+            look = time.monotonic() - looked > LOOK_SECONDS
+            for name, wait in tuple(waits.items()):
                 process = states.get(name, ProcessState("unknown", None, 0))
-                pids[name] |= {process.pid} if process.pid else set()
-                complaint = process.state
-                if process.state in _UP_STATES:
-                    complaint = lacks(name, self.settings, process.started) or (
-                        "" if process.state == "running" else "has to stay up for some seconds"
-                    )
-                if complaint == "":
-                    waited = f"ready after {time.monotonic() - begun:.1f} s"
-                    self._report(name, waited if name in starting else "runs already")
-                    del waiting[name]
+                complaint = self._complaint(name, process)
+                now = time.monotonic()
+                if complaint is None:
+                    self._report(name, f"ready after {now - begun:.1f} s" if name in starting else "runs already")
+                    del waits[name]
                     continue
-                waiting[name] = complaint
-                if len(pids[name]) > START_TRIES or time.monotonic() - begun > START_TIMEOUT:
-                    raise LocalStackError(self._failure(name, complaint, tries=len(pids[name])))
-            if waiting:
+                wait.pids |= {process.pid} if process.pid else set()
+                if look:
+                    wait.note(now, self._work_of(name, process.pid))
+                if len(wait.pids) > START_TRIES or wait.is_over(now):
+                    raise LocalStackError(self._failure(name, complaint, len(wait.pids), now - begun))
+            if look:
+                looked = time.monotonic()
+            if waits:
                 time.sleep(POLL_SECONDS)
 
-    def _failure(self, name: str, complaint: str, tries: int) -> str:
+    def _complaint(self, name: str, process: ProcessState) -> str | None:
+        """What a service that is to come up lacks; None if it is there."""
+        if process.state not in _UP_STATES:
+            return process.state
+        complaint = lacks(name, self.settings, process.started)
+        return complaint or (None if process.state == "running" else "has to stay up for some seconds")
+
+    def _work_of(self, name: str, pid: int | None) -> Work:
+        log = self.home.log_of(name)
+        return Work(processes.cpu_seconds_of(pid) if pid else 0.0, log.stat().st_size if log.is_file() else 0)
+
+    def _failure(self, name: str, complaint: str, tries: int, waited: float) -> str:
         log = self.home.log_of(name)
         lines = last_lines(log.read_bytes(), since=self._log_sizes.get(name, 0)) if log.is_file() else []
         end = "\n".join(f"    {line}" for line in lines) or "    (nothing since this start)"
         return (
-            f"{name} does not come up: {complaint} (processes tried: {tries}, waited up to {START_TIMEOUT} s).\n"
+            f"{name} does not come up: {complaint} (processes tried: {tries}, waited for {waited:.0f} s).\n"
             f"The end of {log}:\n{end}"
         )
 

@@ -25,6 +25,11 @@ def memory_of(pid: int) -> int:
     return sum(_resident(process) for process in tree_of(pid))
 
 
+def cpu_seconds_of(pid: int) -> float:
+    """CPU seconds that the process's whole tree has used, with what children that have ended had used."""
+    return sum(_cpu_seconds(process) for process in tree_of(pid))
+
+
 def is_alive(pid: int | None) -> bool:
     """Whether the process runs."""
     try:
@@ -80,6 +85,14 @@ def _resident(process: psutil.Process) -> int:
         return int(process.memory_info().rss)
     except psutil.Error:
         return 0
+
+
+def _cpu_seconds(process: psutil.Process) -> float:
+    try:
+        times = process.cpu_times()
+    except psutil.Error:
+        return 0.0
+    return float(times.user + times.system + times.children_user + times.children_system)
 
 
 def _name(process: psutil.Process) -> str:

@@ -23,6 +23,7 @@ from music_platform.stack.provision import provision
 from music_platform.stack.services import create_dagster_store
 from music_platform.topics import topic_names
 from music_platform.warehouse.connection import connect
+from tests.support import slowdown
 from tests.support.stack import settings_for
 
 
@@ -52,13 +53,13 @@ class Platform:
                 except BufferError:
                     producer.poll(0.1)
             sent += 1
-        assert producer.flush(60) == 0
+        assert producer.flush(slowdown.seconds(60)) == 0
         return sent
 
     def materialize(self, *options: str, check: bool = True, **variables: str) -> subprocess.CompletedProcess[str]:
         """`dagster asset materialize` in a fresh process; all that it printed is in stdout."""
         process = self.start_materializing(*options, **variables)
-        printed, _ = process.communicate(timeout=400)
+        printed, _ = process.communicate(timeout=slowdown.seconds(400))
         if check:
             assert process.returncode == 0, printed[-6000:]
         return subprocess.CompletedProcess(process.args, process.returncode, printed)
@@ -102,7 +103,7 @@ def latest_statements(settings: Settings) -> list[dict[str, str]]:
         f"http://{LOOPBACK}:{settings.warehouse_port}/statements",
         headers={"Authorization": f"Bearer {settings.music_secret}"},
     )
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=slowdown.seconds(10)) as answer:
         return list(json.load(answer))
 
 

@@ -14,7 +14,7 @@ from music_platform.lake.paths import events_path
 from music_platform.topics import topic_names, topic_offsets
 from music_platform.warehouse.connection import connect
 from tests.integration.conftest import Platform, eventsim_records
-from tests.support import oracle
+from tests.support import oracle, slowdown
 from tests.support.sql_lint import problems_of
 
 PATTERNS = project_root() / "dbt_project" / "seeds" / "device_patterns.csv"
@@ -96,7 +96,7 @@ def test_a_hundred_thousand_events_from_a_fresh_process(platform: Platform) -> N
         env=platform.environment,
         check=True,
         capture_output=True,
-        timeout=200,
+        timeout=slowdown.seconds(200),
     )
     platform.materialize()
     check_query_tags(platform)

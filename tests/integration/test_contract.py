@@ -12,6 +12,7 @@ from music_platform.environment import project_root, settings_environment
 from music_platform.ingestion.drain import drain
 from music_platform.orchestration.resources import dbt_environment
 from music_platform.stack.local_stack import LocalStack
+from tests.support import slowdown
 from tests.support.ingestion import Platform, listens
 
 #: The edit: one more field, in a new version.
@@ -66,7 +67,13 @@ def test_a_field_is_carried_in_extra_until_the_contract_names_it(stack: LocalSta
 
     def run(*command: str, cwd: Path = checkout) -> None:
         done = subprocess.run(
-            command, cwd=cwd, env=environment, capture_output=True, text=True, check=False, timeout=200
+            command,
+            cwd=cwd,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=slowdown.seconds(200),
         )
         assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
 

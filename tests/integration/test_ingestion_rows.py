@@ -18,6 +18,7 @@ from music_platform.warehouse.loader import LoadError, load
 from music_platform.warehouse.schema import RAW_EVENTS
 from music_platform.warehouse.staging import STAGE_FOLDER, stage_files, staged_folders, version_folder
 from music_spark.job import MicroBatch
+from tests.support import slowdown
 from tests.support.ingestion import Platform, listens
 from tests.support.payloads import ACCEPTED, REFUSED
 
@@ -141,7 +142,7 @@ def test_redriven_twice_is_one_event_and_carries_the_coordinates_of_its_origin(
 ) -> None:
     platform = Platform(stack, "redriven", tmp_path)
     # One day too far ahead for its own record; a record that is written later is within the contract.
-    ahead = int(time.time() * 1000) + 86_400_000 + 6_000
+    ahead = int(time.time() * 1000) + 86_400_000 + int(slowdown.seconds(6) * 1000)
     broken = b"{'not': json}\xff"
     platform.produce([{"ts": ahead, "userId": 1, "songId": "s"}, broken], partition=1)
     platform.ingest()

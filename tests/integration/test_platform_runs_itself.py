@@ -21,6 +21,7 @@ from music_platform.settings import Settings
 from music_platform.stack.local_stack import LocalStack
 from music_platform.stack.provision import provision
 from music_platform.warehouse.connection import connect
+from tests.support import slowdown
 from tests.support.stack import kill_tree, settings_for
 
 LINEAGE = "{ assetNodes { assetKey { path } groupName dependencyKeys { path } } }"
@@ -46,7 +47,7 @@ class Ui:
     def ask(self, query: str, **variables: Any) -> dict[str, Any]:
         body = json.dumps({"query": query, "variables": variables}).encode()
         request = urllib.request.Request(self.url, body, self.headers)
-        with urllib.request.urlopen(request, timeout=60) as response:
+        with urllib.request.urlopen(request, timeout=slowdown.seconds(60)) as response:
             answer: dict[str, Any] = json.load(response)
         assert "errors" not in answer, answer["errors"]
         data: dict[str, Any] = answer["data"]
@@ -58,9 +59,10 @@ class Ui:
 
 
 def wait_for(what: str, condition: Callable[[], Any], seconds: float = 180) -> Any:
-    deadline = time.monotonic() + seconds
+    limit = slowdown.seconds(seconds)
+    deadline = time.monotonic() + limit
     while not (found := condition()):
-        assert time.monotonic() < deadline, f"waited {seconds:.0f} s for: {what}"
+        assert time.monotonic() < deadline, f"waited {limit:.0f} s for: {what}"
         time.sleep(1)
     return found
 
@@ -71,7 +73,7 @@ def music(stack: LocalStack, *arguments: str) -> str:
         env={"PATH": str(venv_bin()) + ":/usr/bin:/bin", **dagster_environment(stack.settings)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=slowdown.seconds(120),
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -9,6 +9,7 @@ from music_platform.orchestration.keys import TOPIC_KEYS
 from music_platform.orchestration.sensors import lag_tick
 from tests.integration.conftest import Platform
 from tests.integration.test_chain import GOOD
+from tests.support import slowdown
 
 INGESTION = 'key:"lake/events" or key:"raw/events"'
 
@@ -81,7 +82,7 @@ def test_two_runs_at_once_write_each_record_once_and_both_succeed(platform: Plat
     """One waits for the other's lease, then finds nothing to do."""
     platform.produce([(events.LISTEN, GOOD)] * 500)
     runs = [platform.start_materializing("--select", INGESTION) for _ in range(2)]
-    said = [run.communicate(timeout=400)[0] for run in runs]
+    said = [run.communicate(timeout=slowdown.seconds(400))[0] for run in runs]
     assert [run.returncode for run in runs] == [0, 0], "\n".join(said)[-6000:]
     assert platform.value("select count(*) from RAW.EVENTS") == 500
     assert platform.value("select count(distinct kafka_partition || '/' || kafka_offset) from RAW.EVENTS") == 500

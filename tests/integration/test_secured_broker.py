@@ -15,6 +15,7 @@ from music_platform.stack.local_stack import LocalStack
 from music_platform.stack.provision import create_topics, provision
 from music_platform.topics import BrokerRefusedError, BrokerUnreachableError, topic_names, topic_offsets
 from music_platform.warehouse.connection import connect
+from tests.support import slowdown
 from tests.support.stack import running_stack, spark_session
 
 #: Broker of its own; Spark and warehouse are the session's.
@@ -46,7 +47,7 @@ def chain(secured: Settings, shared: LocalStack, folder: Path, name: str) -> int
         env={"PATH": "/usr/bin:/bin", **settings_environment(settings, secrets=True)},
         check=True,
         capture_output=True,
-        timeout=120,
+        timeout=slowdown.seconds(120),
     )
     with spark_session(settings) as spark:
         list(drain(IngestionContext(settings, lambda: spark, lambda: connect(settings), lambda _: None)))
@@ -73,7 +74,7 @@ def test_the_chain_with_a_password_over_tls_and_a_wrong_password(stack: LocalSta
             started = time.monotonic()
             with pytest.raises(BrokerRefusedError, match=r"refuses this client.*KAFKA_SASL_PASSWORD"):
                 refused()
-            assert time.monotonic() - started < 15
+            assert time.monotonic() - started < slowdown.seconds(15)
         started = time.monotonic()
         done = subprocess.run(
             [str(venv_bin() / "music-platform"), "simulate", "--users", "50", "--days", "1"],
@@ -81,11 +82,11 @@ def test_the_chain_with_a_password_over_tls_and_a_wrong_password(stack: LocalSta
             check=False,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=slowdown.seconds(60),
         )
         assert done.returncode != 0
         assert "refuses this client" in " ".join((done.stdout + done.stderr).split())
-        assert time.monotonic() - started < 15
+        assert time.monotonic() - started < slowdown.seconds(15)
 
 
 @pytest.mark.long
@@ -97,7 +98,7 @@ def test_the_chain_with_certificates_on_both_sides(stack: LocalStack, tmp_path: 
         started = time.monotonic()
         with pytest.raises(BrokerUnreachableError, match=r"ssl://"):
             topic_offsets(stranger, topic_names(secured.settings).values())
-        assert time.monotonic() - started < 15
+        assert time.monotonic() - started < slowdown.seconds(15)
 
 
 def test_settings_that_the_local_broker_does_not_support_are_refused(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from music_platform.ingestion.drain import drain
 from music_platform.stack.provision import provision
 from music_platform.topics import topic_names, topic_offsets
 from music_platform.warehouse.connection import connect
+from tests.support import slowdown
 from tests.support.stack import DATA_SERVICES, running_stack, spark_session
 
 #: A run of the older code, of both stages, in the home that its environment names.
@@ -48,7 +49,13 @@ def test_a_home_of_the_previous_commit_still_works(tmp_path: Path) -> None:
 
     def run(*command: str) -> None:
         done = subprocess.run(
-            command, cwd=before, env=environment, capture_output=True, text=True, timeout=300, check=False
+            command,
+            cwd=before,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=slowdown.seconds(300),
+            check=False,
         )
         assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
 

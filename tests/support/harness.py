@@ -22,11 +22,12 @@ from music_platform.stack.local_stack import LocalStack
 from music_platform.topics import topic_names, topic_offsets
 from music_platform.warehouse.connection import connect
 from music_platform.warehouse.loader import loaded_version
-from tests.support import worker
+from tests.support import slowdown, worker
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(worker.PRELOAD)
 
+#: Seconds of the reference machine within which a run ends and the simulator sends something.
 PATIENCE = 200
 
 
@@ -38,12 +39,12 @@ def start(stack: LocalStack, what: str = "drain", failpoint: str = "") -> multip
 
 
 def finish(process: multiprocessing.process.BaseProcess) -> int:
-    """Exit code; negative for the signal that ended it. A process that hangs is killed, and the test fails."""
-    process.join(PATIENCE)
+    """Exit code; negative for the signal that ended it. One that hangs is ended, and the test fails."""
+    process.join(slowdown.seconds(PATIENCE))
     if process.is_alive():
         process.kill()
         process.join()
-        raise AssertionError(f"a run did not end within {PATIENCE} s")
+        raise AssertionError(f"a run did not end within {slowdown.seconds(PATIENCE):.0f} s")
     assert process.exitcode is not None
     return process.exitcode
 
@@ -148,7 +149,7 @@ def stream(stack: LocalStack, rate: int = 150, seed: int = 7) -> Iterator[None]:
         assert process.poll() is None, f"the simulator ended too early: see {log.name}"
     finally:
         process.send_signal(signal.SIGINT)
-        process.wait(90)
+        process.wait(slowdown.seconds(90))
         log.close()
 
 
@@ -158,7 +159,7 @@ def backlog(stack: LocalStack) -> int:
 
 def await_backlog(stack: LocalStack, records: int = 20) -> None:
     """Wait until there is something to read."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + slowdown.seconds(PATIENCE)
     while backlog(stack) < records:
         assert time.monotonic() < deadline, f"the simulator sends nothing: see {stack.home.root}/simulator.log"
         time.sleep(0.1)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from music_platform import failpoints
 from music_platform.lake.progress import read_progress
 from music_platform.stack.local_stack import LocalStack
+from tests.support import slowdown
 from tests.support.harness import committed_batch, finish, lake_version, start, tail, watching
 
 SIGKILLED = -9
@@ -61,7 +62,7 @@ def service_after(service: str, seconds: float) -> Kill:
 
     def strike(stack: LocalStack) -> bool:
         run = start(stack)
-        time.sleep(seconds)
+        time.sleep(slowdown.seconds(seconds))
         stack.kill(service)
         finish(run)
         stack.await_ready({service})
@@ -75,7 +76,7 @@ def process_after(seconds: float) -> Kill:
 
     def strike(stack: LocalStack) -> bool:
         run = start(stack)
-        time.sleep(seconds)
+        time.sleep(slowdown.seconds(seconds))
         run.kill()
         return finish(run) in (SIGKILLED, 0)
 

@@ -18,6 +18,8 @@ from typing import Any
 
 from confluent_kafka import Consumer, TopicPartition
 
+from tests.support import slowdown
+
 ACTIONS = {"Skip": "skips", "Pause": "pauses", "Add to Playlist": "playlist_adds"}
 THUMBS = {"Thumbs Up": "thumbs_up", "Thumbs Down": "thumbs_down"}
 HALF_HOUR_MS = 30 * 60 * 1000
@@ -41,8 +43,8 @@ def consume(client: dict[str, str], topics: list[str]) -> list[Record]:
     try:
         ends: dict[tuple[str, int], int] = {}
         for topic in topics:
-            for number in consumer.list_topics(topic, timeout=20).topics[topic].partitions:
-                low, high = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=20)
+            for number in consumer.list_topics(topic, timeout=slowdown.seconds(20)).topics[topic].partitions:
+                low, high = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=slowdown.seconds(20))
                 if high > low:
                     ends[topic, number] = high
         consumer.assign([TopicPartition(topic, number, 0) for topic, number in ends])

@@ -13,12 +13,14 @@ import requests
 
 from music_platform.environment import project_root
 from music_platform.settings import LOOPBACK
+from tests.support import slowdown
 
 #: Where the servers are built to.
 TOOLS = project_root() / ".tools"
 VERSITYGW = "github.com/versity/versitygw/cmd/versitygw@v1.8.0"
 FAKE_GCS = "github.com/fsouza/fake-gcs-server@v1.56.1"
 BUCKET = "lake"
+#: Seconds of the reference machine within which a server answers.
 PATIENCE = 30
 
 
@@ -68,7 +70,12 @@ def _tool(module: str) -> str:
     path, _, _ = module.partition("@")
     program = TOOLS / path.rsplit("/", 1)[1]
     if not program.is_file():
-        subprocess.run(["go", "install", module], env={**os.environ, "GOBIN": str(TOOLS)}, check=True, timeout=500)
+        subprocess.run(
+            ["go", "install", module],
+            env={**os.environ, "GOBIN": str(TOOLS)},
+            check=True,
+            timeout=slowdown.seconds(500),
+        )
     return str(program)
 
 
@@ -77,10 +84,10 @@ def _running(command: list[str], url: str, folder: Path) -> Iterator[None]:
     with (folder.parent / f"{folder.name}.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
     try:
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + slowdown.seconds(PATIENCE)
         while True:
             try:
-                requests.get(url, timeout=5)
+                requests.get(url, timeout=slowdown.seconds(5))
                 break
             except requests.ConnectionError:
                 assert process.poll() is None, (folder.parent / f"{folder.name}.log").read_text()[-2000:]
@@ -89,4 +96,4 @@ def _running(command: list[str], url: str, folder: Path) -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(slowdown.seconds(20))

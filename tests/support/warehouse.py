@@ -22,6 +22,7 @@ from music_platform.warehouse.connection import connect
 from music_platform.warehouse.loader import load
 from music_platform.warehouse.reference_tables import load_reference
 from music_platform.warehouse.schema import provision_warehouse
+from tests.support import slowdown
 
 if TYPE_CHECKING:
     from snowflake.connector import SnowflakeConnection
@@ -112,7 +113,7 @@ class TestWarehouse:
             time.sleep(0.01)
         assert process.poll() is None, "the build ended before it could be killed"
         process.send_signal(signal.SIGKILL)
-        process.communicate(timeout=60)
+        process.communicate(timeout=slowdown.seconds(60))
 
     def query(self, sql: str) -> Rows:
         """Rows of a query, column names in lower case."""

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from music_platform.settings import Settings
+from tests.support import slowdown
 from tests.support.stack import running_stack
 from tests.support.truth import load_truth
 from tests.support.warehouse import TestWarehouse, test_warehouse
@@ -41,7 +42,9 @@ def simulated(folder: Path, *options: str) -> Simulation:
         *options,
     ]
     folder.mkdir(parents=True)
-    done = subprocess.run([*command, *DISTURBED], capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(
+        [*command, *DISTURBED], capture_output=True, text=True, timeout=slowdown.seconds(300), check=False
+    )
     assert done.returncode == 0, done.stderr
     return Simulation(folder, load_truth(folder / "truth.json"))
 

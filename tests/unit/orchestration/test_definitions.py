@@ -8,6 +8,7 @@ from pathlib import Path
 import dagster as dg
 
 from music_platform.environment import project_root, venv_bin
+from tests.support import slowdown
 
 
 def test_the_code_location_loads_in_a_fresh_interpreter() -> None:
@@ -16,7 +17,7 @@ def test_the_code_location_loads_in_a_fresh_interpreter() -> None:
         cwd=project_root(),
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=slowdown.seconds(180),
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -14,6 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from music_simulator.__main__ import app
+from tests.support import slowdown
 from tests.support.brute_force_oracle import Stream
 from tests.unit.simulator.conftest import ROOT
 
@@ -95,7 +96,7 @@ def test_no_broker_is_one_line_within_seconds() -> None:
         [sys.executable, "-m", "music_simulator"], cwd=ROOT, env=environment, capture_output=True, text=True
     )
     assert done.returncode == 1
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < slowdown.seconds(15)
     assert f"no Kafka broker answers at 127.0.0.1:{port}" in done.stderr
     assert "music-platform up" in done.stderr
     assert len(done.stderr.splitlines()) == 1
@@ -153,13 +154,13 @@ def _ended_by(signals: list[signal.Signals], folder: Path, *options: str) -> sub
         [sys.executable, "-m", "music_simulator", *arguments, *options], cwd=ROOT, stderr=subprocess.PIPE, text=True
     )
     page_views = folder / "out" / "page_view_events"
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + slowdown.seconds(20)
     while time.monotonic() < deadline and not any(page_views.glob(".part-*")):
         time.sleep(0.1)
-    time.sleep(0.7)
+    time.sleep(slowdown.seconds(0.7))
     for one in signals:
         run.send_signal(one)
-    _, errors = run.communicate(timeout=30)
+    _, errors = run.communicate(timeout=slowdown.seconds(30))
     return subprocess.CompletedProcess(run.args, run.returncode, "", errors)
 
 
