@@ -1,7 +1,6 @@
-"""Where the values of settings are written: the environment, the project's `.env`, the home's `ports.env`.
+"""Where the values of settings are written: the environment, the project's `.env`, the home's ports and secret.
 
-What settings there are belongs in `settings.py`; only MUSIC_HOME and MUSIC_ENV_FILE, which say where to read, are known
-here by name.
+Does not belong here: what settings there are, which is in `settings.py`.
 """
 
 import os
@@ -17,9 +16,11 @@ from dotenv.parser import parse_stream
 from music_platform.errors import PlatformError
 
 HOME, ENV_FILE = "MUSIC_HOME", "MUSIC_ENV_FILE"
+#: The setting that the home keeps in a file of its own.
+SECRET = "music_secret"
 #: The home of a project that names none.
 DEFAULT_HOME = ".local"
-PORTS_FILE = "ports.env"
+PORTS_FILE, SECRET_FILE = "ports.env", "secret.env"
 #: The origin of a value that the environment sets.
 ENVIRONMENT = "environment"
 
@@ -67,8 +68,8 @@ class Sources:
 def find_sources(environment: Mapping[str, str], folder: Path) -> Sources:
     """Read all sources for a process with this environment in this folder. Raises SettingsError.
 
-    The environment wins over `.env`, which wins over `ports.env`. A variable that is set to nothing hides the line of
-    `.env` with its name.
+    The environment wins over `.env`, which wins over the home's own files. A variable that is set to nothing hides the
+    line of `.env` with its name.
     """
     project = find_project(folder)
     env_file, skipped = _find_env_file(environment, folder, project)
@@ -79,7 +80,8 @@ def find_sources(environment: Mapping[str, str], folder: Path) -> Sources:
     counting |= {name: value for name, value in given.items() if value.text}
     home = folder / counting[HOME.lower()].as_path() if HOME.lower() in counting else project / DEFAULT_HOME
     ports = {name: value for name, value in read_env(home / PORTS_FILE).items() if name.endswith("_port")}
-    return Sources(project, home.resolve(), env_file, skipped, ports | counting, frozenset(written))
+    secret = {name: value for name, value in read_env(home / SECRET_FILE).items() if name == SECRET}
+    return Sources(project, home.resolve(), env_file, skipped, ports | secret | counting, frozenset(written))
 
 
 def find_project(folder: Path) -> Path:

@@ -7,20 +7,37 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from music_platform.stack.local_stack import LocalStack
+from tests.support import slowdown
+from tests.support.guard import guard_this_process
 from tests.support.stack import forget_environment, running_stack
 
 
 def pytest_configure() -> None:
-    """Cut the tests off from the developer's settings, and let a terminated session take its stack down."""
+    """Isolate the tests from the developer's settings, and leave no process behind, however the session ends."""
     forget_environment()
+    guard_this_process()
+    slowdown.factor()
 
     # SIGINT too: a shell's `&` has it ignored, which children inherit, and then Dagster's code server ignores SIGTERM.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
 
 
+def pytest_report_header() -> str:
+    """Show what the tests' limits in seconds are multiplied by."""
+    return f"slowdown: {slowdown.factor():.2f} (tests/support/slowdown.py)"
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Give a slow machine more time for each test. A `--timeout` of the command line is taken as it is."""
+    mark = item.get_closest_marker("timeout")
+    if mark is not None or item.config.getoption("timeout") is None:
+        limit = float(mark.args[0] if mark else item.config.getini("timeout") or 0)
+        item.add_marker(pytest.mark.timeout(slowdown.seconds(limit)), append=False)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """What tests have shown, once more and in one piece: worker processes have no terminal of their own."""
+    """Repeat the lines that tests have shown, in one piece: worker processes have no terminal."""
     for outcome in ("passed", "failed"):
         for report in terminalreporter.getreports(outcome):
             if lines := [str(value) for name, value in report.user_properties if name == SHOWN]:
@@ -33,7 +50,7 @@ SHOWN = "shown"
 
 @pytest.fixture
 def show(record_property: Callable[[str, object], None], capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
-    """Show a line to whoever watches, at once and in the summary."""
+    """Show a line in the terminal, at once and in the summary."""
 
     def say(line: str) -> None:
         record_property(SHOWN, line)
@@ -45,6 +62,6 @@ def show(record_property: Callable[[str, object], None], capsys: pytest.CaptureF
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
-    """The session's stack. Tests share it, so each uses topics, a lake path and a database of its own."""
+    """The session's stack. Tests share it, so each uses its own topics, lake path and database."""
     with running_stack(tmp_path_factory.mktemp("stack")) as running:
         yield running

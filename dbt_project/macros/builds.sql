@@ -1,20 +1,20 @@
 {#
-What a build has to do, and what it has done. docs/models.md tells it as a whole.
+What a build has to do, and what it has done. docs/explanation/models.md has the full description.
 
-Builds are numbered by `silver.event_dates`, the first model, which follows the loader's watermark. OPS.BUILDS has a row for
-each build of a model: the number and the version of the lake table (batch_id of RAW.EVENTS) that it goes up to, those that
-the build before it went up to, and when it ended. What lies between is the build's window. Every other model goes as far
-as the models that it reads have come. A build that dies leaves no row: the next one does its work.
+`silver.event_dates`, the first model, numbers the builds. It follows the loader's watermark. OPS.BUILDS has one row for each
+build of a model: the build number and the lake table version (batch_id of RAW.EVENTS) that it goes up to, the same two of the
+previous build, and when it ended. The range between the two is the build's window. Every other model goes as far as all of
+the models that it reads. A build that dies leaves no row, so the next one does its work.
 #}
 
 {% macro ops(table) -%} {{ target.database }}.OPS.{{ table }} {%- endmacro %}
 
-{# Whether models are being built: not while dbt compiles, documents or runs a unit test. #}
+{# Whether dbt is building a model, as opposed to compiling, documenting or running a unit test. #}
 {% macro is_building() -%}
     {{ return(execute and flags.WHICH in ['run', 'build', 'retry'] and model.resource_type == 'model') }}
 {%- endmacro %}
 
-{# The number of this build, for the models that number it and for notes of touched dates. #}
+{# The number of this build, for the first models (event_dates, quarantine) and for notes of touched dates. #}
 {% macro build_number() -%}
     coalesce(
         (select max(build) from {{ ops('BUILDS') }} where invocation_id = '{{ invocation_id }}' and model = 'event_dates'),
@@ -22,7 +22,7 @@ as the models that it reads have come. A build that dies leaves no row: the next
     )
 {%- endmacro %}
 
-{# Find out how far this build of the model goes, before anything is read; returns the window. #}
+{# Decide how far this build of the model goes, before it reads anything. Returns the window. #}
 {% macro open_window() %}
     {% if not is_building() %} {{ return(no_window()) }} {% endif %}
     {% do set_query_tag() %}
@@ -41,33 +41,41 @@ as the models that it reads have come. A build that dies leaves no row: the next
         {% endif %}
     {% endset %}
     {% set done %}
-        select coalesce(max(build), 0) as build, coalesce(max(version), -1) as version
+        select
+            coalesce(max(build), 0) as build, coalesce(max(version), -1) as version,
+            max(revision) as revision, max(access) as access
         from (
-            select build, version from {{ ops('BUILDS') }} where model = '{{ model.name }}'
+            select build, version, revision, access from {{ ops('BUILDS') }} where model = '{{ model.name }}'
             qualify row_number() over (partition by model order by built_at desc) = 1
         ) as builds
     {% endset %}
     {% set opened = read_window(
-        "select reached.build, done.build as since_build, reached.version, done.version as since_version from ("
+        "select reached.build, done.build as since_build, reached.version, done.version as since_version,"
+        ~ " done.revision, done.access from ("
         ~ reached ~ ") as reached cross join (" ~ done ~ ") as done"
     ) %}
     {% do graph.setdefault(invocation_id, {}).update({model.name: opened}) %}
     {{ return(opened) }}
 {% endmacro %}
 
-{# The window that this build of the model has opened, for its strategy and its row in OPS.BUILDS. #}
+{# The window that this build of the model opened, for its strategy and its row in OPS.BUILDS. #}
 {% macro window() %}
     {{ return(graph[invocation_id][model.name] if is_building() else no_window()) }}
 {% endmacro %}
 
 {% macro no_window() -%}
-    {{ return({'build': 0, 'since_build': 0, 'version': -1, 'since_version': -1, 'touched': {}, 'whole': []}) }}
+    {{ return({
+        'build': 0, 'since_build': 0, 'version': -1, 'since_version': -1, 'revision': none, 'access': none,
+        'touched': {}, 'whole': [],
+    }) }}
 {%- endmacro %}
 
-{# A window: its ends, the dates (ISO) noted in it by subject, and the subjects noted without a date. #}
+{# Read a window: its two ends, what the previous build noted about the table, the dates (ISO) noted in the window by subject,
+and the subjects noted without a date. #}
 {% macro read_window(ends) %}
     {% set found = run_query(
-        "select ends.build, ends.since_build, ends.version, ends.since_version, notes.subject, notes.event_date from ("
+        "select ends.build, ends.since_build, ends.version, ends.since_version, notes.subject, notes.event_date,"
+        ~ " ends.revision, ends.access from ("
         ~ ends ~ ") as ends left join " ~ ops('TOUCHED_DATES') ~ " as notes"
         ~ " on notes.build > ends.since_build and notes.build <= ends.build group by all"
     ) %}
@@ -82,26 +90,45 @@ as the models that it reads have come. A build that dies leaves no row: the next
     {% set first = found.rows[0] %}
     {{ return({
         'build': first[0] | int, 'since_build': first[1] | int, 'version': first[2] | int, 'since_version': first[3] | int,
-        'touched': touched, 'whole': whole,
+        'revision': first[6], 'access': first[7], 'touched': touched, 'whole': whole,
     }) }}
 {% endmacro %}
 
-{# The statement that says that the model is built up to the end of its window. #}
+{# The statement that records that the model is built up to the end of its window. #}
 {% macro record_build() %}
     {% set window = window() %}
-    insert into {{ ops('BUILDS') }} (model, build, since_build, version, since_version, built_at, invocation_id)
+    insert into {{ ops('BUILDS') }}
+        (model, build, since_build, version, since_version, built_at, invocation_id, revision, access)
     select '{{ model.name }}', {{ window.build }}, {{ window.since_build }}, {{ window.version }},
-        {{ window.since_version }}, sysdate(), '{{ invocation_id }}'
+        {{ window.since_version }}, sysdate(), '{{ invocation_id }}', '{{ revision() }}', '{{ access_of_readers() }}'
 {% endmacro %}
 
-{# Pre-hook of a model that notes dates: made anew, it may differ anywhere, so what reads it is built whole. #}
+{#
+The revision of a model's formula: `revision` in its meta (default 1), and the values of the variables that its meta lists
+(`variables`). If the previous build noted another revision, the next build builds the table in full, as with --full-refresh:
+rows from two formulas must not stand side by side.
+#}
+{% macro revision() %}
+    {% set parts = [model.config.meta.get('revision', 1)] %}
+    {% for name in model.config.meta.get('variables', []) %} {% do parts.append(name ~ '=' ~ var(name)) %} {% endfor %}
+    {{ return(parts | join(' ')) }}
+{% endmacro %}
+
+{% macro has_another_revision() %}
+    {{ return(is_building() and model.name in graph.get(invocation_id, {}) and (window().revision or '1') != revision()) }}
+{% endmacro %}
+
+{# dbt's own answer, except for a table with rows of another revision. #}
+{% macro is_incremental() %} {{ return(dbt.is_incremental() and not has_another_revision()) }} {% endmacro %}
+
+{# Pre-hook of a model that notes dates. A full build may change any date, so every model that reads it is built in full. #}
 {% macro note_everything(subject) %}
     {% if is_building() and not is_incremental() %}
         insert into {{ ops('TOUCHED_DATES') }} (build, event_date, subject) select {{ build_number() }}, null, '{{ subject }}'
     {% endif %}
 {% endmacro %}
 
-{# Nightly: what all models have covered is not needed any more. `dbt run-operation prune_ledgers` #}
+{# Hourly: delete ledger rows that all models have covered. `dbt run-operation prune_ledgers` #}
 {% macro prune_ledgers(keep_days=7) %}
     {% set covered %}
         (

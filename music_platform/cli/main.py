@@ -5,6 +5,7 @@ A command is a line in COMMANDS. Its module is imported when it is called, so th
 
 import importlib
 import inspect
+import textwrap
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -124,13 +125,14 @@ def tidy(command: Any) -> Any:
 
 
 def flowing(text: str) -> str:
-    """Text whose paragraphs are one line each, but for those that begin with \\b: their lines stay."""
-    paragraphs = inspect.cleandoc(text).split("\n\n")
-    return "\n\n".join(_lines(each) if each.startswith("\b") else " ".join(each.split()) for each in paragraphs)
+    """Text whose paragraphs are one line each. Those that begin with \\b keep their lines, indented."""
+    return "\n\n".join(map(_flowing, inspect.cleandoc(text).split("\n\n")))
 
 
-def _lines(paragraph: str) -> str:
-    return paragraph.removeprefix("\b").removeprefix("\n")
+def _flowing(paragraph: str) -> str:
+    if not paragraph.startswith("\b"):
+        return " ".join(paragraph.split())
+    return textwrap.indent(paragraph.removeprefix("\b").strip("\n"), "  ")
 
 
 def _show_version(wanted: bool) -> None:

@@ -33,18 +33,31 @@ def snowflake_setup(
     dashboard: Annotated[
         Path | None, typer.Option("--dashboard-key", help="PEM file of the public key of a user who only reads.")
     ] = None,
+    next_key: Annotated[
+        Path | None,
+        typer.Option(
+            help="PEM file of the platform's next public key, valid beside the current one. Default: only one is valid."
+        ),
+    ] = None,
+    next_dashboard_key: Annotated[Path | None, typer.Option(help="The same for the user who only reads.")] = None,
     monthly_credits: Annotated[
         int, typer.Option(min=1, help="Credits per month after which the warehouse stops.")
     ] = 100,
     aws_role: Annotated[
         str | None, typer.Option(help="For a lake in S3: ARN of the AWS role that may read its bucket.")
     ] = None,
+    allow_from: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Addresses from which the users may log in, such as 192.0.2.0/24. May be repeated. Default: any."
+        ),
+    ] = None,
 ) -> None:
     """Print the SQL that prepares a Snowflake account.
 
     Nothing is run. The SQL makes one role each for loading, transforming and reading, with their grants, a warehouse
     that suspends itself under a resource monitor, masking policies for personal columns, the tables, and service users
-    with key pairs. It can be run again.
+    with key pairs. It can be run again, also with other roles, credits, keys or addresses.
     """
     from music_platform.warehouse.account import Account, public_key, script, setup
 
@@ -64,5 +77,8 @@ def snowflake_setup(
         public_key(dashboard) if dashboard else None,
         monthly_credits,
         aws_role,
+        next_user_key=public_key(next_key, settings.snowflake_private_key_passphrase) if next_key else None,
+        next_dashboard_key=public_key(next_dashboard_key) if next_dashboard_key else None,
+        networks=allow_from or (),
     )
     print(script(steps))

@@ -1,7 +1,7 @@
 """The contract of the listening events, wire-format versions 1 and 2 (a superset of eventsim's).
 
-From this table come Spark's parsing and validation, the lake's and RAW's columns, the COPY transformation and the
-descriptions in dbt's sources. A field is named here and nowhere else.
+Spark's parsing and validation, the columns of lake and RAW, the COPY transformation and the descriptions in dbt's
+sources are all derived from this table. A field is named here and nowhere else.
 """
 
 from collections.abc import Iterable
@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
-#: Name of a field in a record: its key, or (key of the object that holds it, key) for a member of a nested object.
+#: Name of a field in a record: its key, or (key of the enclosing object, key) for a member of a nested object.
 Name: TypeAlias = str | tuple[str, str]
 
 
 class JsonType(StrEnum):
-    """The JSON types that a field can have. A NUMBER takes any number, an INTEGER only integers; a TIME is a string of
-    ISO 8601, UTC where it names no zone, and is kept in epoch milliseconds."""
+    """The JSON types of a field. A NUMBER takes any number, an INTEGER only integers. A TIME is an ISO 8601 string,
+    UTC if it names no zone, and is stored as epoch milliseconds."""
 
     STRING = "string"
     INTEGER = "integer"
@@ -25,7 +25,7 @@ class JsonType(StrEnum):
 
 
 class ColumnType(StrEnum):
-    """Types of columns, named as in Spark SQL; `SNOWFLAKE_TYPES` gives the warehouse's names."""
+    """Column types, named as in Spark SQL. `SNOWFLAKE_TYPES` gives the warehouse's names."""
 
     STRING = "string"
     BIGINT = "bigint"
@@ -46,6 +46,22 @@ SNOWFLAKE_TYPES: dict[ColumnType, str] = {
     ColumnType.VARIANT: "VARIANT",
 }
 
+
+class Privacy(StrEnum):
+    """How close a column comes to identifying a person.
+
+    PERSONAL: identifies or locates a person, or holds fields that nobody has classified. Masked for the reading role,
+    as is every column derived from it, and kept out of metadata, logs and alerts.
+    PSEUDONYMOUS: describes one person without identifying anyone. The reading role sees it, because the marts by user
+    need it, so data protection law still applies to what that role reads. Producers must not send names or addresses
+    in such a field.
+    """
+
+    OPEN = "open"
+    PSEUDONYMOUS = "pseudonymous"
+    PERSONAL = "personal"
+
+
 LISTEN, PAGE_VIEW, AUTH, STATUS_CHANGE = "listen", "page_view", "auth", "status_change"
 
 #: Event kind → name of its topic, without the prefix of `TOPIC_PREFIX`.
@@ -56,11 +72,11 @@ TOPICS: dict[str, str] = {
     STATUS_CHANGE: "status_change_events",
 }
 
-#: Earliest event time that is believed: 2005-01-01T00:00:00Z, in epoch milliseconds.
+#: Earliest valid event time: 2005-01-01T00:00:00Z, in epoch milliseconds.
 EARLIEST_TS = 1_104_537_600_000
-#: An event time may lie this far after the record's own Kafka timestamp, in milliseconds (24 h).
+#: An event time may be at most this far after the record's Kafka timestamp, in milliseconds (24 h).
 MAX_AHEAD_MS = 86_400_000
-#: The last millisecond of the year 9999, the end of every warehouse's calendar.
+#: The last millisecond of the year 9999, the latest date that a warehouse can hold.
 END_OF_TIME_MS = 253_402_300_799_999
 
 _DEFAULT_COLUMN_TYPES = {
@@ -76,9 +92,8 @@ _DEFAULT_COLUMN_TYPES = {
 class Field:
     """One field of the events.
 
-    `path` is where it stands in the JSON object (a dot goes into a nested object), `column` its name in lake and RAW.
-    `required_in` lists the kinds of which a record without it is quarantined. `minimum` and `maximum` are inclusive.
-    `personal` columns are masked for the reading role and kept out of metadata, logs and alerts.
+    `path` is its place in the JSON object (a dot leads into a nested object), `column` its name in lake and RAW.
+    A record of a kind in `required_in` is quarantined if it lacks the field. `minimum` and `maximum` are inclusive.
     """
 
     path: str
@@ -90,12 +105,12 @@ class Field:
     minimum: float | None = None
     maximum: float | None = None
     since: int = 1
-    personal: bool = False
+    privacy: Privacy = Privacy.OPEN
     not_empty: bool = False
 
     @property
     def name(self) -> Name:
-        """Its name in a record whose nested objects are flattened."""
+        """Name of the field in a record whose nested objects are flattened."""
         holder, _, member = self.path.partition(".")
         return (holder, member) if member else holder
 
@@ -107,16 +122,21 @@ class Field:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of lake and RAW that the platform fills itself."""
+    """A column of lake and RAW that the platform fills."""
 
     column: str
     sql_type: ColumnType
     description: str
-    personal: bool = False
+    privacy: Privacy = Privacy.OPEN
+
+    @property
+    def personal(self) -> bool:
+        """Whether it is masked for the reading role."""
+        return self.privacy is Privacy.PERSONAL
 
 
-#: Version of the wire format whose fields RAW has had as columns from its first row on. A field of a later version was
-#: carried in `extra` before it was named.
+#: Fields up to this version of the wire format have been columns of RAW since its first row. A field of a later
+#: version was carried in `extra` until the contract named it.
 FIRST_RAW_VERSION = 2
 
 _ALL = frozenset(TOPICS)
@@ -128,6 +148,7 @@ def _field(
     return Field(path, json_type, description, column, required_in=frozenset(required_in), **more)  # type: ignore[arg-type]
 
 
+PSEUDONYMOUS, PERSONAL = Privacy.PSEUDONYMOUS, Privacy.PERSONAL
 S, I, N, B = JsonType.STRING, JsonType.INTEGER, JsonType.NUMBER, JsonType.BOOLEAN  # noqa: E741
 
 FIELDS: tuple[Field, ...] = (
@@ -135,22 +156,22 @@ FIELDS: tuple[Field, ...] = (
            not_empty=True),
     _field("schemaVersion", "schema_version", I, "Version of the wire format; absent means 1.", minimum=1),
     _field("ts", "ts", I, "Event time in epoch milliseconds.", _ALL, minimum=EARLIEST_TS, maximum=END_OF_TIME_MS),
-    _field("sessionId", "session_id", I, "Session number."),
+    _field("sessionId", "session_id", I, "Session number.", privacy=PSEUDONYMOUS),
     _field("itemInSession", "item_in_session", I, "Number of the event within its session.", minimum=0),
     _field("level", "level", S, "'free' or 'paid'; in a status change the level before it.", {STATUS_CHANGE}),
-    _field("userAgent", "user_agent", S, "The client's User-Agent header."),
-    _field("city", "city", S, "City of the user.", personal=True),
+    _field("userAgent", "user_agent", S, "The client's User-Agent header.", privacy=PSEUDONYMOUS),
+    _field("city", "city", S, "City of the user.", privacy=PERSONAL),
     _field("state", "state", S, "State of the user, two letters."),
-    _field("zip", "zip", S, "Postal code, with leading zeros.", personal=True),
-    _field("lat", "lat", N, "Latitude in degrees.", minimum=-90, maximum=90, personal=True),
-    _field("lon", "lon", N, "Longitude in degrees.", minimum=-180, maximum=180, personal=True),
+    _field("zip", "zip", S, "Postal code, with leading zeros.", privacy=PERSONAL),
+    _field("lat", "lat", N, "Latitude in degrees.", minimum=-90, maximum=90, privacy=PERSONAL),
+    _field("lon", "lon", N, "Longitude in degrees.", minimum=-180, maximum=180, privacy=PERSONAL),
     _field("userId", "user_id", I, "Id of the user, as text; absent while nobody is logged in.", {LISTEN},
-           column_type=ColumnType.STRING),
-    _field("firstName", "first_name", S, "First name.", personal=True),
-    _field("lastName", "last_name", S, "Last name.", personal=True),
-    _field("gender", "gender", S, "'F' or 'M'."),
+           column_type=ColumnType.STRING, privacy=PSEUDONYMOUS),
+    _field("firstName", "first_name", S, "First name.", privacy=PERSONAL),
+    _field("lastName", "last_name", S, "Last name.", privacy=PERSONAL),
+    _field("gender", "gender", S, "'F' or 'M'.", privacy=PSEUDONYMOUS),
     _field("registration", "registration", I, "Time of registration in epoch milliseconds.",
-           minimum=-END_OF_TIME_MS // 5, maximum=END_OF_TIME_MS),
+           minimum=-END_OF_TIME_MS // 5, maximum=END_OF_TIME_MS, privacy=PSEUDONYMOUS),
     _field("auth", "auth", S, "'Logged In', 'Logged Out', 'Guest' or 'Cancelled'."),
     _field("page", "page", S, "Name of the page.", {PAGE_VIEW}),
     _field("method", "method", S, "HTTP method of the page view."),
@@ -168,16 +189,16 @@ FIELDS: tuple[Field, ...] = (
            "ends it.", since=2, minimum=0, maximum=1e7),
 )  # fmt: skip
 
-#: Header of a redriven record: the coordinates of the record whose bytes it repeats.
+#: Header of a redriven record: the coordinates of the original record.
 REDRIVE_HEADER = "redrive-of"
 
-#: A listen names its song by the first field, or else by both of the others; and the columns that they fill.
+#: A listen names its song by the first field or by both of the others. Below, the columns that they fill.
 SONG_BY_ID, SONG_BY_NAME = "songId", ("artist", "song")
 SONG_ID_COLUMN, SONG_NAME_COLUMNS = "song_id", ("artist", "song")
 
 T = ColumnType
 
-#: Where the record came from; stands before the contract's fields.
+#: Where the record came from. These columns precede the contract's fields.
 ORIGIN_COLUMNS: tuple[Column, ...] = (
     Column("source", T.STRING, "'kafka' or 'file'."),
     Column("kafka_topic", T.STRING, "Topic of the record; NULL for files."),
@@ -191,20 +212,22 @@ ORIGIN_COLUMNS: tuple[Column, ...] = (
     Column("event_time", T.TIMESTAMP, "Event time (`ts`), UTC; NULL for a quarantined row."),
 )
 
-#: Column whose smallest value in a file of the lake tells how old its oldest record is.
+#: The smallest value of this column in a data file is the time of the file's oldest record.
 AGE_COLUMN = "kafka_timestamp"
 
-#: What the platform found out about the record; stands after the contract's fields.
+#: What the platform found out about the record. These columns follow the contract's fields.
 OUTCOME_COLUMNS: tuple[Column, ...] = (
-    Column("extra", T.STRING, "JSON object of the fields that the contract does not know; NULL if none."),
-    Column("payload", T.STRING, "Original text of a quarantined row.", personal=True),
-    Column("payload_base64", T.STRING, "Original bytes of a quarantined row that is not UTF-8.", personal=True),
+    Column(
+        "extra", T.STRING, "JSON object of the fields that the contract does not know; NULL if none.", privacy=PERSONAL
+    ),
+    Column("payload", T.STRING, "Original text of a quarantined row.", privacy=PERSONAL),
+    Column("payload_base64", T.STRING, "Original bytes of a quarantined row that is not UTF-8.", privacy=PERSONAL),
     Column("quarantine_reason", T.STRING, "Why the row is quarantined; NULL for a valid row."),
     Column("redrive_of", T.STRING, "Coordinates of the record that this one repeats, topic id/partition/offset."),
     Column("ingested_at", T.TIMESTAMP, "When the micro-batch read the record, UTC."),
 )
 
-#: What the reference data said when the record was read, for those who read the lake.
+#: What the reference data said when the record was read, for readers of the lake.
 ENRICHMENT_COLUMNS: tuple[Column, ...] = (
     Column("song_known", T.BOOLEAN, "Whether the catalogue knew the song; NULL where the record names none."),
     Column("song_title", T.STRING, "Title of the song in the catalogue."),
@@ -226,20 +249,20 @@ def lake_columns() -> tuple[Column, ...]:
 
 
 def record_columns() -> tuple[Column, ...]:
-    """The columns of `lake.events` that follow from the record alone."""
+    """The columns of `lake.events` that depend on the record alone."""
     return (
         *ORIGIN_COLUMNS,
-        *(Column(f.column, f.sql_type, f.description, f.personal) for f in FIELDS),
+        *(Column(f.column, f.sql_type, f.description, f.privacy) for f in FIELDS),
         *OUTCOME_COLUMNS,
     )
 
 
 def raw_columns() -> tuple[Column, ...]:
     """All columns of `RAW.EVENTS`, in order. `extra` is text in the lake and VARIANT in RAW."""
-    lake = (Column(c.column, T.VARIANT, c.description) if c.column == "extra" else c for c in lake_columns())
+    lake = (Column(c.column, T.VARIANT, c.description, c.privacy) if c.column == "extra" else c for c in lake_columns())
     return (*lake, *LOAD_COLUMNS)
 
 
 def top_level_names() -> frozenset[str]:
-    """Names of the JSON object's own keys that the contract knows; every other key goes to `extra`."""
+    """Top-level keys of the JSON object that the contract knows. Every other key goes to `extra`."""
     return frozenset(f.path.split(".")[0] for f in FIELDS)

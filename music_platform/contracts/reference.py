@@ -1,17 +1,17 @@
 """The contract of the reference data: songs.csv, artists.csv, users.csv, and their tables in RAW.
 
-CSV by RFC 4180 with a header line, UTF-8, an empty field for a missing value.
+CSV files follow RFC 4180: UTF-8, a header line, an empty field for a missing value.
 """
 
 from dataclasses import dataclass
 
-from music_platform.contracts.events import Column
+from music_platform.contracts.events import PERSONAL, PSEUDONYMOUS, Column
 from music_platform.contracts.events import ColumnType as T
 
 
 @dataclass(frozen=True)
 class ReferenceTable:
-    """A table of reference data. `name` is the table in RAW in lower case and the CSV's name without its ending."""
+    """A table of reference data. `name` is the CSV's name without its extension, and the table's in lower case."""
 
     name: str
     key: str
@@ -36,17 +36,17 @@ ARTISTS = ReferenceTable("artists", "artist_id", "The artists of the catalogue: 
 ))  # fmt: skip
 
 USERS = ReferenceTable("users", "user_id", "The registered users: one row per user.", (
-    Column("user_id", T.STRING, "Id of the user."),
-    Column("first_name", T.STRING, "First name.", personal=True),
-    Column("last_name", T.STRING, "Last name.", personal=True),
-    Column("gender", T.STRING, "'F' or 'M'."),
-    Column("registration", T.BIGINT, "Time of registration in epoch milliseconds."),
+    Column("user_id", T.STRING, "Id of the user.", privacy=PSEUDONYMOUS),
+    Column("first_name", T.STRING, "First name.", privacy=PERSONAL),
+    Column("last_name", T.STRING, "Last name.", privacy=PERSONAL),
+    Column("gender", T.STRING, "'F' or 'M'.", privacy=PSEUDONYMOUS),
+    Column("registration", T.BIGINT, "Time of registration in epoch milliseconds.", privacy=PSEUDONYMOUS),
     Column("level", T.STRING, "'free' or 'paid', at the start."),
-    Column("city", T.STRING, "City at the start.", personal=True),
+    Column("city", T.STRING, "City at the start.", privacy=PERSONAL),
     Column("state", T.STRING, "State at the start, two letters."),
-    Column("zip", T.STRING, "Postal code at the start.", personal=True),
-    Column("lat", T.DOUBLE, "Latitude in degrees at the start.", personal=True),
-    Column("lon", T.DOUBLE, "Longitude in degrees at the start.", personal=True),
+    Column("zip", T.STRING, "Postal code at the start.", privacy=PERSONAL),
+    Column("lat", T.DOUBLE, "Latitude in degrees at the start.", privacy=PERSONAL),
+    Column("lon", T.DOUBLE, "Longitude in degrees at the start.", privacy=PERSONAL),
     Column("country", T.STRING, "Country, ISO 3166 alpha-2."),
     Column("device_type", T.STRING, "Kind of device that the user listens on."),
 ))  # fmt: skip

@@ -1,4 +1,4 @@
-"""The dbt project: where it is, and its manifest, made anew when the project's files are newer."""
+"""The dbt project: its location, and its manifest, which is rebuilt when the project's files are newer."""
 
 import json
 import os
@@ -15,17 +15,17 @@ from music_platform.environment import dbt_sources, project_root
 
 
 def dbt_executable() -> str:
-    """The dbt of this Python's environment, also where that is not on the PATH."""
+    """The dbt in this Python's environment, even if that is not on the PATH."""
     return str(Path(sys.executable).parent / "dbt")
 
 
 def dbt_project() -> DbtProject:
-    """The project with a manifest that is up to date."""
+    """The project with an up-to-date manifest."""
     project = DbtProject(project_dir=project_root() / "dbt_project")
     manifest = project.manifest_path
     if _is_stale(manifest, project.project_dir):
         manifest.parent.mkdir(parents=True, exist_ok=True)
-        # Webserver, daemon and runs start together: one of them parses, the others find it done.
+        # Webserver, daemon and runs start together. One of them parses; the others wait and use its result.
         with FileLock(manifest.parent / ".parse.lock"):
             if _is_stale(manifest, project.project_dir):
                 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
@@ -35,7 +35,7 @@ def dbt_project() -> DbtProject:
 
 @cache
 def dbt_manifest() -> Mapping[str, Any]:
-    """The project's manifest, read once a process: it has megabytes, and the definitions ask for it more than once."""
+    """The project's manifest, read once per process: it is megabytes, and the definitions need it repeatedly."""
     manifest: dict[str, Any] = json.loads(dbt_project().manifest_path.read_bytes())
     return manifest
 

@@ -1,4 +1,4 @@
-"""Schedules: what is done by the clock. None starts a run when nothing was loaded since its last one."""
+"""Schedules. None starts a run if nothing was loaded since its last one."""
 
 import dagster as dg
 
@@ -16,7 +16,7 @@ def _schedule(job: dg.JobDefinition | UnresolvedAssetJobDefinition, cron: str, w
         job=job,
         cron_schedule=cron,
         name=f"{job.name}_schedule",
-        description=f"{what} Skipped while nothing was loaded since the last time.",
+        description=f"{what} Skipped if nothing was loaded since the last run.",
         default_status=dg.DefaultScheduleStatus.RUNNING,
         execution_timezone="UTC",
     )

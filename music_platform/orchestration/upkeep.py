@@ -1,4 +1,4 @@
-"""Upkeep as Dagster ops: of the lake, of dbt's ledgers and of Dagster's own runs."""
+"""Maintenance as Dagster ops: of the lake, of dbt's ledgers and of Dagster's own runs."""
 
 from datetime import timedelta
 
@@ -23,7 +23,7 @@ def keep_lake(
     snowflake: SnowflakeResource,
     settings: dg.ResourceParam[Settings],
 ) -> None:
-    """Compact the lake, delete replaced files, clean its log and the stage. Safe beside a running micro-batch."""
+    """Compact the lake, delete replaced files, clean its log and the stage. Safe during a micro-batch."""
     name_process(context.instance, context.run_id)
     with sentences(), spark_session(spark, settings) as session:
         maintain(
@@ -38,25 +38,25 @@ def keep_lake(
 
 @dg.op(pool="maintenance", ins={"after": dg.In(dg.Nothing)})
 def prune_ledgers(context: dg.OpExecutionContext, dbt: DbtCliResource, settings: dg.ResourceParam[Settings]) -> None:
-    """Drop the notes in OPS that every model has used."""
+    """Delete rows of OPS ledgers that every model has used."""
     with dbt_variables(settings):
         dbt.cli(["run-operation", "prune_ledgers"], context=context).wait()
 
 
-#: Runs of each job that stay however old they are, and runs that are deleted at a time.
+#: Latest runs of each job that are kept at any age, and maximum runs deleted at a time.
 KEPT_RUNS, DELETED_RUNS = 20, 2000
 _FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 
 
 @dg.op(pool="maintenance", ins={"after": dg.In(dg.Nothing)})
 def prune_runs(context: dg.OpExecutionContext, settings: dg.ResourceParam[Settings]) -> None:
-    """Delete finished runs that are past their retention, with their events and logs. Dagster itself never does."""
+    """Delete finished runs past their retention, with their events and logs. Dagster itself never does."""
     deleted = delete_old_runs(context.instance, settings.run_retention_days)
-    context.log.info(f"deleted {deleted:,} runs that were older than {settings.run_retention_days} days")
+    context.log.info(f"deleted {deleted:,} runs older than {settings.run_retention_days} days")
 
 
 def delete_old_runs(instance: dg.DagsterInstance, days: float) -> int:
-    """Delete finished runs older than `days`, but the last `KEPT_RUNS` of each job; returns how many."""
+    """Delete finished runs older than `days`, except the last `KEPT_RUNS` of each job; returns how many."""
     before = get_current_datetime() - timedelta(days=days)
     old = instance.get_run_records(
         dg.RunsFilter(statuses=_FINISHED, created_before=before), limit=DELETED_RUNS, ascending=True
@@ -73,10 +73,11 @@ def delete_old_runs(instance: dg.DagsterInstance, days: float) -> int:
 @dg.job(
     name="maintenance",
     executor_def=dg.in_process_executor,
-    description="Compaction, vacuum and clean-up of lake, stage, ledgers and old runs. Started by its schedule.",
+    description="Compacts and vacuums the lake, and cleans the stage, the ledgers and old runs. Started by its "
+    "schedule.",
 )
 def maintenance_job() -> None:
-    """The lake first, the rest after it."""
+    """Maintain the lake first, then the rest."""
     done = keep_lake()
     prune_ledgers(done)
     prune_runs(done)

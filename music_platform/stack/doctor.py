@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from music_platform.errors import LocalStackError
 from music_platform.settings import Settings
 from music_platform.stack import processes, services
 from music_platform.stack.findings import Finding, Verdict
@@ -50,6 +51,10 @@ def _service(stack: LocalStack, name: str, state: str) -> Finding:
         return Finding(name, Verdict.BAD, f"runs, but: {complaint} ({address})", f"music-platform logs {name}")
     if state != "stopped":
         return Finding(name, Verdict.BAD, f"{state} ({address})", f"music-platform logs {name}")
+    try:
+        services.require_installed((name,))
+    except LocalStackError as error:
+        return Finding(name, Verdict.BAD, str(error))
     for setting in services.PORT_SETTINGS[name]:
         port = getattr(stack.settings, setting)
         if not is_free(port):

@@ -17,15 +17,17 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from music_platform.environment import inherited_environment, secrets_environment
+from music_platform.environment import inherited_environment
 from music_platform.errors import LocalStackError
-from music_platform.home import Home
+from music_platform.home import Home, make_private_folder
 from music_platform.settings import Settings
 from music_platform.stack import format, processes, services
 from music_platform.stack.jars import ensure_jars
 from music_platform.stack.java import Java, find_java
 from music_platform.stack.ports import require_free, with_ports
 from music_platform.stack.readiness import lacks
+from music_platform.stack.secret import fingerprint, with_secret
+from music_platform.stack.startup import Wait, Work
 from music_platform.stack.supervision import ProcessState, Supervisor, render_conf
 
 if TYPE_CHECKING:
@@ -37,12 +39,12 @@ Report = Callable[[str, str], None]
 #: Creates what the services have to hold, with the settings of the running home.
 Provision = Callable[[Settings], object]
 
-#: Seconds within which a service has to answer after its start; a cold JVM on a busy machine takes some of them.
-START_TIMEOUT = 120
 #: Tries after which `up` gives up on a service that keeps dying.
 START_TRIES = 2
 STOP_TIMEOUT = 40
 POLL_SECONDS = 0.2
+#: Pause between two looks at what a service that does not answer yet is doing; a look costs as much as some polls.
+LOOK_SECONDS = 5.0
 LOG_LINES = 20
 
 _UP_STATES = ("running", "starting")
@@ -91,7 +93,7 @@ class LocalStack:
     """The services of the settings' home. Every method may be called at any time, from any process."""
 
     def __init__(self, settings: Settings, report: Report = silent, console: "Console | None" = None) -> None:
-        self.settings = with_ports(settings)
+        self.settings = with_secret(with_ports(settings))
         self.home = Home(settings.home)
         self._report = report
         self._console = console
@@ -108,12 +110,15 @@ class LocalStack:
         """
         with self._locked():
             format.require_known(self.home)
-            self.settings = with_ports(self.settings, choose=True)
+            if self.home.socket.parent != self.home.root:
+                make_private_folder()
+            self.settings = with_secret(with_ports(self.settings, choose=True), make=True)
             wanted = services.select_services(self.settings, only)
             if not wanted:
                 if provision is not None:
                     provision(self.settings)
                 return ()
+            services.require_installed(wanted)
             configured = tuple(
                 name
                 for name in services.local_services(self.settings)
@@ -122,7 +127,6 @@ class LocalStack:
             java = self._find_java(configured)
             ensure_jars(self.settings, services.jar_sets(self.settings, wanted), self._console)
             self._end_leftovers()
-            wanted = (*wanted, *(name for name in self._stop_for_changed_secrets() if name not in wanted))
             running = {name for name, process in self._supervisor.states().items() if process.state in _UP_STATES}
             starting = tuple(name for name in wanted if name not in running)
             for name in starting:
@@ -209,7 +213,15 @@ class LocalStack:
 
     def _configure(self, java: Java | None, configured: tuple[str, ...], starting: tuple[str, ...]) -> tuple[str, ...]:
         """Give supervisord its configuration; returns what is to be started, with what a change has stopped."""
-        conf = render_conf(self.home, services.programs(self.settings, java, configured))
+        mark = fingerprint(self.settings)
+        conf = render_conf(self.home, services.programs(self.settings, java, configured), mark)
+        if self._supervisor.is_running() and self._supervisor.identifier() != mark:
+            # Services inherit secrets from supervisord, and it has those of its own start.
+            ran = tuple(n for n, process in self._supervisor.states().items() if process.state in _UP_STATES)
+            self._report("supervisor", "a secret changed: restarting everything")
+            self._supervisor.shutdown(STOP_TIMEOUT)
+            services.prepare(self.settings, java, ran)
+            starting = (*starting, *(name for name in ran if name not in starting))
         if not self._supervisor.is_running():
             self._supervisor.start(conf, inherited_environment(self.settings))
             return starting
@@ -230,37 +242,47 @@ class LocalStack:
         self._await(wanted, starting)
 
     def _await(self, wanted: tuple[str, ...], starting: tuple[str, ...] = ()) -> None:
-        """Ask each service until it answers."""
-        begun = time.monotonic()
-        pids: dict[str, set[int]] = {name: set() for name in wanted}
-        waiting = dict.fromkeys(wanted, "no process yet")
-        while waiting:
+        """Ask each service until it answers, or until it has died too often or makes no progress."""
+        begun = looked = time.monotonic()
+        waits = {name: Wait(begun) for name in wanted}
+        while waits:
             states = self._supervisor.states()
-            for name in tuple(waiting):
+            look = time.monotonic() - looked > LOOK_SECONDS
+            for name, wait in tuple(waits.items()):
                 process = states.get(name, ProcessState("unknown", None, 0))
-                pids[name] |= {process.pid} if process.pid else set()
-                complaint = process.state
-                if process.state in _UP_STATES:
-                    complaint = lacks(name, self.settings, process.started) or (
-                        "" if process.state == "running" else "has to stay up for some seconds"
-                    )
-                if complaint == "":
-                    waited = f"ready after {time.monotonic() - begun:.1f} s"
-                    self._report(name, waited if name in starting else "runs already")
-                    del waiting[name]
+                complaint = self._complaint(name, process)
+                now = time.monotonic()
+                if complaint is None:
+                    self._report(name, f"ready after {now - begun:.1f} s" if name in starting else "runs already")
+                    del waits[name]
                     continue
-                waiting[name] = complaint
-                if len(pids[name]) > START_TRIES or time.monotonic() - begun > START_TIMEOUT:
-                    raise LocalStackError(self._failure(name, complaint, tries=len(pids[name])))
-            if waiting:
+                wait.pids |= {process.pid} if process.pid else set()
+                if look:
+                    wait.note(now, self._work_of(name, process.pid))
+                if len(wait.pids) > START_TRIES or wait.is_over(now):
+                    raise LocalStackError(self._failure(name, complaint, len(wait.pids), now - begun))
+            if look:
+                looked = time.monotonic()
+            if waits:
                 time.sleep(POLL_SECONDS)
 
-    def _failure(self, name: str, complaint: str, tries: int) -> str:
+    def _complaint(self, name: str, process: ProcessState) -> str | None:
+        """What a service that is to come up lacks; None if it is there."""
+        if process.state not in _UP_STATES:
+            return process.state
+        complaint = lacks(name, self.settings, process.started)
+        return complaint or (None if process.state == "running" else "has to stay up for some seconds")
+
+    def _work_of(self, name: str, pid: int | None) -> Work:
+        log = self.home.log_of(name)
+        return Work(processes.cpu_seconds_of(pid) if pid else 0.0, log.stat().st_size if log.is_file() else 0)
+
+    def _failure(self, name: str, complaint: str, tries: int, waited: float) -> str:
         log = self.home.log_of(name)
         lines = last_lines(log.read_bytes(), since=self._log_sizes.get(name, 0)) if log.is_file() else []
         end = "\n".join(f"    {line}" for line in lines) or "    (nothing since this start)"
         return (
-            f"{name} does not come up: {complaint} (processes tried: {tries}, waited up to {START_TIMEOUT} s).\n"
+            f"{name} does not come up: {complaint} (processes tried: {tries}, waited for {waited:.0f} s).\n"
             f"The end of {log}:\n{end}"
         )
 
@@ -272,19 +294,6 @@ class LocalStack:
                 self._supervisor.stop_service(name)
         if not any(process.pid for process in self._supervisor.states().values()) and self._supervisor.is_running():
             self._supervisor.shutdown(STOP_TIMEOUT)
-
-    def _stop_for_changed_secrets(self) -> tuple[str, ...]:
-        """Stop everything where a secret has changed; returns what ran. Services inherit secrets from supervisord."""
-        if not self._supervisor.is_running():
-            return ()
-        secrets = secrets_environment(self.settings)
-        if processes.variables_of(self._supervisor.pid(), secrets) in (secrets, None):
-            return ()
-        states, local = self._supervisor.states(), services.local_services(self.settings)
-        running = tuple(name for name in local if name in states and states[name].state in _UP_STATES)
-        self._report("secrets", "changed: restarting every service")
-        self._supervisor.shutdown(STOP_TIMEOUT)
-        return running
 
     def _end_leftovers(self) -> None:
         """End services whose supervisord was killed: they would hold the ports."""
@@ -304,8 +313,9 @@ class LocalStack:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """Only one `up` or `down` at a time changes a home. What it holds is nobody else's to read."""
-        self.home.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        """Only one `up` or `down` at a time changes a home."""
+        self.home.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.home.root.chmod(0o700)
         with self.home.lock.open("w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,17 +1,19 @@
-"""What the platform needs of a Snowflake account: roles, grants, users, a warehouse, masking policies, a stage.
+"""What the platform needs in a Snowflake account: roles, grants, users, a warehouse, masking policies, a stage.
 
-`music-platform snowflake-setup` prints it as SQL, which an administrator reads and runs once; nothing here is run by
-the platform itself, and none of its roles could. Every statement can be run again. `doctor` compares the account with
-the same list of grants.
+`music-platform snowflake-setup` prints it as SQL for an administrator to read and run. The platform itself runs none of
+it, and none of its roles could. Every statement can be run again: existing objects stay, and policies, limits and keys
+are set to those of the latest run. `doctor` compares the account with the same list of grants.
 
-Three roles: one loads RAW and keeps OPS, one builds the models, one reads. The reading role has no grant on RAW and
-STAGING; a table of a model is opened to it by the build that makes it, after its personal columns are masked
-(dbt_project/macros/readers.sql), so that there is no moment in which it could read them.
+Three roles: one loads RAW and writes OPS, one builds the models, one reads. The reading role has no grant on RAW and
+STAGING. The build that creates a model's table grants it to the reading role after masking the personal columns
+(dbt_project/macros/readers.sql), so that they can never be read unmasked.
 """
 
+import re
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Literal
 
@@ -33,22 +35,44 @@ from music_platform.warehouse.schema import (
     tables,
 )
 
-#: Seconds without a statement after which the warehouse sleeps. It is billed for a minute at the least.
+#: Seconds without a statement after which the warehouse suspends. It is billed for at least a minute.
 AUTO_SUSPEND = 60
-#: Seconds after which a statement is ended: one that hangs must not cost a night.
+#: Seconds after which a statement is cancelled, so that one that hangs does not cost a whole night.
 STATEMENT_TIMEOUT = 3600
 
-#: What the reading role sees of a personal column.
-_MASKED = {ColumnType.STRING: "'***'", ColumnType.DOUBLE: "NULL"}
+#: What the reading role sees in a personal column.
+_MASKED = {ColumnType.STRING: "'***'", ColumnType.DOUBLE: "NULL", ColumnType.VARIANT: "NULL"}
+
+#: A name that SQL takes without quotes.
+_PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
+#: Snowflake's reserved keywords, which can be names only in quotes.
+_RESERVED = frozenset(
+    """
+    ACCOUNT ALL ALTER AND ANY AS BETWEEN BY CASE CAST CHECK COLUMN CONNECT CONNECTION CONSTRAINT CREATE CROSS
+    CURRENT CURRENT_DATE CURRENT_TIME CURRENT_TIMESTAMP CURRENT_USER DATABASE DELETE DISTINCT DROP ELSE EXISTS FALSE
+    FOLLOWING FOR FROM FULL GRANT GROUP GSCLUSTER HAVING ILIKE IN INCREMENT INNER INSERT INTERSECT INTO IS ISSUE
+    JOIN LATERAL LEFT LIKE LOCALTIME LOCALTIMESTAMP MINUS NATURAL NOT NULL OF ON OR ORDER ORGANIZATION QUALIFY
+    REGEXP REVOKE RIGHT RLIKE ROW ROWS SAMPLE SCHEMA SELECT SET SOME START TABLE TABLESAMPLE THEN TO TRIGGER TRUE
+    TRY_CAST UNION UNIQUE UPDATE USING VALUES VIEW WHEN WHENEVER WHERE WITH
+    """.split()  # noqa: SIM905
+)
 
 
 class KeyFileError(PlatformError):
     """A key file cannot be read."""
 
 
+class NameNeedsQuotesError(PlatformError):
+    """A name in the settings needs quotes in SQL."""
+
+
+class NetworkError(PlatformError):
+    """A range of addresses cannot be parsed."""
+
+
 @dataclass(frozen=True)
 class Account:
-    """Names of the account's objects. What the settings do not name is called after the database."""
+    """Names of the account's objects. Names that the settings leave out are derived from the database's."""
 
     database: str
     warehouse: str
@@ -57,23 +81,45 @@ class Account:
     reader: str
     user: str
     dashboard_user: str
-    #: The lake's folder as Snowflake writes it (s3://…/, gcs://…/) where COPY reads it in place; None for PUT.
+    #: The lake's folder as Snowflake writes it (s3://…/, gcs://…/) if COPY reads it in place; None for PUT.
     lake: str | None
 
     @classmethod
     def of(cls, settings: Settings) -> "Account":
-        """The names under these settings."""
+        """The names according to the settings."""
         database = settings.snowflake_database
         return cls(
             database,
             settings.snowflake_warehouse or f"{database}_WH",
             settings.snowflake_role or f"{database}_LOADER",
             settings.snowflake_transform_role or f"{database}_TRANSFORMER",
-            settings.snowflake_read_role or f"{database}_READER",
+            str(settings.snowflake_read_role),
             settings.snowflake_user,
             f"{settings.snowflake_user}_DASHBOARD",
             stage_url(settings.lake_root) if settings.loads_in_place else None,
         )
+
+    def require_plain_names(self) -> None:
+        """Raises NameNeedsQuotesError. Without quotes, SQL would read such a name as another one or as no name."""
+        named = {
+            "SNOWFLAKE_DATABASE": self.database,
+            "SNOWFLAKE_WAREHOUSE": self.warehouse,
+            "SNOWFLAKE_ROLE": self.loader,
+            "SNOWFLAKE_TRANSFORM_ROLE": self.transformer,
+            "SNOWFLAKE_READ_ROLE": self.reader,
+            "SNOWFLAKE_USER": self.user,
+        }
+        for setting, name in named.items():
+            if not _PLAIN_NAME.fullmatch(name) or name.upper() in _RESERVED:
+                raise NameNeedsQuotesError(
+                    f"{setting} is {name!r}, a name that SQL takes in quotes only. snowflake-setup writes names "
+                    "without quotes: a letter or _, then letters, digits, _ or $, and no keyword. Set another name."
+                )
+
+    @property
+    def network_policy(self) -> str:
+        """The service users' network policy."""
+        return f"{self.database}_SERVICES"
 
     @property
     def integration(self) -> str:
@@ -86,7 +132,7 @@ class Account:
         return self.loader, self.transformer, self.reader
 
     def named(self, name: str) -> str:
-        """The full name of a table, stage or policy of a schema."""
+        """The full name of a table, stage or policy in a schema."""
         return f"{self.database}.{name}"
 
 
@@ -95,9 +141,9 @@ Kind = Literal["DATABASE", "SCHEMA", "WAREHOUSE", "TABLE", "VIEW", "STAGE", "MAS
 
 @dataclass(frozen=True)
 class Grant:
-    """Privileges of a role on one object, or on every one of a kind in a schema.
+    """Privileges of a role on one object, or on every object of a kind in a schema.
 
-    `kind` is in the singular. `every`: on all that are there and on those to come (`name` is the schema then).
+    `kind` is in the singular. `every`: on all existing and future objects; `name` is then the schema.
     """
 
     privileges: tuple[str, ...]
@@ -107,7 +153,7 @@ class Grant:
     every: bool = False
 
     def statements(self) -> list[str]:
-        """The GRANTs."""
+        """The GRANT statements."""
         privileges = ", ".join(self.privileges)
         if not self.every:
             return [f"GRANT {privileges} ON {self.kind} {self.name} TO ROLE {self.role}"]
@@ -118,7 +164,7 @@ class Grant:
 
 
 def grants(account: Account) -> list[Grant]:
-    """Every grant to the three roles, and no wider."""
+    """Every grant that the three roles need, and no others."""
     load, build, read = account.roles
 
     def schema(name: str, *privileges: str) -> tuple[tuple[str, ...], Kind, str]:
@@ -153,7 +199,7 @@ def grants(account: Account) -> list[Grant]:
 
 @dataclass(frozen=True)
 class Step:
-    """Statements that belong together: why they are there, and the role that runs them."""
+    """Statements that belong together, with the reason for them and the role that runs them."""
 
     why: str
     role: str
@@ -161,17 +207,34 @@ class Step:
 
 
 def setup(
-    account: Account, user_key: str, dashboard_key: str | None, monthly_credits: int, aws_role: str | None
+    account: Account,
+    user_key: str,
+    dashboard_key: str | None,
+    monthly_credits: int,
+    aws_role: str | None,
+    *,
+    next_user_key: str | None = None,
+    next_dashboard_key: str | None = None,
+    networks: Sequence[str] = (),
 ) -> list[Step]:
-    """The set-up, in order. Keys are public ones, in base64; `aws_role` is the ARN of the one that may read the bucket.
+    """The setup, in order. Keys are public keys in base64; `aws_role` is the ARN of the role that may read the bucket.
 
-    ACCOUNTADMIN is asked for where Snowflake lets nobody else: for the resource monitor and the storage integration.
+    The next keys are valid alongside the current ones while clients change over. `networks`, such as 192.0.2.0/24, are
+    the addresses from which the service users may log in. Without any, no network policy is created or changed.
+    ACCOUNTADMIN is used only where Snowflake requires it: for the resource monitor and the storage integration.
+    Raises NameNeedsQuotesError and NetworkError.
     """
+    account.require_plain_names()
     loader, _, reader = account.roles
-    statements = _user(account, account.user, user_key, loader, account.roles)
+    users = [account.user]
+    statements = _user(account, account.user, (user_key, next_user_key), loader, account.roles)
     if dashboard_key:
-        statements += _user(account, account.dashboard_user, dashboard_key, reader, (reader,))
-    why = "Service users: a key pair, no password, no role but their own. Run it again with a new key to change it."
+        users.append(account.dashboard_user)
+        statements += _user(account, account.dashboard_user, (dashboard_key, next_dashboard_key), reader, (reader,))
+    why = (
+        "Service users with a key pair, no password and only their own roles. A second key (--next-key) is valid "
+        "alongside the first while clients change over; without the option it is removed."
+    )
     return [
         *_roles(account),
         *_warehouse(account, monthly_credits),
@@ -179,6 +242,7 @@ def setup(
         *(_external_stage(account, account.lake, aws_role) if account.lake is not None else ()),
         *_tables_and_grants(account),
         Step(why, "SECURITYADMIN", tuple(statements)),
+        *(_network(account, networks, users) if networks else ()),
     ]
 
 
@@ -193,8 +257,9 @@ def script(steps: Iterable[Step]) -> str:
 
 def _roles(account: Account) -> list[Step]:
     why = (
-        "One role each for loading, transforming and reading. SYSADMIN inherits them, so that what they own can be "
-        "administered."
+        "One role each for loading, transforming and reading. SYSADMIN inherits them, so that it can administer what "
+        "they own. So SYSADMIN, ACCOUNTADMIN above it, and everyone who is granted one of the first two roles see "
+        "personal columns unmasked."
     )
     return [
         Step(why, "USERADMIN", tuple(f"CREATE ROLE IF NOT EXISTS {role}" for role in account.roles)),
@@ -206,7 +271,7 @@ def _warehouse(account: Account, monthly_credits: int) -> list[Step]:
     name = account.warehouse
     return [
         Step(
-            "The warehouse sleeps when nobody asks anything. Database and schemas.",
+            "The virtual warehouse, which suspends while it is idle, the database and the schemas.",
             "SYSADMIN",
             (
                 f"CREATE WAREHOUSE IF NOT EXISTS {name} WAREHOUSE_SIZE = 'XSMALL' "
@@ -218,12 +283,13 @@ def _warehouse(account: Account, monthly_credits: int) -> list[Step]:
             ),
         ),
         Step(
-            "A month's credits at the most; then what runs may end, and nothing new begins.",
+            "A monthly limit of credits. Once it is reached, running statements finish and no new ones start.",
             "ACCOUNTADMIN",
             (
                 f"CREATE RESOURCE MONITOR IF NOT EXISTS {name} WITH CREDIT_QUOTA = {monthly_credits} "
                 "FREQUENCY = MONTHLY START_TIMESTAMP = IMMEDIATELY "
                 "TRIGGERS ON 80 PERCENT DO NOTIFY ON 100 PERCENT DO SUSPEND",
+                f"ALTER RESOURCE MONITOR {name} SET CREDIT_QUOTA = {monthly_credits}",
                 f"ALTER WAREHOUSE {name} SET RESOURCE_MONITOR = {name}",
             ),
         ),
@@ -235,7 +301,7 @@ def _tables_and_grants(account: Account) -> list[Step]:
     by_name = tuple(statement for statement in privileges if " ON TABLE " in statement)
     return [
         Step(
-            "Grants, for what is there and for what will be.",
+            "Grants on existing and future objects.",
             "SECURITYADMIN",
             tuple(statement for statement in privileges if statement not in by_name),
         ),
@@ -254,29 +320,31 @@ def _tables_and_grants(account: Account) -> list[Step]:
 
 def _policies(account: Account) -> Step:
     return Step(
-        "What hides personal columns (music_platform/contracts) from everybody but the roles that load and build. "
-        "Masking policies need Snowflake's Enterprise Edition.",
+        "Masking policies, which hide personal columns (music_platform/contracts) from all but the roles that load and "
+        "build, and those that inherit them: SYSADMIN and ACCOUNTADMIN. An existing policy gets the body of this run, "
+        "because the roles may have been renamed: a transformer that the old body does not list would read '***' and "
+        "write it into the marts. They need Snowflake's Enterprise Edition.",
         "SYSADMIN",
-        tuple(_policy(account, column_type) for column_type in MASKING_POLICIES),
+        tuple(statement for column_type in MASKING_POLICIES for statement in _policy(account, column_type)),
     )
 
 
-def _policy(account: Account, column_type: ColumnType) -> str:
-    sql_type = SNOWFLAKE_TYPES[column_type]
+def _policy(account: Account, column_type: ColumnType) -> list[str]:
+    name, sql_type = account.named(MASKING_POLICIES[column_type]), SNOWFLAKE_TYPES[column_type]
     allowed = " OR ".join(f"IS_ROLE_IN_SESSION('{role.upper()}')" for role in (account.loader, account.transformer))
-    return (
-        f"CREATE MASKING POLICY IF NOT EXISTS {account.named(MASKING_POLICIES[column_type])} "
-        f"AS (personal {sql_type}) RETURNS {sql_type} -> "
-        f"CASE WHEN {allowed} THEN personal ELSE {_MASKED[column_type]} END"
-    )
+    body = f"CASE WHEN {allowed} THEN personal ELSE {_MASKED[column_type]} END"
+    return [
+        f"CREATE MASKING POLICY IF NOT EXISTS {name} AS (personal {sql_type}) RETURNS {sql_type} -> {body}",
+        f"ALTER MASKING POLICY {name} SET BODY -> {body}",
+    ]
 
 
 def _external_stage(account: Account, lake: str, aws_role: str | None) -> list[Step]:
     provider = "'GCS'" if lake.startswith("gcs:") else f"'S3' STORAGE_AWS_ROLE_ARN = {literal(aws_role or '')}"
     return [
         Step(
-            "The right to read the lake's files where they are. DESC INTEGRATION then says to whom the bucket has to "
-            "be opened (docs/production.md); reading is enough.",
+            "Access to the lake's files in place. DESC INTEGRATION shows the identity that needs read access to the "
+            "bucket (docs/guide/production.md).",
             "ACCOUNTADMIN",
             (
                 f"CREATE STORAGE INTEGRATION IF NOT EXISTS {account.integration} TYPE = EXTERNAL_STAGE "
@@ -296,11 +364,34 @@ def _external_stage(account: Account, lake: str, aws_role: str | None) -> list[S
     ]
 
 
-def _user(account: Account, user: str, key: str, role: str, roles: Iterable[str]) -> list[str]:
+def _network(account: Account, networks: Sequence[str], users: Iterable[str]) -> list[Step]:
+    for network in networks:
+        try:
+            IPv4Network(network)
+        except ValueError as error:
+            raise NetworkError(
+                f"{network!r} is no range of IPv4 addresses: {error}. Write it as 192.0.2.0/24."
+            ) from None
+    policy, listed = account.network_policy, ", ".join(map(literal, networks))
+    return [
+        Step(
+            "The service users can log in from these addresses only, even with a stolen key.",
+            "SECURITYADMIN",
+            (
+                f"CREATE NETWORK POLICY IF NOT EXISTS {policy} ALLOWED_IP_LIST = ({listed})",
+                f"ALTER NETWORK POLICY {policy} SET ALLOWED_IP_LIST = ({listed})",
+                *(f"ALTER USER {user} SET NETWORK_POLICY = {policy}" for user in users),
+            ),
+        )
+    ]
+
+
+def _user(account: Account, user: str, keys: tuple[str, str | None], role: str, roles: Iterable[str]) -> list[str]:
+    key, next_key = keys
     properties = {
         "RSA_PUBLIC_KEY": literal(key),
         "DEFAULT_ROLE": role,
-        # Else a session has all of the user's roles at once, and sees what any of them may.
+        # Otherwise a session has all of the user's roles at once and sees what any of them may see.
         "DEFAULT_SECONDARY_ROLES": "()",
         "DEFAULT_WAREHOUSE": account.warehouse,
         "DEFAULT_NAMESPACE": account.database,
@@ -309,12 +400,15 @@ def _user(account: Account, user: str, key: str, role: str, roles: Iterable[str]
     return [
         f"CREATE USER IF NOT EXISTS {user} TYPE = SERVICE",
         *(f"ALTER USER {user} SET {name} = {value}" for name, value in properties.items()),
+        f"ALTER USER {user} SET RSA_PUBLIC_KEY_2 = {literal(next_key)}"
+        if next_key
+        else f"ALTER USER {user} UNSET RSA_PUBLIC_KEY_2",
         *(f"GRANT ROLE {granted} TO USER {user}" for granted in roles),
     ]
 
 
 def public_key(file: Path, passphrase: str | None = None) -> str:
-    """The public key in base64, as Snowflake takes it, of a PEM file that holds it or its private key."""
+    """The public key in base64, as Snowflake expects it, from a PEM file with the public or the private key."""
     from base64 import b64encode
 
     from cryptography.hazmat.primitives.serialization import (
@@ -332,7 +426,7 @@ def public_key(file: Path, passphrase: str | None = None) -> str:
             key = load_pem_public_key(pem)
     except (OSError, ValueError, TypeError) as error:
         raise KeyFileError(
-            f"{file} holds no key that can be read: {error}. To make a pair: openssl genrsa 2048 | openssl pkcs8 "
-            "-topk8 -out rsa_key.p8; the passphrase is SNOWFLAKE_PRIVATE_KEY_PASSPHRASE."
+            f"Cannot read a key from {file}: {error}. To create a key pair: openssl genrsa 2048 | openssl pkcs8 "
+            "-topk8 -out rsa_key.p8. Its passphrase goes into SNOWFLAKE_PRIVATE_KEY_PASSPHRASE."
         ) from error
     return b64encode(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).decode()

@@ -1,10 +1,11 @@
-"""`music-platform simulate`: from the command line to a run."""
+"""`music-platform simulate`: turns the command line into a run."""
 
 import signal
 import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
@@ -17,14 +18,14 @@ from music_simulator.clock import DAY
 from music_simulator.display import Display, summary
 from music_simulator.generation import Generation, Plan, World
 from music_simulator.options import (
-    DAYS_MOST,
-    GROWTH_MOST,
-    ID_BASE_MOST,
+    MAX_DAYS,
+    MAX_GROWTH,
+    MAX_ID_BASE,
+    MAX_RATE,
+    MAX_SONGS,
+    MAX_USERS,
     MESSY,
-    RATE_MOST,
-    SONGS_LEAST,
-    SONGS_MOST,
-    USERS_MOST,
+    MIN_SONGS,
     BadOptionError,
     Burst,
     Options,
@@ -34,7 +35,7 @@ from music_simulator.reference import write_catalogue, write_users
 from music_simulator.run import Run
 from music_simulator.sinks import Files, Retrying, Sink, SinkError
 
-#: Seconds after which a paced run to files ends its parts.
+#: Seconds after which a paced run to files completes its part files.
 PUBLISH_SECONDS = 10.0
 
 _WHO = "Who and when"
@@ -52,32 +53,32 @@ def _share(name: str, text: str) -> Any:
 def simulate(
     seed: Annotated[int, typer.Option(min=0, help="The same seed, start and options give the same events.",
                                       rich_help_panel=_WHO)] = 1,
-    users: Annotated[int, typer.Option(min=1, max=USERS_MOST, rich_help_panel=_WHO,
+    users: Annotated[int, typer.Option(min=1, max=MAX_USERS, rich_help_panel=_WHO,
                                        help="Users at the start. A user views about 2 pages a day on average.")] = 1000,
     start: Annotated[str | None, typer.Option(
         metavar="DATE", help="Start of simulated time, UTC, as a day or an instant: 2026-06-01 or 2026-06-01T08:00:00. "
         "Default: 2026-06-01; with --rate or --live: now.", rich_help_panel=_WHO)] = None,
     days: Annotated[int | None, typer.Option(
-        min=1, max=DAYS_MOST, help="Days of simulated time. Default: 7; with --rate or --live from now: 1.",
+        min=1, max=MAX_DAYS, help="Days of simulated time. Default: 7; with --rate or --live from now: 1.",
         rich_help_panel=_WHO)] = None,
     end: Annotated[str | None, typer.Option(
         metavar="DATE", help="End of simulated time, instead of --days. A whole number of days after --start.",
         rich_help_panel=_WHO)] = None,
     events: Annotated[int | None, typer.Option(min=1, help="Stop after this many records.",
                                                rich_help_panel=_WHO)] = None,
-    growth: Annotated[float, typer.Option(min=0, max=GROWTH_MOST, rich_help_panel=_WHO,
+    growth: Annotated[float, typer.Option(min=0, max=MAX_GROWTH, rich_help_panel=_WHO,
                                           help="New guests per year, as a multiple of all users so far.")] = 2.0,
     id_base: Annotated[int | None, typer.Option(
-        min=0, max=ID_BASE_MOST, help="User ids start after this number, session ids after 100,000 times this number. "
+        min=0, max=MAX_ID_BASE, help="User ids start after this number, session ids after 100,000 times this number. "
         "Default: 10 million times the seed modulo 1000, so that different seeds give different users.",
         rich_help_panel=_WHO)] = None,
-    songs: Annotated[int, typer.Option(min=SONGS_LEAST, max=SONGS_MOST, help="Songs in the catalogue.",
+    songs: Annotated[int, typer.Option(min=MIN_SONGS, max=MAX_SONGS, help="Songs in the catalogue.",
                                        rich_help_panel=_WHAT)] = 10_000,
     omit: Annotated[list[str] | None, typer.Option(
         metavar="PAGE", help="Leave out a page that eventsim's example does not have: Skip, Pause, Thumbs Up, … May be "
                              "repeated.", rich_help_panel=_WHAT)] = None,
     v2: Annotated[float | None, _share("v2", "Share of sessions in version 2 of the wire format.")] = None,
-    rate: Annotated[float | None, typer.Option(min=1, max=RATE_MOST, help="Live: this many records per second.",
+    rate: Annotated[float | None, typer.Option(min=1, max=MAX_RATE, help="Live: this many records per second.",
                                                rich_help_panel=_HOW)] = None,
     live: Annotated[bool, typer.Option("--live", help="Live: one simulated second per second.",
                                        rich_help_panel=_HOW)] = False,
@@ -88,8 +89,8 @@ def simulate(
         metavar="DIR", help="Folder for songs.csv, artists.csv, users.csv. Default: where the platform looks for them; "
                             "with --out DIR: DIR/reference.", rich_help_panel=_HOW)] = None,
     truth: Annotated[Path | None, typer.Option(
-        metavar="FILE", help="Write what the gold marts must contain after this run, as JSON (see docs/marts.md).",
-        rich_help_panel=_HOW)] = None,
+        metavar="FILE", help="Write what the gold marts must contain after this run, as JSON (see "
+                             "docs/reference/marts.md).", rich_help_panel=_HOW)] = None,
     workers: Annotated[int, typer.Option(min=1, max=64, rich_help_panel=_HOW,
                                          help="Worker processes. The events do not depend on their number.")] = 1,
     messy: Annotated[bool, typer.Option(
@@ -134,6 +135,11 @@ def simulate(
     shares = {**(MESSY if messy else {}), **{name: share for name, share in given.items() if share is not None}}
     now = datetime.now(UTC).replace(tzinfo=None, microsecond=0)
     paced = rate is not None or live
+    if truth is not None and find_spec("duckdb") is None:
+        raise BadOptionError(
+            "--truth: DuckDB, which computes it, is not installed. Install the extra `local`, in the checkout: "
+            "pip install ./packages/snowflake_local '.[local]'"
+        )
     begin = _instant("--start", start) if start is not None else now if paced else Options().start
     options = Options(
         seed=seed, users=users, start=begin, days=_days(begin, days, end, 1 if paced and start is None else 7),
@@ -150,23 +156,23 @@ def _instant(option: str, text: str) -> datetime:
         instant = datetime.fromisoformat(text)
     except ValueError:
         raise BadOptionError(
-            f"{option} {text!r}: give a day or an instant, as 2026-06-01 or 2026-06-01T08:00:00"
+            f"{option} {text!r}: give a day or an instant, such as 2026-06-01 or 2026-06-01T08:00:00"
         ) from None
     whole = instant.replace(microsecond=0)
     return whole.astimezone(UTC).replace(tzinfo=None) if whole.tzinfo else whole
 
 
 def _days(start: datetime, days: int | None, end: str | None, default: int) -> int:
-    """Days of the run, given as such or by its end."""
+    """Days of the run, from --days or --end."""
     if end is None:
         return default if days is None else days
     if days is not None:
-        raise BadOptionError("--days and --end: give one of them")
+        raise BadOptionError("--days and --end: give only one of them")
     until = _instant("--end", end)
     if until <= start:
-        raise BadOptionError(f"--end {end}: must lie after the start, {start.isoformat()}")
+        raise BadOptionError(f"--end {end}: must be after the start, {start.isoformat()}")
     if (until - start) % timedelta(days=1):
-        raise BadOptionError(f"--end {end}: must lie whole days after the start, {start.isoformat()}")
+        raise BadOptionError(f"--end {end}: must be a whole number of days after the start, {start.isoformat()}")
     return (until - start).days
 
 
@@ -185,10 +191,10 @@ class Target:
 
 
 def _run(options: Options, pace: Pace, paced: bool, target: Target, workers: int, settings: Settings) -> None:
-    """Carry the run out; SinkError where something cannot be written."""
+    """Execute the run. Raises SinkError if something cannot be written."""
     folder = target.reference or (settings.reference_root if target.to_kafka else Path(target.out) / "reference")
     if target.truth and not target.truth.absolute().parent.is_dir():
-        raise SinkError(f"cannot write {target.truth}: there is no folder {target.truth.absolute().parent}")
+        raise SinkError(f"cannot write {target.truth}: the folder {target.truth.absolute().parent} does not exist")
     world = World(options)
     with ExitStack() as stack:
         generation = stack.enter_context(Generation(world, Plan(workers, target.to_kafka, paced)))
@@ -198,7 +204,7 @@ def _run(options: Options, pace: Pace, paced: bool, target: Target, workers: int
                 _say(line)
         if paced:
             repeat = f"--start {options.start.isoformat()} --days {options.days}"
-            _say(f"start {options.start.isoformat()} UTC; the same events again: {repeat} with the same other options")
+            _say(f"start {options.start.isoformat()} UTC; for the same events again, add {repeat} to the same options")
         if folder.is_relative_to(settings.home) and not settings.home.is_dir():
             raise SinkError(
                 f"there is no platform at {settings.home}, where the reference data belongs: start it with "
@@ -208,7 +214,9 @@ def _run(options: Options, pace: Pace, paced: bool, target: Target, workers: int
             write_catalogue(folder, world.catalogue)
             write_users(folder, world.population, world.clock, {})
         except OSError as error:
-            raise SinkError(f"cannot write reference data to {folder}: {error.strerror}; see --reference") from None
+            raise SinkError(
+                f"cannot write reference data to {folder}: {error.strerror}; choose another folder with --reference"
+            ) from None
         log = None
         if target.truth:
             from music_simulator.truth.log import DeliveryLog
@@ -217,7 +225,7 @@ def _run(options: Options, pace: Pace, paced: bool, target: Target, workers: int
             log = DeliveryLog(Path(folder_of_log) / "log.parquet", world)
         stop = stack.enter_context(Stop())
         with Display(options, where, paced) as display:
-            run = Run(options, generation, sink, pace, stop.wanted, display.show, log)
+            run = Run(options, generation, sink, pace, stop.requested, display.show, log)
             progress = run.carry_out()
         _say(summary(progress, where))
         if isinstance(sink, Retrying):
@@ -238,7 +246,7 @@ def _run(options: Options, pace: Pace, paced: bool, target: Target, workers: int
 
 
 def _sink(options: Options, paced: bool, target: Target, settings: Settings) -> tuple[Sink, str]:
-    """The sink and its name for people."""
+    """The sink, and its name in messages."""
     if target.to_kafka:
         from music_simulator.kafka import Kafka  # librdkafka is not needed for files
 
@@ -248,28 +256,28 @@ def _sink(options: Options, paced: bool, target: Target, settings: Settings) -> 
 
 
 class Stop:
-    """Ctrl-C or SIGTERM, once: end cleanly. Twice: at once."""
+    """Handles Ctrl-C and SIGTERM: the first one ends the run cleanly, the second one at once."""
 
     def __init__(self) -> None:
-        self._asked = False
+        self._requested = False
 
     def __enter__(self) -> "Stop":
-        self._before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        self._before = {number: signal.signal(number, self._request) for number in (signal.SIGINT, signal.SIGTERM)}
         return self
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def wanted(self) -> bool:
-        """Whether the run is to end."""
-        return self._asked
+    def requested(self) -> bool:
+        """Whether the run should end."""
+        return self._requested
 
-    def _ask(self, _number: int, _frame: FrameType | None) -> None:
-        if self._asked:
+    def _request(self, _number: int, _frame: FrameType | None) -> None:
+        if self._requested:
             raise KeyboardInterrupt
-        self._asked = True
-        print("\nstopping: what is under way is being flushed (again to leave it)", file=sys.stderr, flush=True)
+        self._requested = True
+        print("\nstopping: flushing what is under way (Ctrl-C again stops at once)", file=sys.stderr, flush=True)
 
 
 def _say(text: str) -> None:

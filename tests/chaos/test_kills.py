@@ -1,4 +1,4 @@
-"""Whatever dies at whatever moment: every acknowledged record is one row of the lake and one of RAW."""
+"""Whatever dies, and whenever: every acknowledged record is one row of the lake and one of RAW."""
 
 import os
 from collections.abc import Callable, Iterator

@@ -17,12 +17,13 @@ from confluent_kafka import Producer
 
 from music_platform.contracts import events
 from music_platform.environment import dagster_environment, project_root, settings_environment, venv_bin
-from music_platform.settings import LOOPBACK, Settings
+from music_platform.settings import LOOPBACK, PORT_FIELDS, Settings
 from music_platform.stack.local_stack import LocalStack
 from music_platform.stack.provision import provision
 from music_platform.stack.services import create_dagster_store
 from music_platform.topics import topic_names
 from music_platform.warehouse.connection import connect
+from tests.support import slowdown
 from tests.support.stack import settings_for
 
 
@@ -36,7 +37,8 @@ class Platform:
     @property
     def environment(self) -> dict[str, str]:
         """Variables with which a process of its own works on this platform."""
-        own = dagster_environment(self.settings) | {"DAGSTER_HOME": str(self.dagster_home)}
+        own = {**settings_environment(self.settings, secrets=True), **dagster_environment(self.settings)}
+        own["DAGSTER_HOME"] = str(self.dagster_home)
         return {**os.environ, **own, "PATH": f"{venv_bin()}:{os.environ['PATH']}"}
 
     def produce(self, records: Iterable[tuple[str, bytes | None]]) -> int:
@@ -51,13 +53,13 @@ class Platform:
                 except BufferError:
                     producer.poll(0.1)
             sent += 1
-        assert producer.flush(60) == 0
+        assert producer.flush(slowdown.seconds(60)) == 0
         return sent
 
     def materialize(self, *options: str, check: bool = True, **variables: str) -> subprocess.CompletedProcess[str]:
         """`dagster asset materialize` in a fresh process; all that it printed is in stdout."""
         process = self.start_materializing(*options, **variables)
-        printed, _ = process.communicate(timeout=400)
+        printed, _ = process.communicate(timeout=slowdown.seconds(400))
         if check:
             assert process.returncode == 0, printed[-6000:]
         return subprocess.CompletedProcess(process.args, process.returncode, printed)
@@ -97,7 +99,11 @@ class Platform:
 
 def latest_statements(settings: Settings) -> list[dict[str, str]]:
     """What the local warehouse shows of the statements that it has got."""
-    with urllib.request.urlopen(f"http://{LOOPBACK}:{settings.warehouse_port}/statements", timeout=10) as answer:
+    request = urllib.request.Request(
+        f"http://{LOOPBACK}:{settings.warehouse_port}/statements",
+        headers={"Authorization": f"Bearer {settings.music_secret}"},
+    )
+    with urllib.request.urlopen(request, timeout=slowdown.seconds(10)) as answer:
         return list(json.load(answer))
 
 
@@ -118,7 +124,7 @@ def platform(stack: LocalStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     shared = stack.settings
     settings = settings_for(
         shared.home,
-        **{name: getattr(shared, name) for name in Settings.model_fields if name.endswith("_port")},
+        **{name: getattr(shared, name) for name in (*PORT_FIELDS, "music_secret")},
         topic_prefix=f"t{own}.",
         lake_url=str(tmp_path / "lake"),
         reference_dir=tmp_path / "reference",

@@ -14,7 +14,7 @@ from music_platform.lake.paths import events_path
 from music_platform.topics import topic_names, topic_offsets
 from music_platform.warehouse.connection import connect
 from tests.integration.conftest import Platform, eventsim_records
-from tests.support import oracle
+from tests.support import oracle, slowdown
 from tests.support.sql_lint import problems_of
 
 PATTERNS = project_root() / "dbt_project" / "seeds" / "device_patterns.csv"
@@ -96,7 +96,7 @@ def test_a_hundred_thousand_events_from_a_fresh_process(platform: Platform) -> N
         env=platform.environment,
         check=True,
         capture_output=True,
-        timeout=200,
+        timeout=slowdown.seconds(200),
     )
     platform.materialize()
     check_query_tags(platform)
@@ -113,7 +113,7 @@ def test_a_hundred_thousand_events_from_a_fresh_process(platform: Platform) -> N
     }
     assert imbalances(committed_partitions(platform.settings), raw) == []
 
-    records = oracle.consume(platform.settings.bootstrap_servers, list(names.values()))
+    records = oracle.consume(platform.settings.kafka_client_config(), list(names.values()))
     assert len(records) == offsets.records()
     happened = oracle.events_of(records, {topic: kind for kind, topic in names.items()})
     assert platform.value("select count(*) from SILVER.EVENTS") == len(happened) < len(records)

@@ -1,4 +1,4 @@
-"""A field that the contract names later: carried before, a column after, and the stream goes on where it was."""
+"""A field that the contract names later is carried in `extra` before and a column after, and the stream resumes."""
 
 import os
 import shutil
@@ -12,13 +12,14 @@ from music_platform.environment import project_root, settings_environment
 from music_platform.ingestion.drain import drain
 from music_platform.orchestration.resources import dbt_environment
 from music_platform.stack.local_stack import LocalStack
+from tests.support import slowdown
 from tests.support.ingestion import Platform, listens
 
-#: The edit: one more field, of a version of its own.
+#: The edit: one more field, in a new version.
 ANCHOR = '    _field("listenedSeconds"'
 MOOD = '    _field("mood", "mood", S, "Mood of the listener.", since=3),\n'
 
-#: A drain of the edited checkout, with a Spark of its own: workers of the session's server import this one's modules.
+#: A drain of the edited checkout with its own Spark: workers of the session's server import this checkout's modules.
 DRAIN = """
 from pyspark.sql import SparkSession
 from music_platform.ingestion.context import IngestionContext
@@ -66,7 +67,13 @@ def test_a_field_is_carried_in_extra_until_the_contract_names_it(stack: LocalSta
 
     def run(*command: str, cwd: Path = checkout) -> None:
         done = subprocess.run(
-            command, cwd=cwd, env=environment, capture_output=True, text=True, check=False, timeout=200
+            command,
+            cwd=cwd,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=slowdown.seconds(200),
         )
         assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
 

@@ -1,4 +1,4 @@
-"""The data checks on the real warehouse: what is wrong is found, with figures and coordinates."""
+"""The data checks on the real warehouse find what is wrong, with figures and coordinates."""
 
 import dagster as dg
 

@@ -1,6 +1,6 @@
-"""The local stack's promises, on real processes: all of it up, healed, side by side, and gone without a trace.
+"""The local stack's promises, on real processes: it starts, heals, runs side by side and stops without a trace.
 
-Dagster's two services load a tiny project here; the platform's own definitions have tests of their own.
+Dagster's services load a tiny project here. The platform's own definitions are tested elsewhere.
 """
 
 import json
@@ -24,6 +24,7 @@ from music_platform.stack.local_stack import LocalStack
 from music_platform.stack.ports import is_free
 from music_platform.stack.processes import await_end, is_alive, processes_of_home, tree_of
 from music_platform.stack.provision import create_topics
+from tests.support import slowdown
 from tests.support.stack import running_stack, settings_for
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -43,7 +44,7 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
             tree = processes_of_services(stack)
             yield stack
     # One that is at its very end has no environment any more, by which `down` would know and await it.
-    assert await_end(tree, 5) == []
+    assert await_end(tree, slowdown.seconds(5)) == []
     assert_gone(stack)
 
 
@@ -66,11 +67,11 @@ def run_cli(home: Path, *arguments: str) -> subprocess.Popen[str]:
 
 
 def topic_names(stack: LocalStack) -> set[str]:
-    return set(AdminClient({**stack.settings.kafka_client_config()}).list_topics(timeout=10).topics)
+    return set(AdminClient({**stack.settings.kafka_client_config()}).list_topics(timeout=slowdown.seconds(10)).topics)
 
 
 def test_status_shows_every_service_running(full: LocalStack) -> None:
-    shown, _ = run_cli(full.home.root, "status", "--json").communicate(timeout=60)
+    shown, _ = run_cli(full.home.root, "status", "--json").communicate(timeout=slowdown.seconds(60))
     status = json.loads(shown)
     assert list(status) == ["kafka", "spark", "warehouse", "code", "webserver", "daemon", "watch"]
     assert {service["state"] for service in status.values()} == {"running"}
@@ -82,7 +83,7 @@ def test_status_shows_every_service_running(full: LocalStack) -> None:
 
 def test_the_doctor_finds_nothing_wrong(full: LocalStack) -> None:
     doctor = run_cli(full.home.root, "doctor")
-    shown, _ = doctor.communicate(timeout=120)
+    shown, _ = doctor.communicate(timeout=slowdown.seconds(120))
     assert doctor.returncode == 0, shown
     assert shown.count("answers") == 7
 
@@ -103,7 +104,7 @@ def test_a_second_up_changes_nothing(full: LocalStack) -> None:
 def test_topics_are_created_once_with_their_partitions(full: LocalStack) -> None:
     assert set(create_topics(full.settings)) == set(TOPICS.values())
     assert create_topics(full.settings) == []
-    topics = AdminClient({**full.settings.kafka_client_config()}).list_topics(timeout=10).topics
+    topics = AdminClient({**full.settings.kafka_client_config()}).list_topics(timeout=slowdown.seconds(10)).topics
     assert {len(topics[name].partitions) for name in TOPICS.values()} == {full.settings.topic_partitions}
 
 
@@ -111,13 +112,13 @@ def test_a_killed_broker_comes_back_with_its_records(full: LocalStack) -> None:
     create_topics(full.settings)
     producer = Producer({**full.settings.kafka_client_config(), "acks": "all"})
     producer.produce("listen_events", b"kept", partition=0)
-    assert producer.flush(30) == 0
+    assert producer.flush(slowdown.seconds(30)) == 0
     killed = full.kill("kafka")
     full.await_ready({"kafka"})
     assert full.status()["kafka"].pid != killed
     consumer = Consumer({**full.settings.kafka_client_config(), "group.id": "t", "auto.offset.reset": "earliest"})
     consumer.assign([TopicPartition("listen_events", 0, 0)])
-    message = consumer.poll(30)
+    message = consumer.poll(slowdown.seconds(30))
     consumer.close()
     assert message is not None
     assert message.value() == b"kept"
@@ -128,7 +129,7 @@ def test_a_port_in_use_is_named_with_its_holder_and_its_setting(full: LocalStack
     with pytest.raises(LocalStackError) as raised:
         other.up({"kafka"})
     message = str(raised.value)
-    assert message.startswith(f"Port {full.settings.kafka_port}, which kafka is to use, is held by java (pid ")
+    assert message.startswith(f"Port {full.settings.kafka_port}, which kafka needs, is held by java (pid ")
     assert "KAFKA_PORT=<port>" in message
     assert not other.is_running()
 
@@ -139,7 +140,7 @@ def test_two_homes_side_by_side(full: LocalStack, tmp_path: Path) -> None:
         assert {f"other.{name}" for name in TOPICS.values()} <= topic_names(other)
         assert not {f"other.{name}" for name in TOPICS.values()} & topic_names(full)
 
-        # A stack whose supervisor died leaves services behind; the next `up` replaces them.
+        # A stack whose supervisor died leaves services behind. The next `up` replaces them.
         orphan = other.status()["kafka"].pid
         os.kill(int(other.home.supervisor_pid.read_text()), signal.SIGKILL)
         assert other.up(set(KAFKA_ONLY)) == ("kafka",)
@@ -187,7 +188,7 @@ def test_ctrl_c_in_the_foreground_stops_everything(tmp_path: Path) -> None:
         while "Ctrl-C stops everything" not in process.stdout.readline():
             assert process.poll() is None
         process.send_signal(signal.SIGINT)
-        shown, _ = process.communicate(timeout=150)
+        shown, _ = process.communicate(timeout=slowdown.seconds(150))
     finally:
         process.kill()
         LocalStack(settings_for(tmp_path)).down()

@@ -1,4 +1,4 @@
-"""The lake and the intake on an object store: the whole way, upkeep, and deaths in the middle of it."""
+"""The lake and the intake on an object store: the whole chain, maintenance, and kills in the middle of it."""
 
 import os
 from collections.abc import Callable
@@ -66,7 +66,9 @@ def test_the_chain_on_an_object_store(
             monkeypatch.setenv(variable, value)
         places: dict[str, object] = {"lake_url": f"{store.url}/lake", "intake_url": f"{store.url}/intake"}
         with (
-            running_stack(tmp_path / "home", frozenset({"spark"}), **places) as own,
+            running_stack(
+                tmp_path / "home", frozenset({"spark"}), music_secret=stack.settings.music_secret, **places
+            ) as own,
             spark_session(own.settings) as spark,
         ):
             places["spark_port"] = own.settings.spark_port
@@ -76,7 +78,7 @@ def test_the_chain_on_an_object_store(
 
 
 def chain(platform: OnStore) -> None:
-    """Topics and files to RAW in several batches; upkeep; RAW made anew."""
+    """Ingest topics and files to RAW in several batches, maintain the lake, rebuild RAW."""
     platform.produce(listens(100))
     platform.drop("playback/a.jsonl", PLAYBACK * 10)
     platform.drop("playback/.part.jsonl", PLAYBACK)

@@ -1,4 +1,4 @@
-"""`make up` and leave it alone: webserver, daemon and sensors of a stack of its own, driven as the UI drives them."""
+"""The platform runs unattended after `make up`: webserver, daemon and sensors of a separate stack, used like the UI."""
 
 import json
 import os
@@ -17,9 +17,11 @@ import pytest
 from music_platform.environment import dagster_environment, venv_bin
 from music_platform.ingestion.conservation import audit
 from music_platform.orchestration.runs import PID_TAG
+from music_platform.settings import Settings
 from music_platform.stack.local_stack import LocalStack
 from music_platform.stack.provision import provision
 from music_platform.warehouse.connection import connect
+from tests.support import slowdown
 from tests.support.stack import kill_tree, settings_for
 
 LINEAGE = "{ assetNodes { assetKey { path } groupName dependencyKeys { path } } }"
@@ -38,13 +40,14 @@ DONE = {"SUCCESS", "FAILURE", "CANCELED"}
 class Ui:
     """Dagster's UI, asked by its own GraphQL."""
 
-    def __init__(self, url: str) -> None:
-        self.url = f"{url}/graphql"
+    def __init__(self, settings: Settings) -> None:
+        self.url = f"{settings.dagster_url}/graphql"
+        self.headers = {"Content-Type": "application/json", "Authorization": f"Bearer {settings.music_secret}"}
 
     def ask(self, query: str, **variables: Any) -> dict[str, Any]:
         body = json.dumps({"query": query, "variables": variables}).encode()
-        request = urllib.request.Request(self.url, body, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=60) as response:
+        request = urllib.request.Request(self.url, body, self.headers)
+        with urllib.request.urlopen(request, timeout=slowdown.seconds(60)) as response:
             answer: dict[str, Any] = json.load(response)
         assert "errors" not in answer, answer["errors"]
         data: dict[str, Any] = answer["data"]
@@ -56,9 +59,10 @@ class Ui:
 
 
 def wait_for(what: str, condition: Callable[[], Any], seconds: float = 180) -> Any:
-    deadline = time.monotonic() + seconds
+    limit = slowdown.seconds(seconds)
+    deadline = time.monotonic() + limit
     while not (found := condition()):
-        assert time.monotonic() < deadline, f"waited {seconds:.0f} s for: {what}"
+        assert time.monotonic() < deadline, f"waited {limit:.0f} s for: {what}"
         time.sleep(1)
     return found
 
@@ -69,7 +73,7 @@ def music(stack: LocalStack, *arguments: str) -> str:
         env={"PATH": str(venv_bin()) + ":/usr/bin:/bin", **dagster_environment(stack.settings)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=slowdown.seconds(120),
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -91,11 +95,11 @@ def _errors(stack: LocalStack) -> str:
 
 @pytest.mark.long
 @pytest.mark.timeout(1500)
-def test_events_arrive_in_the_marts_without_a_hand(tmp_path: Path) -> None:
+def test_events_arrive_in_the_marts_unattended(tmp_path: Path) -> None:
     stack = LocalStack(settings_for(tmp_path / "home"))
     try:
         stack.up(provision=provision)
-        ui = Ui(stack.settings.dagster_url)
+        ui = Ui(stack.settings)
 
         nodes = {tuple(n["assetKey"]["path"]): n for n in ui.ask(LINEAGE)["assetNodes"]}
         above = {key: {tuple(d["path"]) for d in node["dependencyKeys"]} for key, node in nodes.items()}

@@ -1,4 +1,4 @@
-"""Dagster's runs and events in a real PostgreSQL: what the sensors read there is what they read in SQLite."""
+"""Dagster's runs and events in a real PostgreSQL: the sensors read the same there as in SQLite."""
 
 from pathlib import Path
 

@@ -20,6 +20,7 @@ from music_platform.orchestration.resources import dbt_environment
 from music_platform.stack.local_stack import LocalStack
 from music_platform.warehouse.connection import connect
 from music_platform.warehouse.reference_tables import load_reference
+from tests.support import slowdown
 from tests.support.ingestion import Platform
 
 NATIVE, MAPPED = 90_000, 5_000
@@ -30,7 +31,7 @@ PART = 8_000
 
 
 def simulated(folder: Path) -> dict[str, list[bytes]]:
-    """Lines of each folder, in order. From the middle on every record has a field that nobody has heard of."""
+    """Lines of each folder, in order. In the second half every record has an unknown field."""
     command = [
         sys.executable,
         "-m",
@@ -45,7 +46,7 @@ def simulated(folder: Path) -> dict[str, list[bytes]]:
         "14",
     ]
     disturbed = ["--events", str(NATIVE), "--late", ".02", "--malformed", ".002", "--invalid", ".002", "--v2", ".3"]
-    subprocess.run([*command, *disturbed], check=True, capture_output=True, timeout=200)
+    subprocess.run([*command, *disturbed], check=True, capture_output=True, timeout=slowdown.seconds(200))
     lines = {topic: [line for file in sorted((folder / topic).glob("*.jsonl")) for line in file.open("rb")]
              for topic in events.TOPICS.values()}  # fmt: skip
     songs = [line.split(",")[0] for line in (folder / "reference/songs.csv").read_text().splitlines()[1:500]]
@@ -71,7 +72,7 @@ def with_mood(line: bytes) -> bytes:
 
 
 class Sourced(Platform):
-    """A platform with all ways in."""
+    """A platform that reads topics and files."""
 
     def __init__(self, stack: LocalStack, name: str, folder: Path, reference: Path) -> None:
         topics = "plays=playback,actions=user_event"
@@ -100,7 +101,7 @@ class Sourced(Platform):
             env={**os.environ, **dbt_environment(self.settings), **places},
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=slowdown.seconds(300),
             check=False,
         )
         assert done.returncode == 0, done.stdout[-4000:]

@@ -1,4 +1,4 @@
-"""Upkeep over thirty simulated days: what is kept does not grow with them, and the loader misses nothing."""
+"""Maintenance over thirty simulated days: the lake's log does not keep growing, and the loader misses nothing."""
 
 import json
 import os
@@ -101,7 +101,7 @@ def test_the_versions_of_thirty_days_are_loaded_once_and_do_not_pile_up(stack: L
 
 
 def age_log(lake: Lake, at: float) -> None:
-    """What upkeep itself wrote into the log today was written at the end of the simulated day."""
+    """Set the time of log files that maintenance wrote today to the end of the simulated day."""
     folder = lake.root / "_delta_log"
     for name in lake.log_files():
         if (folder / name).stat().st_mtime > time.time() - DAY / 2:

@@ -13,6 +13,7 @@ import pytest
 from music_platform.stack.local_stack import LocalStack
 from music_platform.stack.provision import provision
 from tests.soak.test_soak import await_rest
+from tests.support import slowdown
 from tests.support.stack import settings_for
 
 SECONDS = 600
@@ -22,7 +23,9 @@ DAGSTER = ("code", "webserver", "daemon")
 
 def statements(stack: LocalStack) -> int:
     """Statements that the local warehouse has run."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{stack.settings.warehouse_port}/health", timeout=10) as answer:
+    with urllib.request.urlopen(
+        f"http://127.0.0.1:{stack.settings.warehouse_port}/health", timeout=slowdown.seconds(10)
+    ) as answer:
         return int(json.load(answer)["statements"])
 
 
@@ -53,9 +56,9 @@ def test_idle_for_ten_minutes(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     try:
         stack.up(provision=provision)
         with dg.DagsterInstance.from_config(str(stack.home.dagster)) as instance:
-            await_rest(stack, instance, 300)
-            time.sleep(60)
-            await_rest(stack, instance, 300)
+            await_rest(stack, instance, slowdown.seconds(300))
+            time.sleep(slowdown.seconds(60))
+            await_rest(stack, instance, slowdown.seconds(300))
             runs, asked = instance.get_runs_count(), statements(stack)
             services = (*DAGSTER, "watch", "kafka", "spark", "warehouse")
             sizes = {name: stack.home.log_of(name).stat().st_size for name in services}

@@ -1,4 +1,4 @@
-"""The marts of docs/marts.md, computed the slow and obvious way from the lines that a run wrote.
+"""The marts of docs/reference/marts.md, computed the slow and obvious way from the lines that a run wrote.
 
 Nothing of the simulator or the platform is used but the shape of the contract: lines are parsed, checked and counted
 with plain Python, so that the truth file is held against a second pair of eyes.
@@ -19,6 +19,8 @@ from tests.support.contract import breach, parsed
 
 Row = dict[str, Any]
 HALF_HOUR = timedelta(minutes=30)
+#: Users that a place must have to be named.
+MIN_CELL_USERS = 5
 
 
 @dataclass
@@ -264,10 +266,23 @@ def hourly_metrics(s: Stream) -> list[Row]:
 
 
 def location_metrics_daily(s: Stream) -> list[Row]:
-    return [
-        {"activity_date": day, "state": state, "city": city, "plays": plays(events), "users": users(events)}
-        for (day, state, city), events in group(s.listens, lambda e: (e.day, e.text("state"), e.text("city"))).items()
-    ]
+    rows = []
+    for day, events in group(s.listens, lambda e: e.day).items():
+        cells: dict[tuple[str, str], list[Event]] = {}
+        for state, of_state in group(events, lambda e: e.text("state")).items():
+            others: list[Event] = []
+            for city, of_city in group(of_state, lambda e: e.text("city")).items():
+                if users(of_city) >= MIN_CELL_USERS:
+                    cells[state, city] = of_city
+                else:
+                    others += of_city
+            if others:
+                cells.setdefault((state if users(others) >= MIN_CELL_USERS else "Other", "Other"), []).extend(others)
+        rows += [
+            {"activity_date": day, "state": state, "city": city, "plays": plays(cell), "users": users(cell)}
+            for (state, city), cell in cells.items()
+        ]
+    return rows
 
 
 def demographics_daily(s: Stream) -> list[Row]:

@@ -1,4 +1,4 @@
-"""Kills, and what must hold after them: by the broker's own first and end offsets, not by the platform's word."""
+"""Kills, and what must hold after them according to the broker's first and end offsets, not to the platform."""
 
 import multiprocessing
 import os
@@ -22,11 +22,12 @@ from music_platform.stack.local_stack import LocalStack
 from music_platform.topics import topic_names, topic_offsets
 from music_platform.warehouse.connection import connect
 from music_platform.warehouse.loader import loaded_version
-from tests.support import worker
+from tests.support import slowdown, worker
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(worker.PRELOAD)
 
+#: Seconds of the reference machine within which a run ends and the simulator sends something.
 PATIENCE = 200
 
 
@@ -39,11 +40,11 @@ def start(stack: LocalStack, what: str = "drain", failpoint: str = "") -> multip
 
 def finish(process: multiprocessing.process.BaseProcess) -> int:
     """Exit code; negative for the signal that ended it. One that hangs is ended, and the test fails."""
-    process.join(PATIENCE)
+    process.join(slowdown.seconds(PATIENCE))
     if process.is_alive():
         process.kill()
         process.join()
-        raise AssertionError(f"a run did not end within {PATIENCE} s")
+        raise AssertionError(f"a run did not end within {slowdown.seconds(PATIENCE):.0f} s")
     assert process.exitcode is not None
     return process.exitcode
 
@@ -54,7 +55,7 @@ def tail(stack: LocalStack, lines: int = 15) -> str:
 
 
 def drain(stack: LocalStack) -> bool:
-    """Recovery: what the next scheduled run does. Services may take a moment to come back, so it is tried again."""
+    """Recovery: what the next scheduled run does. Retried, because services may take a moment to come back."""
     for _ in range(4):
         if finish(start(stack)) == 0:
             return True
@@ -73,7 +74,7 @@ def lake_version(stack: LocalStack) -> int:
 
 @contextmanager
 def watching(condition: Callable[[], bool], act: Callable[[], object]) -> Iterator[list[bool]]:
-    """Do something as soon as a condition holds, while the block runs. The list says whether it was done."""
+    """Do something as soon as a condition holds, while the block runs. The list shows whether it was done."""
     done: list[bool] = []
     end = threading.Event()
 
@@ -102,7 +103,7 @@ def lake_rows(root: str) -> pa.Table:
 
 
 def check_conservation(stack: LocalStack) -> int:
-    """Every record of the broker is one row of lake and RAW, no backlog is left. Returns the records."""
+    """Every record of the broker is one row of lake and RAW, and there is no backlog. Returns the records."""
     settings = stack.settings
     offsets = topic_offsets(settings.kafka_client_config(), topic_names(settings).values())
     rows = lake_rows(settings.lake_root)
@@ -135,7 +136,7 @@ def check_conservation(stack: LocalStack) -> int:
 
 @contextmanager
 def stream(stack: LocalStack, rate: int = 150, seed: int = 7) -> Iterator[None]:
-    """The simulator at work, with duplicates, late, malformed and invalid events, until the block ends."""
+    """Run the simulator, with duplicates, late, malformed and invalid events, until the block ends."""
     options = ["--users", "20000", "--start", "2026-06-01", "--days", "30", "--v2", "0.3"]
     for disturbance in ("duplicates", "late", "malformed", "invalid"):
         options += [f"--{disturbance}", "0.02"]
@@ -148,7 +149,7 @@ def stream(stack: LocalStack, rate: int = 150, seed: int = 7) -> Iterator[None]:
         assert process.poll() is None, f"the simulator ended too early: see {log.name}"
     finally:
         process.send_signal(signal.SIGINT)
-        process.wait(90)
+        process.wait(slowdown.seconds(90))
         log.close()
 
 
@@ -158,14 +159,14 @@ def backlog(stack: LocalStack) -> int:
 
 def await_backlog(stack: LocalStack, records: int = 20) -> None:
     """Wait until there is something to read."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + slowdown.seconds(PATIENCE)
     while backlog(stack) < records:
         assert time.monotonic() < deadline, f"the simulator sends nothing: see {stack.home.root}/simulator.log"
         time.sleep(0.1)
 
 
 def rebuilding(stack: LocalStack) -> bool:
-    """Whether a rebuild was killed and waits to be ended."""
+    """Whether a rebuild was killed and has to be finished."""
     with connect(stack.settings) as session:
         cursor = session.cursor()
         cursor.execute("SELECT COUNT(*) FROM OPS.LOAD_STATE WHERE rebuilding IS NOT NULL")

@@ -23,6 +23,8 @@ from music_platform.stack.local_stack import LocalStack
 from music_platform.stack.provision import create_topics, provision
 from music_platform.topics import topic_names
 from music_platform.warehouse.connection import connect
+from music_spark.session import open_session
+from tests.support import slowdown
 
 LISTEN, PAGE_VIEW = "listen", "page_view"
 
@@ -39,7 +41,7 @@ class Platform:
         self.admin = AdminClient(self.settings.kafka_client_config())
 
     def _spark(self) -> SparkSession:
-        return SparkSession.builder.remote(self.settings.spark_url or "").getOrCreate()
+        return open_session(self.settings.spark_url or "", self.settings.spark_token)
 
     def topic(self, kind: str = LISTEN) -> str:
         return topic_names(self.settings)[kind]
@@ -51,7 +53,7 @@ class Platform:
             raw = value if value is None or isinstance(value, bytes) else json.dumps(value).encode()
             producer.produce(self.topic(kind), raw, **where)
             producer.poll(0)
-        assert producer.flush(30) == 0
+        assert producer.flush(slowdown.seconds(30)) == 0
 
     def ingest(self) -> list[Any]:
         return list(drain(self.context))
@@ -87,8 +89,8 @@ class Platform:
 
     def recreate(self, kind: str = LISTEN) -> None:
         """Delete the topic and create it again, as `up` would."""
-        self.admin.delete_topics([self.topic(kind)])[self.topic(kind)].result(30)
-        while self.topic(kind) in self.admin.list_topics(timeout=10).topics:
+        self.admin.delete_topics([self.topic(kind)])[self.topic(kind)].result(slowdown.seconds(30))
+        while self.topic(kind) in self.admin.list_topics(timeout=slowdown.seconds(10)).topics:
             time.sleep(0.1)
         create_topics(self.settings)
 
@@ -96,7 +98,7 @@ class Platform:
         """Let the broker delete what retention would: records below an offset."""
         where = TopicPartition(self.topic(kind), partition, before)
         for future in self.admin.delete_records([where]).values():
-            future.result(30)
+            future.result(slowdown.seconds(30))
 
 
 def listens(count: int, first: int = 0, **fields: object) -> list[dict[str, object]]:

@@ -1,4 +1,4 @@
-"""Each way to die, and the sign that it was hit."""
+"""The kills, each with a check that it hit."""
 
 import random
 import time
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from music_platform import failpoints
 from music_platform.lake.progress import read_progress
 from music_platform.stack.local_stack import LocalStack
+from tests.support import slowdown
 from tests.support.harness import committed_batch, finish, lake_version, start, tail, watching
 
 SIGKILLED = -9
@@ -47,7 +48,7 @@ def before_checkpoint_commit(stack: LocalStack) -> bool:
 
 
 def before_lake_commit(stack: LocalStack) -> bool:
-    """The Spark server dies when a micro-batch is planned and not in the table yet."""
+    """The Spark server dies when a micro-batch is planned but not in the table yet."""
     from music_platform.lake.files import Folder
 
     folder, planned = Folder.at(f"{read_progress(stack.settings.lake_root).checkpoint}/offsets"), committed_batch(stack)
@@ -61,7 +62,7 @@ def service_after(service: str, seconds: float) -> Kill:
 
     def strike(stack: LocalStack) -> bool:
         run = start(stack)
-        time.sleep(seconds)
+        time.sleep(slowdown.seconds(seconds))
         stack.kill(service)
         finish(run)
         stack.await_ready({service})
@@ -71,11 +72,11 @@ def service_after(service: str, seconds: float) -> Kill:
 
 
 def process_after(seconds: float) -> Kill:
-    """The run's own process dies at some moment; the query that it leaves in the Spark server goes on."""
+    """The run's process dies at some moment; its query in the Spark server continues."""
 
     def strike(stack: LocalStack) -> bool:
         run = start(stack)
-        time.sleep(seconds)
+        time.sleep(slowdown.seconds(seconds))
         run.kill()
         return finish(run) in (SIGKILLED, 0)
 

@@ -46,7 +46,7 @@ def records_of(folder: Path, produced_from: datetime) -> list[Record]:
 
 
 def rows_of(records: Iterable[Record], ingested_at: datetime | None = None) -> pa.Table:
-    """The lake's rows for these records, ingested now or then."""
+    """The lake's rows for these records, ingested now or at a given time."""
     rows = [
         {
             "topic": r.topic, "partition": r.partition, "offset": r.offset, "timestamp": r.timestamp_ms * 1000,
@@ -63,7 +63,7 @@ def rows_of(records: Iterable[Record], ingested_at: datetime | None = None) -> p
 
 
 class Lake:
-    """A Delta table that grows by a version for each `append`."""
+    """A Delta table to which each `append` adds a version."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -72,7 +72,7 @@ class Lake:
 
     @property
     def versions(self) -> int:
-        """How many versions there are."""
+        """Number of versions."""
         return len(list(self._log.iterdir()))
 
     def append(self, rows: pa.Table) -> int:

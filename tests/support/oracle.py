@@ -1,7 +1,7 @@
 """The three first marts, computed straight from what the brokers hold: no code of the platform's, plain dictionaries.
 
-Follows docs/marts.md. Reads every partition from its first to its end offset, parses with Python's own JSON parser and
-keeps the earliest record of each event id.
+Follows docs/reference/marts.md. Reads every partition from its first to its end offset, parses with Python's own JSON
+parser and keeps the earliest record of each event id.
 """
 
 import csv
@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from confluent_kafka import Consumer, TopicPartition
+
+from tests.support import slowdown
 
 ACTIONS = {"Skip": "skips", "Pause": "pauses", "Add to Playlist": "playlist_adds"}
 THUMBS = {"Thumbs Up": "thumbs_up", "Thumbs Down": "thumbs_down"}
@@ -34,15 +36,15 @@ class Record:
     value: bytes | None
 
 
-def consume(bootstrap_servers: str, topics: list[str]) -> list[Record]:
+def consume(client: dict[str, str], topics: list[str]) -> list[Record]:
     """Every record that the topics hold."""
-    consumer = Consumer({"bootstrap.servers": bootstrap_servers, "group.id": "oracle", "enable.auto.commit": False})
+    consumer = Consumer({**client, "group.id": "oracle", "enable.auto.commit": False})
     found: list[Record] = []
     try:
         ends: dict[tuple[str, int], int] = {}
         for topic in topics:
-            for number in consumer.list_topics(topic, timeout=20).topics[topic].partitions:
-                low, high = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=20)
+            for number in consumer.list_topics(topic, timeout=slowdown.seconds(20)).topics[topic].partitions:
+                low, high = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=slowdown.seconds(20))
                 if high > low:
                     ends[topic, number] = high
         consumer.assign([TopicPartition(topic, number, 0) for topic, number in ends])

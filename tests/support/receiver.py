@@ -1,4 +1,4 @@
-"""A real HTTP server on this machine that takes alerts, as a person's messenger would."""
+"""A real HTTP server on this machine that receives alerts, as a messenger would."""
 
 import json
 import time
@@ -11,7 +11,7 @@ from threading import Thread
 
 @dataclass
 class Received:
-    """The receiver's URL as apprise takes it, and what has come: (epoch seconds, type, title)."""
+    """The receiver's URL for apprise, and the received posts: (epoch seconds, type, title)."""
 
     url: str
     posts: list[tuple[float, str, str]] = field(default_factory=list)
@@ -20,7 +20,7 @@ class Received:
 
 @contextmanager
 def receiving() -> Iterator[Received]:
-    """A receiver, for as long as the block lasts."""
+    """A receiver that runs until the block ends."""
     received = Received("")
 
     class Handler(BaseHTTPRequestHandler):

@@ -1,6 +1,7 @@
 """Real object stores on this machine for tests: an S3 server and a GCS server, built by `go install`, once."""
 
 import os
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -11,13 +12,15 @@ from pathlib import Path
 import requests
 
 from music_platform.environment import project_root
-from tests.conformance.launcher import free_port
+from music_platform.settings import LOOPBACK
+from tests.support import slowdown
 
 #: Where the servers are built to.
 TOOLS = project_root() / ".tools"
 VERSITYGW = "github.com/versity/versitygw/cmd/versitygw@v1.8.0"
 FAKE_GCS = "github.com/fsouza/fake-gcs-server@v1.56.1"
 BUCKET = "lake"
+#: Seconds of the reference machine within which a server answers.
 PATIENCE = 30
 
 
@@ -55,12 +58,24 @@ def gcs(folder: Path) -> Iterator[Store]:
         yield Store(f"gs://{BUCKET}", {"STORAGE_EMULATOR_HOST": f"http://{address}"})
 
 
+def free_port() -> int:
+    """A port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])
+
+
 def _tool(module: str) -> str:
     """The program of a Go module; built on first use, which takes half a minute."""
     path, _, _ = module.partition("@")
     program = TOOLS / path.rsplit("/", 1)[1]
     if not program.is_file():
-        subprocess.run(["go", "install", module], env={**os.environ, "GOBIN": str(TOOLS)}, check=True, timeout=500)
+        subprocess.run(
+            ["go", "install", module],
+            env={**os.environ, "GOBIN": str(TOOLS)},
+            check=True,
+            timeout=slowdown.seconds(500),
+        )
     return str(program)
 
 
@@ -69,10 +84,10 @@ def _running(command: list[str], url: str, folder: Path) -> Iterator[None]:
     with (folder.parent / f"{folder.name}.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
     try:
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + slowdown.seconds(PATIENCE)
         while True:
             try:
-                requests.get(url, timeout=5)
+                requests.get(url, timeout=slowdown.seconds(5))
                 break
             except requests.ConnectionError:
                 assert process.poll() is None, (folder.parent / f"{folder.name}.log").read_text()[-2000:]
@@ -81,4 +96,4 @@ def _running(command: list[str], url: str, folder: Path) -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(slowdown.seconds(20))

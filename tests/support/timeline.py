@@ -1,4 +1,4 @@
-"""What happened while the platform was left alone: samples of backlog, runs and marts' ages, and events."""
+"""What happened while the platform ran unattended: samples of backlog, runs and marts' ages, and events."""
 
 import threading
 import time
@@ -17,7 +17,7 @@ from music_platform.ingestion.backlog import (
 )
 from music_platform.orchestration.assets.marts import tier_keys
 from music_platform.orchestration.freshness import LIVE, TIERS, ages, window
-from music_platform.orchestration.inputs import built_inputs, current_inputs, loaded_version
+from music_platform.orchestration.inputs import built_inputs, current_inputs, recorded_version
 from music_platform.orchestration.keys import GOLD
 from music_platform.orchestration.runs import IN_FLIGHT
 from music_platform.settings import Settings
@@ -27,7 +27,7 @@ from music_platform.topics import BrokerUnreachableError
 
 @dataclass(frozen=True)
 class Sample:
-    """The state at a moment. `backlog` and `waiting` are records and seconds by stage; None where nobody could tell."""
+    """The state at a moment. `backlog` and `waiting` are records and seconds by stage; None if unknown."""
 
     at: float
     backlog: tuple[int, int, int] | None
@@ -37,7 +37,7 @@ class Sample:
 
     @property
     def late(self) -> float:
-        """Seconds for which the oldest record that is not in RAW has been waiting."""
+        """Seconds that the oldest record not yet in RAW has been waiting."""
         return max(self.waiting[:2]) if self.waiting else 0.0
 
 
@@ -61,7 +61,7 @@ class Timeline:
     echo: Callable[[str], None] = print
 
     def say(self, what: str) -> None:
-        """Note an event, and print it."""
+        """Record an event, and print it."""
         self.said.append((time.time(), what))
         self.echo(f"{self.clock(time.time())}  {what}")
 
@@ -78,7 +78,7 @@ class Timeline:
 def take_sample(stack: LocalStack, instance: dg.DagsterInstance) -> Sample:
     """Ask brokers, lake and Dagster's store, as the sensors do."""
     settings, now = stack.settings, time.time()
-    loaded = loaded_version(instance)
+    loaded = recorded_version(instance)
     live = built_inputs(instance, LIVE)
     try:
         offsets, kafka = read_kafka_backlog(settings)
@@ -118,7 +118,7 @@ def sampling(stack: LocalStack, instance: dg.DagsterInstance, timeline: Timeline
         thread.join()
 
 
-#: Every how manieth sample is printed.
+#: One sample in this many is printed.
 PRINTED = 4
 
 
@@ -133,7 +133,7 @@ def describe(sample: Sample) -> str:
 
 
 def complete(settings: Settings, instance: dg.DagsterInstance) -> bool:
-    """Whether nothing is behind: no record on the way, every tier built from what there is, and no run at work."""
+    """Whether there is no backlog, every tier is built from the current inputs, and no run is in progress."""
     now = current_inputs(instance)
     _, kafka = read_kafka_backlog(settings)
     return (

@@ -22,6 +22,7 @@ from music_platform.warehouse.connection import connect
 from music_platform.warehouse.loader import load
 from music_platform.warehouse.reference_tables import load_reference
 from music_platform.warehouse.schema import provision_warehouse
+from tests.support import slowdown
 
 if TYPE_CHECKING:
     from snowflake.connector import SnowflakeConnection
@@ -66,9 +67,10 @@ class TestWarehouse:
             load_reference(self.session, table, folder / f"{table.name}.csv")
 
     def dbt_variables(self) -> dict[str, str]:
-        """Variables by which dbt meets this database."""
+        """Variables that connect dbt to this database."""
         return {
             "WAREHOUSE_PORT": str(self.settings.warehouse_port),
+            "MUSIC_SECRET": self.settings.music_secret or "",
             "SNOWFLAKE_DATABASE": self.settings.snowflake_database,
             "DBT_TARGET_PATH": str(self.scratch / "target"),
             "DBT_LOG_PATH": str(self.scratch / "logs"),
@@ -103,7 +105,7 @@ class TestWarehouse:
         return self.dbt("build", *(part for kind in left_out for part in ("--exclude-resource-type", kind)), *arguments)
 
     def killed_build(self, after: int) -> None:
-        """Start a build and kill it, with the transaction that it is in, after so many models of it are done."""
+        """Start a build and kill it, inside a transaction, after this many of its models are done."""
         done = "select count(*) from OPS.BUILDS"
         before = self.value(done)
         process = self.start_dbt("run")
@@ -111,7 +113,7 @@ class TestWarehouse:
             time.sleep(0.01)
         assert process.poll() is None, "the build ended before it could be killed"
         process.send_signal(signal.SIGKILL)
-        process.communicate(timeout=60)
+        process.communicate(timeout=slowdown.seconds(60))
 
     def query(self, sql: str) -> Rows:
         """Rows of a query, column names in lower case."""
@@ -158,7 +160,7 @@ def assert_same(found: dict[str, list[str]], wanted: dict[str, list[str]]) -> No
     assert found.keys() == wanted.keys()
     for table in wanted:
         gone, come = set(wanted[table]) - set(found[table]), set(found[table]) - set(wanted[table])
-        assert found[table] == wanted[table], f"{table}: gone {[*gone][:2]}, come {[*come][:2]}"
+        assert found[table] == wanted[table], f"{table}: removed {[*gone][:2]}, added {[*come][:2]}"
 
 
 @cache

@@ -1,17 +1,56 @@
+-- A city with too few users to be named counts as 'Other' in its state. If the others of a state are too few as well, they count
+-- in the state 'Other'.
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_dates',
-    meta={'tier': 'live', 'aggregate': true},
+    meta={'tier': 'live', 'variables': ['min_cell_users']},
     cluster_by=['activity_date']
 ) }}
 {%- set window = open_window() %}
 
+with heard as (
+    select activity_date, state, city, user_id, count(*) as plays
+    from {{ ref('listens') }}
+    where {{ on_dates('activity_date', dates_to_build(window)) }}
+    group by activity_date, state, city, user_id
+),
+
+in_cities as (
+    select
+        activity_date,
+        state,
+        user_id,
+        plays,
+        case
+            when count(distinct user_id) over (partition by activity_date, state, city) >= {{ var('min_cell_users') }}
+                then city
+            else 'Other'
+        end as shown_city
+    from heard
+),
+
+in_states as (
+    select
+        activity_date,
+        user_id,
+        plays,
+        shown_city,
+        case
+            when
+                shown_city <> 'Other'
+                or count(distinct user_id) over (partition by activity_date, state, shown_city)
+                >= {{ var('min_cell_users') }}
+                then state
+            else 'Other'
+        end as shown_state
+    from in_cities
+)
+
 select
     activity_date,
-    state,
-    city,
-    count(*) as plays,
+    shown_state as state,
+    shown_city as city,
+    sum(plays)::number(38, 0) as plays,
     count(distinct user_id) as users
-from {{ ref('listens') }}
-where {{ on_dates('activity_date', dates_to_build(window)) }}
-group by activity_date, state, city
+from in_states
+group by activity_date, shown_state, shown_city

@@ -1,13 +1,13 @@
--- What events say of their users, thinned out: of each user and date the first event, those that say something else than the
--- one before, and the changes of level. From these the history of a user is put together without reading all events.
+-- User attributes that events carry, reduced for each user and date to the first event, the events that differ from the one
+-- before, and the level changes. dim_users builds a user's history from these without reading all events.
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_dates',
-    meta={'keys': ['user_id']},
+    meta={'keys': ['user_id'], 'revision': 2},
     cluster_by=['activity_date']
 ) }}
 {%- set window = open_window() %}
-{%- set state = 'to_json(array_construct(level, city, state, zip, first_name, last_name, gender, registered_at::varchar))' %}
+{%- set said = 'level, city, state, zip, first_name, last_name, gender, registered_at::varchar' %}
 
 with stated as (
     select
@@ -26,7 +26,7 @@ with stated as (
         last_name,
         gender,
         registered_at,
-        {{ state }} as said
+        sha2(to_json(array_construct({{ said }})), 256) as said
     from {{ ref('events') }}
     where user_id is not null and {{ rows_to_build(window) }}
 ),

@@ -1,4 +1,4 @@
-"""A local warehouse for these tests, a database for each, and simulated events with what the marts make of them."""
+"""A local warehouse for these tests, a database for each, and simulated events with the expected marts."""
 
 import subprocess
 import sys
@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from music_platform.settings import Settings
+from tests.support import slowdown
 from tests.support.stack import running_stack
 from tests.support.truth import load_truth
 from tests.support.warehouse import TestWarehouse, test_warehouse
@@ -41,7 +42,9 @@ def simulated(folder: Path, *options: str) -> Simulation:
         *options,
     ]
     folder.mkdir(parents=True)
-    done = subprocess.run([*command, *DISTURBED], capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(
+        [*command, *DISTURBED], capture_output=True, text=True, timeout=slowdown.seconds(300), check=False
+    )
     assert done.returncode == 0, done.stderr
     return Simulation(folder, load_truth(folder / "truth.json"))
 
@@ -55,7 +58,7 @@ def warehouse_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Set
 
 @pytest.fixture(scope="session")
 def simulation(tmp_path_factory: pytest.TempPathFactory) -> Simulation:
-    """Five weeks of a small population, over the end of a month, so that every mart has something to say."""
+    """Five weeks of a small population, across the end of a month, so that every mart has rows."""
     folder = tmp_path_factory.mktemp("simulation") / "events"
     return simulated(folder, "--seed", "5", "--users", "120", "--days", "37", "--start", "2026-05-20", "--songs", "600")
 

@@ -1,4 +1,4 @@
-"""A live run follows the stream: one run, dbt kept warm, a build for each load."""
+"""A live run follows the stream: one run, a warm dbt, one build per load."""
 
 import threading
 import time
@@ -15,6 +15,7 @@ from music_platform.orchestration.keys import GOLD, RAW_EVENTS
 from tests.integration.conftest import latest_statements
 from tests.integration.marts.conftest import Simulation
 from tests.integration.marts.test_truth import PRODUCED, cut
+from tests.support import slowdown
 from tests.support.lake import Lake, records_of, rows_of
 from tests.support.truth import assert_truth
 from tests.support.warehouse import TestWarehouse
@@ -24,10 +25,12 @@ SUMMARY = dg.AssetKey([GOLD, "daily_summary"])
 
 @pytest.mark.long
 @pytest.mark.timeout(1500)
-def test_a_live_run_builds_what_is_loaded_while_it_runs_and_makes_way_for_another(
+def test_a_live_run_builds_what_is_loaded_while_it_runs_and_yields_to_another(
     warehouse: TestWarehouse, simulation: Simulation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = warehouse.settings.model_copy(update={"live_linger_seconds": 120.0, "max_drain_seconds": 240.0})
+    settings = warehouse.settings.model_copy(
+        update={"live_linger_seconds": slowdown.seconds(120), "max_drain_seconds": slowdown.seconds(240)}
+    )
     for name, value in settings_environment(settings, secrets=True).items():
         monkeypatch.setenv(name, value)
     lake = Lake(warehouse.scratch / "lake")

@@ -1,10 +1,13 @@
-"""What breaks in the systems that exist, shown to be impossible here: a test for each case of the warehouse."""
+"""What breaks in existing systems and cannot break here: one test per pitfall of the warehouse."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
+from music_platform.warehouse.schema import provision_warehouse
+from tests.integration.conftest import latest_statements
 from tests.support.event import event, listen, page, record, upgrade
 from tests.support.lake import Lake, Record, rows_of
 from tests.support.warehouse import PROJECT, TestWarehouse, assert_same
@@ -58,7 +61,7 @@ def feed(warehouse: TestWarehouse) -> Feeder:
 
 
 def same_as_a_whole_build(warehouse: TestWarehouse) -> None:
-    """What the builds have come to is what a build of everything gives."""
+    """The incremental builds gave the same tables as a full build."""
     found = warehouse.snapshot()
     warehouse.build("--full-refresh")
     assert_same(warehouse.snapshot(), found)
@@ -334,3 +337,84 @@ def test_guests_and_logged_out_events_are_sessions_and_pages_but_no_users(
     (day,) = warehouse.query("select * from GOLD.DAILY_SUMMARY")
     assert (day["plays"], day["active_users"], day["sessions"]) == (1, 1, 2)
     assert warehouse.value("select visitors from GOLD.CONVERSION_FUNNEL_DAILY") == 1
+
+
+def places(warehouse: TestWarehouse) -> dict[tuple[str, str], tuple[int, int]]:
+    """Plays and users of each place of the one date."""
+    rows = warehouse.query("select * from GOLD.LOCATION_METRICS_DAILY")
+    return {(row["state"], row["city"]): (row["plays"], row["users"]) for row in rows}
+
+
+def test_a_place_is_named_once_enough_users_are_there_and_no_longer_when_one_is_gone(
+    feed: Feeder, warehouse: TestWarehouse
+) -> None:
+    def heard(user: int, city: str, state: str = "TX", **fields: object) -> Record:
+        return listen("2026-06-01T10:00:00", user=user, session=user, city=city, state=state, **fields)
+
+    feed(
+        *(heard(user, "Paris", eventId=f"e{user}", produced="2026-07-03") for user in range(1, 5)),
+        heard(5, "Marfa"), heard(6, "Berea", "KY"), heard(1, "Paris"),
+    )  # fmt: skip
+    assert places(warehouse) == {("TX", "Other"): (6, 5), ("Other", "Other"): (1, 1)}
+    named = "select city from SILVER.DIM_LOCATIONS where state = 'TX' order by city"
+    assert [row["city"] for row in warehouse.query(named)] == ["Other"]
+
+    feed(heard(7, "Paris", eventId="late"))
+    assert places(warehouse) == {("TX", "Paris"): (6, 5), ("Other", "Other"): (2, 2)}
+    assert [row["city"] for row in warehouse.query(named)] == ["Other", "Paris"]
+    same_as_a_whole_build(warehouse)
+
+    # An earlier record of one of these events was sent from elsewhere.
+    feed(heard(4, "Marfa", eventId="e4", produced="2026-07-02"))
+    assert places(warehouse) == {("TX", "Other"): (7, 6), ("Other", "Other"): (1, 1)}
+    assert [row["city"] for row in warehouse.query(named)] == ["Other"]
+    assert sum(plays for plays, _ in places(warehouse).values()) == warehouse.value(
+        "select count(*) from SILVER.LISTENS"
+    )
+    same_as_a_whole_build(warehouse)
+
+
+def test_another_limit_for_places_rebuilds_every_date(feed: Feeder, warehouse: TestWarehouse) -> None:
+    feed(*(listen(f"2026-06-0{day}T10:00:00", user=day, session=day, eventId=f"e{day}") for day in (1, 2, 3)))
+    feed(listen("2026-06-03T11:00:00", user=3, session=3, eventId="later"))
+    assert places(warehouse).keys() == {("Other", "Other")}
+    warehouse.build("--vars", json.dumps({"min_cell_users": 1}))
+    named = warehouse.query("select distinct city from GOLD.LOCATION_METRICS_DAILY")
+    assert named == warehouse.query("select distinct city from SILVER.LISTENS")
+
+
+def test_a_home_of_the_version_before_loses_its_clear_text_and_goes_on(feed: Feeder, warehouse: TestWarehouse) -> None:
+    """There `said` held names and places in clear, no policies were noted, and places with one user were named."""
+    first = [
+        listen(f"2026-06-0{day}T{hour}:00:00", user=user, session=user, eventId=f"e{day}{user}{hour}", city=city)
+        for day in (1, 2, 3) for user, city in ((1, "Paris"), (2, "Waco")) for hour in (10, 11)
+    ]  # fmt: skip
+    feed(*first)
+    history, states = "select * from SILVER.DIM_USERS order by user_id, valid_from", "select * from SILVER.USER_STATES"
+    before = warehouse.query(history)
+    for statement in (
+        "update SILVER.USER_STATES set said = to_json(array_construct(level, city, state, zip, first_name, last_name, "
+        "gender, registered_at::varchar))",
+        "delete from GOLD.LOCATION_METRICS_DAILY",
+        "insert into GOLD.LOCATION_METRICS_DAILY select activity_date, state, city, count(*), count(distinct user_id) "
+        "from SILVER.LISTENS group by all",
+        "alter table OPS.BUILDS drop column revision",
+        "alter table OPS.BUILDS drop column access",
+    ):
+        warehouse.session.cursor().execute(statement)
+    assert "Paris" in str(warehouse.query(states)[0]["said"])
+    provision_warehouse(warehouse.settings)
+
+    feed(listen("2026-06-04T10:00:00", user=1, session=1, eventId="next", city="Paris"))
+    assert all(re.fullmatch("[0-9a-f]{64}", row["said"]) for row in warehouse.query(states))
+    assert warehouse.query(history) == before
+    assert {row["city"] for row in warehouse.query("select city from GOLD.LOCATION_METRICS_DAILY")} == {"Other"}
+    sent = [said["text"].lower() for said in latest_statements(warehouse.settings)]
+    for column in ("user_states modify column said", "events modify column extra", "dim_users modify column last_name"):
+        assert any(re.search(rf"alter table \S*{column} set masking policy", text) for text in sent), column
+    same_as_a_whole_build(warehouse)
+
+    # Once noted, a build sends none of them again.
+    count = len(latest_statements(warehouse.settings))
+    feed(listen("2026-06-05T10:00:00", user=1, session=1, eventId="last", city="Paris"))
+    assert not [said for said in latest_statements(warehouse.settings)[count:] if "masking" in said["text"].lower()]

@@ -7,6 +7,7 @@ import sys
 from tests.integration.conftest import latest_statements
 from tests.integration.marts.conftest import Simulation
 from tests.integration.marts.test_truth import PRODUCED
+from tests.support import slowdown
 from tests.support.lake import Lake, records_of, rows_of
 from tests.support.sql_lint import problems_of
 from tests.support.truth import KEYS
@@ -65,5 +66,7 @@ def test_a_plain_build_and_the_documentation_are_clean(warehouse: TestWarehouse,
 
 def test_the_sql_is_in_its_style() -> None:
     command = [sys.executable, "-m", "sqlfluff", "lint", "models", "../queries", "--disable-progress-bar"]
-    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(
+        command, cwd=PROJECT, capture_output=True, text=True, timeout=slowdown.seconds(300), check=False
+    )
     assert done.returncode == 0, done.stdout

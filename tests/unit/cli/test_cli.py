@@ -57,7 +57,7 @@ def test_every_command_is_found_and_is_listed_as_it_describes_itself(entry: Entr
 
 
 def test_paragraphs_flow_and_blocks_stay() -> None:
-    assert flowing("One\nline.\n\n\b\n  a  1\n  b  2\n\nAnother\none.") == "One line.\n\n  a  1\n  b  2\n\nAnother one."
+    assert flowing("One\nline.\n\n\b\na  1\nb  2\n\nAnother\none.") == "One line.\n\n  a  1\n  b  2\n\nAnother one."
 
 
 def test_a_wrong_call_is_one_line_and_exit_2() -> None:

@@ -1,4 +1,4 @@
-"""One definition of the events: everything that is made from it agrees, and an edit of it can only add."""
+"""One definition of the events: everything derived from it agrees, and an edit of it can only add."""
 
 import copy
 import json
@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 
 from music_platform.cli import contract as release
 from music_platform.contracts import events, json_schema, reference
-from music_platform.contracts.events import Field, JsonType
+from music_platform.contracts.events import Field, JsonType, Privacy
 from music_platform.warehouse.copy import copy_statement
 from music_platform.warehouse.schema import OPS_TABLES, tables
 from music_spark.shape import RECORD_SCHEMA
@@ -100,18 +100,18 @@ def test_an_additive_edit_breaks_nothing() -> None:
 @pytest.mark.parametrize(
     ("edit", "complaint"),
     [
-        (edited("lat", type=["string", "null"]), "lat: no longer takes number"),
-        (edited("duration", type=["integer", "null"]), "duration: no longer takes number"),
-        (edited("level", type="string"), "level: no longer takes null"),
+        (edited("lat", type=["string", "null"]), "lat: no longer accepts number"),
+        (edited("duration", type=["integer", "null"]), "duration: no longer accepts number"),
+        (edited("level", type="string"), "level: no longer accepts null"),
         (edited("lat", minimum=0), "lat: minimum raised to 0"),
         (edited("lat", maximum=80), "lat: maximum lowered to 80"),
         (edited("page", maximum=80), "page: maximum lowered to 80"),
         (edited("level", minLength=1), "level: may no longer be empty"),
         (edited("level", **{"x-column": "tier"}), "level: column was level, is tier"),
         (edited("userId", **{"x-column-type": "bigint"}), "userId: column type was string, is bigint"),
-        (edited("connection", **{"x-since": 3}), "connection: is said to be of version 3, was released in 2"),
+        (edited("connection", **{"x-since": 3}), "connection: says version 3, but was released in version 2"),
         ({**LISTEN, "required": [*LISTEN["required"], "level"]}, "level: newly required"),
-        ({**LISTEN, "anyOf": LISTEN["anyOf"][:1]}, "anyOf: what names a song has changed"),
+        ({**LISTEN, "anyOf": LISTEN["anyOf"][:1]}, "anyOf: the fields that name a song have changed"),
     ],
 )
 def test_a_breaking_edit_is_found(edit: dict[str, Any], complaint: str) -> None:
@@ -138,3 +138,25 @@ def test_a_later_field_is_read_from_extra_where_the_column_is_empty(monkeypatch:
     assert json_schema.version() == 3
     assert '"column": "mood", "path": "mood", "type": "VARCHAR"' in release.macro()
     assert len(release.schema_files()) == 12
+
+
+def test_every_field_is_classified_and_what_nobody_has_classified_is_personal() -> None:
+    """A new field has to be put into one of these sets: whether readers see it is decided, not forgotten."""
+    found = {privacy: {f.column for f in events.FIELDS if f.privacy is privacy} for privacy in Privacy}
+    assert found[Privacy.PERSONAL] == {"city", "zip", "lat", "lon", "first_name", "last_name"}
+    assert found[Privacy.PSEUDONYMOUS] == {"user_id", "session_id", "user_agent", "gender", "registration"}
+    assert found[Privacy.OPEN] == {
+        "event_id", "schema_version", "ts", "item_in_session", "level", "state", "auth", "page", "method", "status",
+        "artist", "song", "duration", "song_id", "artist_id", "success", "device_type", "device_os", "connection",
+        "listened_seconds",
+    }  # fmt: skip
+    raw = {column.column: column.privacy for column in events.raw_columns()}
+    assert {raw[name] for name in ("extra", "payload", "payload_base64")} == {Privacy.PERSONAL}
+
+
+def test_a_name_has_one_privacy_in_every_table_because_models_mask_by_name() -> None:
+    found: dict[str, set[Privacy]] = {}
+    for columns in (events.raw_columns(), *(table.columns for table in reference.TABLES)):
+        for column in columns:
+            found.setdefault(column.column, set()).add(column.privacy)
+    assert {name: privacies for name, privacies in found.items() if len(privacies) > 1} == {}

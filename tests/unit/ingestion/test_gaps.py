@@ -1,10 +1,10 @@
-"""What stops the stream is decided by plain comparisons of ids, offsets and the checkpoint's word with the lake's."""
+"""What stops the stream is decided by comparing ids, offsets, and the checkpoint with the lake."""
 
 import pytest
 
 from music_platform.ingestion.conservation import Rows, imbalances
 from music_platform.ingestion.gaps import Gap, Partition, ahead_of_broker, checkpoint_trouble, expired, recreated
-from music_platform.ingestion.reconnection import behind
+from music_platform.ingestion.reconnection import offsets_after
 from music_platform.lake.checkpoint import covers
 from music_platform.lake.delta_log import Transaction
 from music_platform.lake.progress import Progress, RetiredTopic, read_progress
@@ -17,10 +17,10 @@ def test_a_topic_with_another_id_was_created_again_and_a_new_one_was_not() -> No
 def test_expired_offsets_are_the_range_between_what_is_read_and_what_is_left() -> None:
     committed, first = {"a": {0: 5, 1: 7}}, {"a": {0: 5, 1: 9, 2: 3}}
     assert expired(committed, first, ["a"]) == [Gap(Partition("a", 1), 7, 8)]
-    assert behind(committed, expired(committed, first, ["a"])) == {"a": {0: 5, 1: 9}}
+    assert offsets_after(committed, expired(committed, first, ["a"])) == {"a": {0: 5, 1: 9}}
 
 
-def test_a_broker_that_has_less_than_was_read_is_noticed() -> None:
+def test_a_broker_with_fewer_records_than_were_read_is_noticed() -> None:
     assert ahead_of_broker({"a": {0: 5, 1: 6}}, {"a": {0: 5, 1: 4}}, ["a"]) == ["a/1 (read up to 6, ends at 4)"]
     assert ahead_of_broker({"a": {0: 5}}, {"a": {}}, ["a"]) == ["a/0 (read up to 5, ends at nothing: it is gone)"]
 
@@ -34,7 +34,7 @@ def test_a_broker_that_has_less_than_was_read_is_noticed() -> None:
         ("q", 3, Transaction("q", 5), (), "old"),
         ("q", 3, Transaction("other", 3), (), "foreign"),
         (None, -1, Transaction("q", 3), (), "lost"),
-        (None, -1, Transaction("q", 3), ("q",), None),  # a new generation that has not begun
+        (None, -1, Transaction("q", 3), ("q",), None),  # a new generation that has not started
     ],
 )
 def test_the_checkpoint_must_be_the_one_that_wrote_the_lake(
@@ -45,13 +45,13 @@ def test_the_checkpoint_must_be_the_one_that_wrote_the_lake(
     assert said is None or f"checkpoint is {said}" in str(trouble)
 
 
-def test_a_batch_has_succeeded_when_the_checkpoint_covers_what_was_to_be_read() -> None:
+def test_a_batch_succeeds_when_the_checkpoint_covers_all_wanted_offsets() -> None:
     assert covers({"a": {0: 5, 1: 9}}, {"a": {0: 5, 1: 8}})
     assert not covers({"a": {0: 5}}, {"a": {0: 5, 1: 1}})
     assert covers({}, {"a": {0: 0}})
 
 
-def test_progress_is_kept_whole_and_says_where_a_new_generation_begins(tmp_path: object) -> None:
+def test_progress_is_read_as_written_and_says_where_a_new_generation_starts(tmp_path: object) -> None:
     root = str(tmp_path)
     assert read_progress(root) == Progress(root)
     kept = Progress(root, {"a": "1"}, 2, {"a": {0: 5}}, (RetiredTopic("a", "0", {0: 9}),), ("q",))
@@ -70,12 +70,12 @@ P = Partition("a", 0, "1")
     [
         (5, Rows(5, 5, 0, 4), [], None),
         (0, None, [], None),
-        (5, None, [], "not one row"),
-        (5, Rows(6, 5, 0, 4), [], "1 rows are there twice"),
+        (5, None, [], "no rows, but offsets up to 4 are committed"),
+        (5, Rows(6, 5, 0, 4), [], "1 duplicate rows"),
         (5, Rows(4, 4, 0, 4), [], "1 rows are missing"),
         (5, Rows(4, 4, 0, 4), [Gap(P, 2, 2)], None),
         (9, Rows(5, 5, 0, 4), [Gap(P, 5, 8)], None),
-        (9, Rows(5, 5, 0, 4), [], "the last row is of offset 4"),
+        (9, Rows(5, 5, 0, 4), [], "the last row has offset 4"),
         (9, None, [Gap(P, 0, 8)], None),
         (9, Rows(5, 5, 4, 8), [Gap(P, 0, 3)], None),
     ],

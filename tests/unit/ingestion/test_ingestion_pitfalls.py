@@ -1,4 +1,4 @@
-"""Mistakes of existing pipelines, each by its name, on the part of the way from a record's bytes to COPY."""
+"""Mistakes of existing pipelines, each by its name, between a record's bytes and COPY."""
 
 import json
 from pathlib import Path
@@ -41,7 +41,7 @@ def test_second_resolution_object_names_overwrite_each_other() -> None:
 
 
 def test_row_by_row_insert() -> None:
-    """A version goes in by bulk COPY: one statement for up to a thousand files, every column of the contract cast."""
+    """A version is loaded by bulk COPY: one statement for up to a thousand files, every column of the contract cast."""
     files = [f"part-{number}.parquet" for number in range(MAX_FILES)]
     statement = copy_statement("RAW.EVENTS", events.raw_columns(), "RAW.LAKE/events/v7", files, {"batch_id": "7"})
     assert statement.startswith("COPY INTO RAW.EVENTS (")

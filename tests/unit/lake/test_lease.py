@@ -13,6 +13,7 @@ import pytest
 from music_platform.lake import lease
 from music_platform.lake.files import Folder
 from music_platform.lake.lease import Claim, LeaseError, Step, held_lease, is_dead, next_step, this_host
+from tests.support import slowdown
 
 
 def claim(**changes: object) -> Claim:
@@ -38,7 +39,7 @@ def test_a_second_caller_waits_until_the_first_is_done(tmp_path: Path) -> None:
     order: list[str] = []
 
     def second() -> None:
-        with held_lease(str(tmp_path), 30):
+        with held_lease(str(tmp_path), slowdown.seconds(30)):
             order.append("second")
 
     with held_lease(str(tmp_path), 0):
@@ -71,10 +72,10 @@ def test_a_dead_holder_is_succeeded_at_once_and_leaves_its_spark_session(tmp_pat
     process.start()
     process.join()
     started = time.monotonic()
-    with held_lease(str(tmp_path), 5) as held:
+    with held_lease(str(tmp_path), slowdown.seconds(5)) as held:
         assert [dead.spark_session for dead in held.dead] == ["session-of-the-dead"]
         held.remove_dead_claims()
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < slowdown.seconds(2)
     assert Folder.at(str(tmp_path)).names() == []
 
 
@@ -84,24 +85,24 @@ def test_a_holder_on_another_machine_is_succeeded_when_its_heartbeat_is_silent(
     monkeypatch.setattr(lease, "SILENT_SECONDS", 0.5)
     there = claim(name="b.json", host="elsewhere/1")
     Folder.at(str(tmp_path)).write(there.name, json.dumps(asdict(there)).encode())
-    with held_lease(str(tmp_path), 10) as held:
+    with held_lease(str(tmp_path), slowdown.seconds(10)) as held:
         assert held.dead == [there]
 
 
-def test_a_holder_that_was_taken_for_dead_learns_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_holder_that_was_considered_dead_notices_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease, "HEARTBEAT_SECONDS", 0.05)
     with held_lease(str(tmp_path), 0) as held:
         held.check()
         for name in Folder.at(str(tmp_path)).names():
             Folder.at(str(tmp_path)).remove(name)
-        time.sleep(0.3)
+        time.sleep(slowdown.seconds(0.3))
         with pytest.raises(LeaseError, match="taken over"):
             held.check()
 
 
 def _claim_in_turn(folder: str, log: str) -> None:
     for _ in range(3):
-        with held_lease(folder, 60):
+        with held_lease(folder, slowdown.seconds(60)):
             with open(log, "a") as out:
                 out.write("in\n")
             time.sleep(0.02)

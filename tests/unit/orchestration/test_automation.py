@@ -20,7 +20,7 @@ NONE = Runs()
         (5, 5, 1, Runs(in_flight=True), False),
     ],
 )
-def test_a_run_starts_when_a_stage_is_behind_and_none_is_at_it(
+def test_a_run_starts_when_a_stage_has_a_backlog_and_none_is_running(
     kafka: int, lake: int, threshold: int, runs: Runs, start: bool
 ) -> None:
     decision = decide_ingest((kafka, 3.0), (lake, 2.0), threshold, runs)
@@ -32,7 +32,7 @@ def test_a_run_starts_when_a_stage_is_behind_and_none_is_at_it(
     ("failures", "idle", "start"),
     [(0, 0, True), (1, 59, False), (1, 60, True), (2, 299, False), (3, 900, True), (4, 3599, False), (40, 3600, True)],
 )
-def test_what_fails_again_and_again_waits_longer_each_time(failures: int, idle: float, start: bool) -> None:
+def test_a_job_that_keeps_failing_waits_longer_each_time(failures: int, idle: float, start: bool) -> None:
     decision = decide_ingest((5, 1.0), (0, 0.0), 1, Runs(failures=failures, idle_seconds=idle))
     assert decision.start is start
     assert start or "failed" in decision.reason
@@ -57,7 +57,7 @@ def test_a_live_build_starts_when_its_inputs_have_changed_and_nothing_is_in_the_
     assert "conservation" in held.reason
 
 
-def test_policy_marts_wait_for_their_policy_and_for_something_new() -> None:
+def test_policy_marts_wait_for_their_policy_and_for_new_data() -> None:
     young, old = {"a": 10.0, "b": 40.0}, {"a": 10.0, "b": 61.0}
     assert not decide_policy(young, 60, "5 records", (), NONE).start
     assert decide_policy(old, 60, "5 records", (), NONE).start
@@ -68,7 +68,7 @@ def test_policy_marts_wait_for_their_policy_and_for_something_new() -> None:
     assert "b, is 61 s old" in decide_policy(old, 60, "5 records", (), NONE).reason
 
 
-def test_completeness_is_reported_from_half_the_window_on_when_nothing_is_behind() -> None:
+def test_completeness_is_reported_after_half_the_window_when_there_is_no_backlog() -> None:
     marts = {"young": 10.0, "silent": 30.0, "never": inf}
     assert verified_complete(marts, 30, complete=True) == ["silent"]
     assert verified_complete(marts, 30, complete=False) == []

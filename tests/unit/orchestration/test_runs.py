@@ -1,4 +1,4 @@
-"""Whose process is gone."""
+"""Runs whose process is gone."""
 
 import json
 import os
@@ -31,6 +31,7 @@ from music_platform.orchestration.runs import (
     process_tags,
     runs_in_flight,
 )
+from tests.support import slowdown
 
 
 @dg.op
@@ -81,7 +82,7 @@ def code_server(folder: Path) -> Iterator[DagsterGrpcClient]:
     server = subprocess.Popen([*command, "--location-name", "here"], cwd=folder, stderr=subprocess.DEVNULL)
     try:
         client = DagsterGrpcClient(socket=str(socket))
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + slowdown.seconds(60)
         while True:
             try:
                 client.ping("up?")
@@ -96,7 +97,7 @@ def code_server(folder: Path) -> Iterator[DagsterGrpcClient]:
 
 
 def launched(instance: dg.DagsterInstance, client: DagsterGrpcClient) -> dg.DagsterRun:
-    """A run as it is from its launch on."""
+    """A run right after its launch."""
     location = GrpcServerCodeLocationOrigin(host="localhost", socket=client.socket, location_name="here")
     origin = RemoteJobOrigin(RemoteRepositoryOrigin(location, "__repository__"), "some_job")
     run = instance.create_run_for_job(some_job, remote_job_origin=origin, job_code_origin=None)
@@ -128,7 +129,7 @@ def test_a_run_that_was_killed_while_it_started_is_failed_and_one_that_its_serve
         with pytest.raises(dg.Failure, match="was ended while its process"):
             name_process(instance, dead.run_id)
         (tmp_path / "line").write_text("go")
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + slowdown.seconds(60)
         while not instance.get_run_by_id(started.run_id).is_finished:  # type: ignore[union-attr]
             assert time.monotonic() < deadline
             time.sleep(0.1)

@@ -32,7 +32,7 @@ WHOLE = {"build": TIERS, "live": (LIVE,), "policy": (POLICY,)}
 
 @dataclass
 class Day:
-    """A platform with a clock of its own. Its runs are records only: a test says how each of them ends."""
+    """A platform with its own clock. Its runs are only records: a test decides how each of them ends."""
 
     settings: Settings
     instance: dg.DagsterInstance
@@ -127,7 +127,7 @@ def test_new_data_is_one_live_build_and_a_stale_policy_mart_is_one_rebuild(day: 
     assert [job for _, job in day.launched] == ["build", "live", "policy"]
 
 
-def test_a_build_that_is_late_for_what_it_began_with_is_followed_by_another(day: Day) -> None:
+def test_a_build_whose_inputs_changed_while_it_ran_is_followed_by_another(day: Day) -> None:
     built(day)
     day.load(1)
     (first,) = day.tick()
@@ -139,25 +139,25 @@ def test_a_build_that_is_late_for_what_it_began_with_is_followed_by_another(day:
     assert [run.job_name for run in day.tick()] == ["live"]
 
 
-def test_a_model_that_fails_for_ever_is_at_most_thirty_runs_and_one_alert_a_day(day: Day) -> None:
+def test_a_model_that_keeps_failing_is_at_most_thirty_runs_and_one_alert_a_day(day: Day) -> None:
     built(day)
     day.load(1)
-    watch, state, told = Watch(day.settings, Store(day.instance)), alerts.State(), 0
+    watch, state, sent = Watch(day.settings, Store(day.instance)), alerts.State(), 0
     begin = day.now
     while day.now < begin + 24 * HOUR:
         for run in day.tick(sensors.live_tick):
             day.end(run, 10, succeeds=False)
         problems = list(watch._jobs(()))
         change = alerts.changes(state, problems, day.now, 60)
-        state = alerts.after(state, problems, change, (), day.now)
-        told += len(change.raised) + len(change.over)
+        state = alerts.next_state(state, problems, change, (), day.now)
+        sent += len(change.raised) + len(change.resolved)
         day.now += 4 * MINUTE
     runs = [at - begin for at, job in day.launched if job == "live"]
     assert 20 <= len(runs) <= 30
     pauses = [later - earlier for earlier, later in pairwise(runs)]
     assert pauses == sorted(pauses)
     assert pauses[-1] >= HOUR
-    assert told == 1
+    assert sent == 1
 
 
 def test_three_idle_windows_are_no_run_and_no_mart_that_is_not_fresh(day: Day) -> None:
@@ -174,7 +174,7 @@ def test_three_idle_windows_are_no_run_and_no_mart_that_is_not_fresh(day: Day) -
     assert [job for _, job in day.launched] == ["build"]
 
 
-def test_what_waits_upstream_is_not_called_complete(day: Day, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mart_with_a_backlog_upstream_is_not_reported_as_complete(day: Day, monkeypatch: pytest.MonkeyPatch) -> None:
     built(day)
     monkeypatch.setattr(sensors, "read_kafka_backlog", lambda _: (None, Backlog(5, {"listen_events": 5})))
     day.now += warn_after(day.settings, LIVE)
@@ -183,7 +183,7 @@ def test_what_waits_upstream_is_not_called_complete(day: Day, monkeypatch: pytes
     assert day.oldest(LIVE) == before
 
 
-def test_a_daemon_that_is_restarted_doubles_nothing(day: Day, tmp_path: Path) -> None:
+def test_a_restarted_daemon_doubles_no_run(day: Day, tmp_path: Path) -> None:
     with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
         first = Day(day.settings, instance)
         first.load(0)

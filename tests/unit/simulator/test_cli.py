@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from music_platform.cli import app as music_platform
 from music_simulator.__main__ import app
 from music_simulator.options import MESSY, SHARES
+from tests.support import slowdown
 from tests.support.brute_force_oracle import Stream
 from tests.unit.simulator.conftest import ROOT
 
@@ -48,11 +49,11 @@ TOMORROW = (datetime.now(UTC) + timedelta(days=1, hours=1)).strftime("%Y-%m-%d")
         (["--start", "1999-01-01"], "--start 1999-01-01: must be 2005"),
         (["--start", TOMORROW], "ends more than 24 h from now"),
         (["--rate", "5", "--days", "7"], "start 20"),
-        (["--start", "2026-03-02", "--end", "2026-03-01"], "--end 2026-03-01: must lie after the start, 2026-03-02"),
-        (["--start", "2026-03-02", "--end", "2026-03-03T01:00"], "must lie whole days after the start"),
-        (["--end", "2026-06-03", "--days", "3"], "--days and --end: give one of them"),
-        (["--omit", "Nowhere"], "--omit 'Nowhere': no such page to leave out; there are Thumbs Up"),
-        (["--growth", "20", "--days", "365"], "take less growth or fewer days"),
+        (["--start", "2026-03-02", "--end", "2026-03-01"], "--end 2026-03-01: must be after the start, 2026-03-02"),
+        (["--start", "2026-03-02", "--end", "2026-03-03T01:00"], "must be a whole number of days after the start"),
+        (["--end", "2026-06-03", "--days", "3"], "--days and --end: give only one of them"),
+        (["--omit", "Nowhere"], "--omit 'Nowhere': cannot leave out this page; choose from Thumbs Up"),
+        (["--growth", "20", "--days", "365"], "use less growth or fewer days"),
         (["--burst", "noon"], "--burst 'noon': give HOUR:MINUTES:FACTOR"),
         (["--burst", "1:60:0.5"], "FACTOR above 1"),
         (["--users", "99999999"], "'--users': Input should be less than or equal to 50000000"),
@@ -76,6 +77,18 @@ def test_bad_options_are_a_line_of_the_module_too(tmp_path: Path) -> None:
     )
     assert done.returncode == 2
     assert done.stderr == "error --burst 'noon': give HOUR:MINUTES:FACTOR, such as 12:30:5\n"
+
+
+def test_a_truth_without_its_engine_is_refused_before_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "duckdb", None)  # as if it were not installed
+    options = ["--out", str(tmp_path / "out"), "--truth", str(tmp_path / "truth.json")]
+    result = CliRunner().invoke(music_platform, ["simulate", *options])
+    assert result.exit_code == 2
+    assert "Install the extra `local`" in result.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_unknown_option_is_refused() -> None:
     assert CliRunner().invoke(app, ["--page", "Nowhere"]).exit_code == 2
 
 
@@ -111,7 +124,7 @@ def test_no_broker_is_one_line_within_seconds() -> None:
         [sys.executable, "-m", "music_simulator"], cwd=ROOT, env=environment, capture_output=True, text=True
     )
     assert done.returncode == 1
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < slowdown.seconds(15)
     assert f"Kafka at 127.0.0.1:{port} does not answer" in done.stderr
     assert "music-platform up" in done.stderr
     assert len(done.stderr.splitlines()) == 1
@@ -169,13 +182,13 @@ def _ended_by(signals: list[signal.Signals], folder: Path, *options: str) -> sub
         [sys.executable, "-m", "music_simulator", *arguments, *options], cwd=ROOT, stderr=subprocess.PIPE, text=True
     )
     page_views = folder / "out" / "page_view_events"
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + slowdown.seconds(20)
     while time.monotonic() < deadline and not any(page_views.glob(".part-*")):
         time.sleep(0.1)
-    time.sleep(0.7)
+    time.sleep(slowdown.seconds(0.7))
     for one in signals:
         run.send_signal(one)
-    _, errors = run.communicate(timeout=30)
+    _, errors = run.communicate(timeout=slowdown.seconds(30))
     return subprocess.CompletedProcess(run.args, run.returncode, "", errors)
 
 

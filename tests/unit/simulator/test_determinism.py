@@ -14,6 +14,7 @@ from music_simulator.options import Burst, Options
 from music_simulator.pace import AtOnce, ByClock, ByRate, Pace
 from music_simulator.run import Run
 from music_simulator.sinks import Discard, Files
+from tests.support import slowdown
 from tests.unit.simulator.conftest import DISTURBED, SMALL, Made, make
 
 
@@ -104,8 +105,8 @@ def test_a_rate_is_kept_to_the_second(rate: int) -> None:
     launch, total = seen[0][0], 0
     for now, count in seen:
         total += count
-        assert abs((now - launch) - total / rate) < 1.0
-    assert seen[-1][0] - launch == pytest.approx(2.0, abs=0.5)
+        assert abs((now - launch) - total / rate) < slowdown.seconds(1.0)
+    assert seen[-1][0] - launch == pytest.approx(2.0, abs=slowdown.seconds(0.5))
 
 
 def test_schedules() -> None:

@@ -19,6 +19,7 @@ from music_platform.contracts.events import TOPICS
 from music_platform.stack.local_stack import LocalStack
 from music_simulator.disturbances import KINDS
 from music_simulator.options import Options
+from tests.support import slowdown
 from tests.support.stack import running_stack
 from tests.unit.simulator.conftest import ROOT, make
 
@@ -30,8 +31,10 @@ RUN = Options(users=4000, start=datetime(2026, 3, 2), days=5, growth=0.0, duplic
 
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
-    """A broker of its own, with the topics."""
-    with running_stack(tmp_path_factory.mktemp("home"), frozenset({"kafka"})) as stack:
+    """An open broker of its own, with the topics."""
+    with running_stack(
+        tmp_path_factory.mktemp("home"), frozenset({"kafka"}), kafka_security_protocol="PLAINTEXT"
+    ) as stack:
         yield stack
 
 
@@ -40,10 +43,10 @@ def servers(broker: LocalStack) -> str:
     """Address of the broker, whose topics are new and empty."""
     address = broker.settings.bootstrap_servers
     admin = AdminClient({"bootstrap.servers": address})
-    present = [topic for topic in TOPICS.values() if topic in admin.list_topics(timeout=10).topics]
+    present = [topic for topic in TOPICS.values() if topic in admin.list_topics(timeout=slowdown.seconds(10)).topics]
     for done in admin.delete_topics(present).values() if present else ():
         done.result()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + slowdown.seconds(20)
     while True:
         try:
             for done in admin.create_topics([NewTopic(topic, 4, 1) for topic in TOPICS.values()]).values():
@@ -73,7 +76,9 @@ def arrived(address: str) -> dict[str, list[tuple[bytes, bytes]]]:
     consumer = Consumer({"bootstrap.servers": address, "group.id": "test", "enable.auto.commit": False})
     records: dict[str, list[tuple[bytes, bytes]]] = {topic: [] for topic in TOPICS.values()}
     partitions = [TopicPartition(topic, n, 0) for topic in TOPICS.values() for n in range(4)]
-    expected = sum(consumer.get_watermark_offsets(partition, timeout=10)[1] for partition in partitions)
+    expected = sum(
+        consumer.get_watermark_offsets(partition, timeout=slowdown.seconds(10))[1] for partition in partitions
+    )
     consumer.assign(partitions)
     while sum(map(len, records.values())) < expected:
         for message in consumer.consume(10_000, 5.0):
@@ -83,9 +88,20 @@ def arrived(address: str) -> dict[str, list[tuple[bytes, bytes]]]:
     return records
 
 
+def await_records(address: str, count: int) -> None:
+    """Wait until the topics hold so many records."""
+    consumer = Consumer({"bootstrap.servers": address, "group.id": "test", "enable.auto.commit": False})
+    partitions = [TopicPartition(topic, n) for topic in TOPICS.values() for n in range(4)]
+    deadline = time.monotonic() + slowdown.seconds(60)
+    while sum(consumer.get_watermark_offsets(place, timeout=slowdown.seconds(10))[1] for place in partitions) < count:
+        assert time.monotonic() < deadline, f"the topics do not get {count:,} records"
+        time.sleep(0.2)
+    consumer.close()
+
+
 def test_kafka_gets_the_same_records_as_files(servers: str, tmp_path: Path) -> None:
     run = start(servers, tmp_path, "--workers", "2")
-    _, said = run.communicate(timeout=120)
+    _, said = run.communicate(timeout=slowdown.seconds(120))
     assert run.returncode == 0, said
     wanted, found = make(RUN), arrived(servers)
     for kind in KINDS:
@@ -102,12 +118,12 @@ def test_kafka_gets_the_same_records_as_files(servers: str, tmp_path: Path) -> N
 
 def test_a_broker_that_dies_and_comes_back_loses_nothing(broker: LocalStack, servers: str, tmp_path: Path) -> None:
     run = start(servers, tmp_path, "--rate", "2000", "--events", "40000")
-    time.sleep(7)
+    await_records(servers, 4_000)
     broker.kill("kafka")
-    _, said = run.communicate(timeout=120)
+    _, said = run.communicate(timeout=slowdown.seconds(120))
     assert run.returncode == 0, said
     assert "connection errors" in said
-    assert "records waited for the broker and were sent again" in said
+    assert "records waited for the broker and were resent" in said
     wanted, found = make(RUN), arrived(servers)
     for kind in KINDS:
         texts = [t for t, of in zip(wanted.texts[:40000], wanted.kinds[:40000], strict=True) if of == kind]
@@ -116,9 +132,9 @@ def test_a_broker_that_dies_and_comes_back_loses_nothing(broker: LocalStack, ser
 
 def test_ctrl_c_flushes_and_the_truth_covers_what_is_there(servers: str, tmp_path: Path) -> None:
     run = start(servers, tmp_path, "--rate", "5000")
-    time.sleep(6)
+    await_records(servers, 10_000)
     run.send_signal(signal.SIGINT)
-    _, said = run.communicate(timeout=120)
+    _, said = run.communicate(timeout=slowdown.seconds(120))
     assert run.returncode == 0, said
     truth = orjson.loads((tmp_path / "truth.json").read_bytes())
     found = arrived(servers)

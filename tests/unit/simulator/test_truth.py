@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from music_simulator.__main__ import app
@@ -17,6 +18,7 @@ from tests.support import brute_force_oracle as brute_force
 from tests.support.brute_force_oracle import Stream
 from tests.unit.simulator.conftest import ROOT
 
+SQL = ROOT / "simulator" / "music_simulator" / "truth"
 PATTERNS = ROOT / "dbt_project" / "seeds" / "device_patterns.csv"
 BAD = ["--duplicates", ".08", "--late", ".08", "--out-of-order", ".08", "--malformed", ".03", "--invalid", ".03",
        "--unknown-fields", ".1", "--v2", ".5"]  # fmt: skip
@@ -169,3 +171,16 @@ def test_records_that_did_not_arrive_are_not_in_the_truth(tmp_path: Path) -> Non
     for mart in MARTS:
         test_marts(checked, mart)
     assert len(KINDS) == 4
+
+
+def test_a_place_is_named_from_as_many_users_as_dbt_asks_for() -> None:
+    asked = yaml.safe_load((ROOT / "dbt_project" / "dbt_project.yml").read_text())["vars"]["min_cell_users"]
+    assert f"create macro min_cell_users() as {asked};" in (SQL / "base.sql").read_text()
+    assert asked == brute_force.MIN_CELL_USERS
+
+
+def test_no_cell_that_names_a_place_has_few_users_and_none_is_lost(checked: Checked) -> None:
+    rows = checked.truth["marts"]["location_metrics_daily"]
+    assert all(row["users"] >= brute_force.MIN_CELL_USERS for row in rows if row["state"] != "Other")
+    assert {row["city"] for row in rows if row["state"] == "Other"} <= {"Other"}
+    assert sum(row["plays"] for row in rows) == sum(row["plays"] for row in checked.truth["marts"]["hourly_metrics"])

@@ -16,7 +16,6 @@ SETTINGS = Settings(
     snowflake_account="org-account",
     snowflake_user="MUSIC_PLATFORM",
     snowflake_role="MUSIC_LOADER",
-    snowflake_read_role="MUSIC_READER",
     lake_url="s3a://bucket/lake",
 )
 ACCOUNT = Account.of(SETTINGS)
@@ -58,11 +57,9 @@ def test_an_account_that_is_set_up_is_good() -> None:
     assert found == ["role", "grants", "grants", "grants", "warehouse", "sql role", "time zone", "stage", "stage"]
 
 
-def test_sql_without_a_role_of_its_own_is_noted() -> None:
-    given = SETTINGS.model_copy(update={"snowflake_read_role": None})
-    (noted,) = [finding for finding in findings(READY, given) if finding.verdict is not Verdict.GOOD]
-    assert "runs as MUSIC_LOADER, which sees personal columns in clear" in noted.found
-    assert noted.advice == "SNOWFLAKE_READ_ROLE=MUSIC_READER"
+def test_the_role_of_sql_is_named() -> None:
+    (found,) = [finding.found for finding in findings(READY, SETTINGS) if finding.what == "sql role"]
+    assert found == "music-platform sql runs as MUSIC_READER, which sees personal columns masked"
 
 
 @pytest.mark.parametrize(
@@ -103,7 +100,7 @@ def test_missing_grants_are_named_as_the_statements_to_run() -> None:
     )
     (finding,) = wrong(replace(READY, future_grants={**READY.future_grants, "MUSIC_READER": []}))
     assert "GRANT SELECT ON FUTURE VIEWS IN SCHEMA MUSIC.GOLD TO ROLE MUSIC_READER" in finding.advice or (
-        "snowflake-setup prints all of it" in finding.advice
+        "snowflake-setup prints the whole setup" in finding.advice
     )
     (finding,) = wrong(replace(READY, grants={**READY.grants, "MUSIC_READER": "Role 'MUSIC_READER' does not exist"}))
     assert "CREATE ROLE IF NOT EXISTS MUSIC_READER" in finding.advice

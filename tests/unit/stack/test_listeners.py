@@ -55,7 +55,7 @@ def test_each_service_that_is_away_is_one_sentence(closed: int) -> None:
     for service, sentence in {
         "kafka": f"Kafka at 127.0.0.1:{closed} does not answer. Start it with `music-platform up`, or correct KAFKA_",
         "warehouse": f"The local warehouse at 127.0.0.1:{closed} does not answer. Start it with `music-platform up`",
-        "spark": f"Spark Connect at sc://127.0.0.1:{closed} does not answer. Start it with `music-platform up`",
+        "spark": f"Spark Connect at sc://localhost:{closed} does not answer. Start it with `music-platform up`",
     }.items():
         with pytest.raises(AwayError) as raised:
             require_listeners(given, service)

@@ -19,6 +19,7 @@ from music_platform.lake.paths import events_path
 from music_platform.settings import Settings
 from music_platform.warehouse.loader import load
 from music_platform.warehouse.staging import IN_PLACE, PUT, StagingMethod, staging_method
+from tests.support import slowdown
 
 
 @dataclass
@@ -132,13 +133,14 @@ def parts_of(root: Path, session: Account, last_load: float | None, **given: obj
                  log=lambda _: None, last_load=last_load)  # type: ignore[arg-type, return-value]  # fmt: skip
 
 
-def test_what_comes_within_the_interval_goes_with_the_next_load(tmp_path: Path) -> None:
+def test_versions_within_the_interval_are_included_in_the_next_load(tmp_path: Path) -> None:
     session = Account(rows=3)
     table = lake(tmp_path)
-    loads = Loads(parts_of(tmp_path, session, time.time() - 58.5, load_min_interval=60), table)
+    interval, left = slowdown.seconds(60), slowdown.seconds(1.5)
+    loads = Loads(parts_of(tmp_path, session, time.time() - interval + left, load_min_interval=interval), table)
     assert loads.are_pending()
     assert not loads.are_due()
-    assert 1 < loads.seconds_left() < 1.5
+    assert left * 2 / 3 < loads.seconds_left() < left
     assert session.statements == [], "the warehouse sleeps until then"
     lake(tmp_path, versions=2)
     time.sleep(loads.seconds_left())
@@ -150,7 +152,7 @@ def test_what_comes_within_the_interval_goes_with_the_next_load(tmp_path: Path) 
     lake(tmp_path, versions=3)
     assert loads.are_pending()
     assert not loads.are_due()
-    assert 59 < loads.seconds_left() <= 60
+    assert interval - slowdown.seconds(1) < loads.seconds_left() <= interval
     assert len(session.statements) == sent
 
 

@@ -1,0 +1,27 @@
+"""Limits grow with the machine's slowness, and never shrink."""
+
+import pytest
+
+from tests.support import slowdown
+
+
+def test_a_slow_machine_gets_as_much_more_time() -> None:
+    reference = slowdown.REFERENCE_SECONDS
+    assert slowdown.factor_of(3 * reference) == pytest.approx(3)
+    assert slowdown.factor_of(reference / 2) == 1, "a limit holds as it is written on a fast machine"
+    assert slowdown.factor_of(1000 * reference) == slowdown.LARGEST
+
+
+def test_the_machine_is_measured_once_for_all_that_a_session_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slowdown, "WORK", "import time; time.sleep(0.5)")
+    monkeypatch.setattr(slowdown, "REFERENCE_SECONDS", 0.1)
+    monkeypatch.delenv(slowdown.VARIABLE)
+    assert slowdown.factor() >= 5
+    assert slowdown.seconds(10) == pytest.approx(10 * slowdown.factor())
+    monkeypatch.setenv(slowdown.VARIABLE, "2.5")
+    assert slowdown.seconds(10) == 25
+
+
+def test_each_test_s_own_time_limit_grows_too(request: pytest.FixtureRequest) -> None:
+    mark = request.node.get_closest_marker("timeout")
+    assert mark.args[0] == pytest.approx(slowdown.seconds(float(request.config.getini("timeout"))))
