@@ -1,5 +1,6 @@
 """The commands that run the platform on this machine: `up`, `down`, `restart`, `status`, `open`; hidden, `watch`."""
 
+import html
 import json
 import os
 import signal
@@ -7,6 +8,7 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,9 +17,11 @@ from rich.table import Table
 
 from music_platform.cli.terminal import acting_settings, console, current_settings, plain
 from music_platform.errors import LocalStackError
+from music_platform.home import Home
 from music_platform.settings import Settings
 from music_platform.stack import services
 from music_platform.stack.local_stack import LocalStack, ServiceStatus, standing
+from music_platform.web_guard import login_address
 
 REFRESH_SECONDS = 2.0
 COLOURS = {"running": "green", "external": "cyan", "starting": "yellow", "stopped": "dim"}
@@ -67,7 +71,10 @@ def up(
     if not started:
         console.print(plain(_nothing_started(stack.settings, wanted)), soft_wrap=True)
     if detach or not started:
-        console.print(_table(stack.status()))
+        status = stack.status()
+        console.print(_table(status))
+        if status[services.WEBSERVER].state == "running":
+            console.print("Dagster's UI: music-platform open")
         return
     _stay(stack)
 
@@ -109,17 +116,27 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="One JSON object
 
 
 def open_ui() -> None:
-    """Open Dagster's UI in a browser, and print its address."""
+    """Open Dagster's UI in a browser, and print its address.
+
+    The address logs a browser in, for a month. Anyone who has it can use the UI.
+    """
     stack = LocalStack(current_settings(), console=console)
-    url = stack.settings.dagster_url
-    print(url, flush=True)
+    address = login_address(stack.settings.dagster_url, stack.settings.music_secret)
+    print(address, flush=True)
     if complaint := stack.lacks(services.WEBSERVER):
-        raise LocalStackError(
-            f"Dagster's UI at {url} does not answer ({complaint}). Start it with `music-platform up`."
-        )
+        raise LocalStackError(f"Dagster's UI does not answer: {complaint}. Start it with `music-platform up`.")
     # Without a display a text browser might take over the terminal.
     if sys.platform == "darwin" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
-        typer.launch(url)
+        typer.launch(write_login_page(stack.home, address).as_uri())
+
+
+def write_login_page(home: Home, address: str) -> Path:
+    """A page that leads to the address. Other users see the command line of a browser, but not this file."""
+    page = home.root / "open.html"
+    text = f'<!doctype html><meta http-equiv="refresh" content="0; url={html.escape(address)}">\n'
+    with open(page, "w", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
+        file.write(text)
+    return page
 
 
 def watch() -> None:
@@ -160,7 +177,9 @@ def _stay(stack: LocalStack) -> None:
     """Show the state until Ctrl-C, SIGTERM or the end of the terminal, then stop everything."""
     try:
         # Inside: who reads this line may press Ctrl-C at once.
-        console.print(f"Dagster's UI: {stack.settings.dagster_url}   Ctrl-C stops everything.")
+        address = login_address(stack.settings.dagster_url, stack.settings.music_secret)
+        console.print(f"Dagster's UI: {address}", soft_wrap=True, highlight=False)
+        console.print("Ctrl-C stops everything.")
         _show_until_stopped(stack)
         console.print("The stack was stopped from elsewhere.")
     except (KeyboardInterrupt, OSError):
