@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from music_platform.cli.terminal import console, current_settings
-from music_platform.environment import child_environment, dagster_environment, project_root, variables_set, venv_bin
+from music_platform.environment import child_environment, dagster_environment, variables_set, venv_bin
 from music_platform.errors import PlatformError
 from music_platform.home import Home
 from music_platform.settings import Settings
@@ -131,7 +131,8 @@ def _run(command: list[str], environment: dict[str, str], log: Path, say: Callab
     """Run a program with its output in `log`, and show the progress that its lines report. Raises DemoError."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as out:
-        process = subprocess.Popen(command, env=environment, cwd=project_root(), stdout=out, stderr=out)
+        # Not in the checkout: Dagster's programs read the `.env` of the folder they start in, and let it win.
+        process = subprocess.Popen(command, env=environment, cwd=log.parent, stdout=out, stderr=out)
     with log.open(errors="replace") as lines:
         try:
             while process.poll() is None:

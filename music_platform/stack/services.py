@@ -62,6 +62,7 @@ class Program:
 
     name: str
     command: list[str]
+    #: A folder of the home: Dagster's programs read the `.env` of the folder they start in, and let it win.
     directory: Path
     environment: dict[str, str] = field(default_factory=dict)
     #: Seconds that the service gets between SIGTERM and SIGKILL.
@@ -152,21 +153,21 @@ def _program(name: str, settings: Settings, java: Java | None) -> Program:
             # In the environment, as it would be seen in a list of processes.
             arguments += ["--password-variable", "MUSIC_SECRET"] if settings.music_secret else []
             command = [sys.executable, "-m", LOCAL_WAREHOUSE, *arguments]
-            return Program(name, command, project_root(), stop_seconds=20, priority=20)
+            return Program(name, command, home.warehouse, stop_seconds=20, priority=20)
         case "code":
             # Shared by webserver and daemon. Otherwise each starts its own, and the daemon a new one every minute.
             command = [str(venv_bin() / "dagster"), "api", "grpc", "--socket", str(home.code_socket)]
             command += ["--module-name", DEFINITIONS, "--location-name", LOCATION]
             command += ["--working-directory", str(project_root()), "--log-level", "warning"]
             environment = {CONFIGURATION: _fingerprint(_sources()), **dagster_environment(settings)}
-            return Program(name, command, project_root(), environment, stop_seconds=20, priority=30)
+            return Program(name, command, home.dagster, environment, stop_seconds=20, priority=30)
         case "webserver":
             command = [sys.executable, "-m", "music_platform.orchestration.webserver"]
         case "watch":
             command = [str(venv_bin() / "music-platform"), "watch"]
         case _:
             command = [str(venv_bin() / "dagster-daemon"), "run", "-w", str(home.workspace)]
-    return Program(name, command, project_root(), dagster_environment(settings), stop_seconds=20, priority=30)
+    return Program(name, command, home.dagster, dagster_environment(settings), stop_seconds=20, priority=30)
 
 
 def _sources() -> str:

@@ -69,7 +69,8 @@ class Platform:
         return subprocess.Popen(
             ["dagster", "asset", "materialize", "-m", "music_platform.definitions", *(options or ("--select", "*"))],
             env=self.environment | variables,
-            cwd=project_root(),
+            # Not in the checkout: Dagster's programs read the `.env` of the folder they start in, and let it win.
+            cwd=self.dagster_home,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

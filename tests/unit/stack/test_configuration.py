@@ -83,6 +83,11 @@ def test_supervisor_reads_back_every_program(settings: Settings) -> None:
         assert section["stdout_logfile"] == str(home.log_of(program.name))
 
 
+def test_no_service_starts_in_the_checkout_where_dagster_would_read_env(settings: Settings) -> None:
+    for program in services.programs(settings, JAVA, services.SERVICES):
+        assert program.directory.is_relative_to(settings.home), program.name
+
+
 def test_a_percent_sign_in_a_path_is_no_expansion(tmp_path: Path) -> None:
     conf = render_conf(Home(tmp_path / "100%"), [])
     assert "100%%/" in conf
