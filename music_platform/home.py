@@ -51,6 +51,26 @@ class Home:
         return self.root / "dagster"
 
     @property
+    def dbt(self) -> Path:
+        """dbt's manifest, and in a folder for each invocation what it compiled and logged."""
+        return self.root / "dbt"
+
+    @property
+    def dbt_target(self) -> Path:
+        """dbt's target path, DBT_TARGET_PATH."""
+        return self.dbt / "target"
+
+    @property
+    def dbt_logs(self) -> Path:
+        """dbt's log path, DBT_LOG_PATH, where no invocation has a folder of its own."""
+        return self.dbt / "logs"
+
+    @property
+    def dbt_manifest(self) -> Path:
+        """The manifest from which the code location is made."""
+        return self.dbt_target / "manifest.json"
+
+    @property
     def supervisor_conf(self) -> Path:
         """The configuration that supervisord reads."""
         return self.root / "supervisor.conf"
@@ -95,5 +115,5 @@ class Home:
 
     def parts(self) -> dict[str, Path]:
         """What takes disk space, by name; for `doctor`."""
-        names = ("kafka", "spark", "lake", "checkpoints", "warehouse", "dagster", "reference", "logs")
+        names = ("kafka", "spark", "lake", "intake", "warehouse", "dagster", "dbt", "reference", "logs")
         return {name: self.root / name for name in names}

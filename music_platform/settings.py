@@ -57,6 +57,12 @@ class Settings(BaseSettings):
     intake_max_file_bytes: int = Field(
         default=64 << 20, ge=1, description="Bytes of text that an intake file may have; bounds Spark's memory."
     )
+    intake_retention_days: float = Field(
+        default=30,
+        gt=0,
+        description="Days for which files that were taken in or refused are kept, and their names remembered. After "
+        "that a name may be used again.",
+    )
     reference_dir: Path | None = Field(
         default=None,
         description="Folder of songs.csv, artists.csv and users.csv. Unset: <home>/reference, which `simulate` fills.",
@@ -100,7 +106,10 @@ class Settings(BaseSettings):
         default=7 * 24, ge=1, description="Local broker: hours after which records are deleted."
     )
     kafka_retention_bytes: int = Field(
-        default=1 << 30, ge=1 << 20, description="Local broker: bytes that a partition keeps; older ones go."
+        default=8 << 30,
+        ge=64 << 20,
+        description="Local broker: bytes that all its topics keep together, in equal shares for each partition. The "
+        "oldest records go first.",
     )
 
     # --- Spark ------------------------------------------------------------------------------------------------------
@@ -198,6 +207,9 @@ class Settings(BaseSettings):
     maintenance_schedule: str = Field(
         default="17 * * * *", description="When the lake is compacted and its log cleaned: cron, UTC."
     )
+    pruning_schedule: str = Field(
+        default="47 3 * * *", description="When old runs and events of Dagster and files of dbt are deleted: cron, UTC."
+    )
     quarantine_limit: float = Field(
         default=0.02, ge=0, le=1, description="Share of quarantined records in the last hour that is no warning yet."
     )
@@ -210,6 +222,12 @@ class Settings(BaseSettings):
 
     run_retention_days: int = Field(
         default=14, ge=1, description="Days for which Dagster keeps finished runs; the last ones of each job stay."
+    )
+    event_retention_days: float = Field(
+        default=3,
+        gt=0,
+        description="Days for which Dagster keeps what belongs to no run: observations of the topics and marts that "
+        "were reported as complete. The last one of each asset stays.",
     )
     dagster_postgres_url: str | None = Field(
         default=None,
@@ -235,6 +253,15 @@ class Settings(BaseSettings):
         default=60, ge=0, description="Seconds for which a problem must have been away before the all-clear."
     )
     watch_interval_seconds: float = Field(default=10, gt=0, description="Pause between two looks of the watch.")
+    disk_warning_percent: float = Field(
+        default=10, ge=0, lt=100, description="Free share of the home's or a local lake's disk that is a warning."
+    )
+    disk_critical_percent: float = Field(
+        default=3,
+        ge=0,
+        lt=75,
+        description="Free share below which it is critical, and ingestion pauses until there is room again.",
+    )
 
     # --- Tests ------------------------------------------------------------------------------------------------------
     failpoint: str | None = Field(

@@ -12,10 +12,10 @@ from dagster_dbt import DbtCliResource
 from dagster_pyspark import LazyPySparkResource
 from dagster_snowflake import SnowflakeResource
 
-from music_platform.environment import settings_environment, variables_set
+from music_platform.environment import dbt_places, settings_environment, variables_set
 from music_platform.errors import PlatformError
 from music_platform.orchestration.dbt_project import dbt_executable, dbt_project
-from music_platform.settings import Settings
+from music_platform.settings import Settings, get_settings
 from music_platform.warehouse.connection import KEY_ERRORS, connection_arguments, query_tag, unreachable
 from music_platform.warehouse.schema import literal
 from music_spark.session import spark_conf, store_conf
@@ -65,8 +65,13 @@ def snowflake_resource(settings: Settings) -> SnowflakeResource:
 
 
 def dbt_environment(settings: Settings) -> dict[str, str]:
-    """Variables that dbt's profile and Snowflake's client inside it read."""
-    return {**settings_environment(settings, secrets=True), "SNOWFLAKE_DISABLE_PLATFORM_DETECTION": "true"}
+    """Variables that dbt's profile, dagster-dbt and Snowflake's client inside dbt read."""
+    return {
+        **settings_environment(settings, secrets=True),
+        # The process's own home: there the manifest is, from which an invocation starts.
+        **dbt_places(get_settings()),
+        "SNOWFLAKE_DISABLE_PLATFORM_DETECTION": "true",
+    }
 
 
 def dbt_resource() -> DbtCliResource:
