@@ -50,8 +50,8 @@ def shortage(disks: Iterable[Disk], least_percent: float) -> str | None:
     if not short:
         return None
     return (
-        f"paused, the disk is almost full: {', '.join(short)}. What is in Kafka waits. Ingestion resumes by itself when "
-        f"there is room: delete something, or enlarge the disk (DISK_CRITICAL_PERCENT)"
+        f"paused, the disk is almost full: {', '.join(short)}. What is in Kafka waits. Ingestion resumes by itself "
+        "when there is room: delete something, or enlarge the disk (DISK_CRITICAL_PERCENT)"
     )
 
 

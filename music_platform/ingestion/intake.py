@@ -8,11 +8,13 @@ whole; on an object store an upload shows only when it is whole. Then:
 3. Spark appends it. Delta takes each number once, so that a batch that was killed is repeated as it was written down.
 4. The files are moved to `<intake>/_archive`, and the batch is marked as ended.
 
-A name is a file's coordinate, so it can be used once: `_archive` is the memory of the names. Refused files are moved to
+A name is a file's coordinate, so it can be used once: `_archive` is the memory of the names, for
+INTAKE_RETENTION_DAYS (see `forgotten_files`). Refused files are moved to
 `<intake>/_rejected`, with their reason beside them.
 """
 
 import json
+import re
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 ARCHIVE, REJECTED = "_archive", "_rejected"
 ENDINGS = (".jsonl", ".jsonl.gz")
 _CHUNK = 1 << 20
+_NOTE = re.compile(r"^\d{20}\.json$")
 
 
 class IntakeError(PlatformError):
@@ -214,20 +217,26 @@ class Intake:
         return self._table.has_transaction(batch.app_id, batch.number, after=batch.base)
 
     def _last(self) -> Batch | None:
-        names = [name for name in self._batches.names() if name.endswith(".json")]
-        return _read(self._batches, max(names)) if names else None
+        notes = batch_notes(self._batches)
+        return read_batch(self._batches, notes[-1].name) if notes else None
 
     def _write(self, batch: Batch) -> None:
         self._batches.write(f"{batch.number:020d}.json", json.dumps(asdict(batch), indent=1).encode())
 
 
-def _read(folder: Folder, name: str) -> Batch:
+def batch_notes(folder: Folder) -> list[FileInfo]:
+    """The notes of batches, in their order."""
+    return sorted((file for file in folder.files() if _NOTE.match(file.name)), key=lambda file: file.name)
+
+
+def read_batch(folder: Folder, name: str) -> Batch:
+    """A batch as its note says it."""
     found = json.loads(folder.read(name))
     return Batch(**{**found, "files": tuple(IntakeFile(**file) for file in found["files"])})
 
 
-def ended_files(settings: Settings) -> list[IntakeFile]:
-    """Every file that was taken in."""
+def ended_files(settings: Settings, after: int = -1) -> list[IntakeFile]:
+    """Every file that was taken in, by batches above number `after`."""
     folder = Folder.at(intake_path(settings.lake_root))
-    batches = (_read(folder, name) for name in folder.names() if name.endswith(".json"))
-    return [file for batch in batches if batch.ended for file in batch.files]
+    batches = (read_batch(folder, note.name) for note in batch_notes(folder))
+    return [file for batch in batches if batch.ended and batch.number > after for file in batch.files]

@@ -1,7 +1,7 @@
 """The dbt project: where it is, and its manifest, made again when the project's files are newer.
 
-What dbt makes is under the home, not in the checkout: two homes build from one checkout, each with a manifest of its own
-database.
+What dbt makes is under the home, not in the checkout: two homes build from one checkout, each with a manifest of its
+own database.
 """
 
 import json
