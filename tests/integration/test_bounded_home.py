@@ -105,21 +105,18 @@ class Store:
             self._fill(run.run_id, _utc(at))
 
     def _observe(self, at: datetime, count: int) -> None:
-        with self.storage.index_connection() as index, self.storage.run_connection("") as shard:
-            for connection in (index, shard):
-                template = connection.execute(
+        for connect_to in (lambda: self.storage.run_connection(""), self.storage.index_connection):
+            with connect_to() as connection:
+                found = connection.execute(
                     SqlEventLogStorageTable.select().where(SqlEventLogStorageTable.c.run_id == "").limit(1)
-                ).mappings().one()  # fmt: skip
-                rows = [{**template, "timestamp": at} for _ in range(count)]
-                for row in rows:
-                    del row["id"]
-                connection.execute(SqlEventLogStorageTable.insert(), rows)
-            newest = index.exec_driver_sql("SELECT MAX(id) FROM event_logs").scalar()
-            tags = [
-                {"event_id": newest - n, "asset_key": KEY.to_string(), "key": "dagster/data_version", "value": "0123"}
-                for n in range(count)
-            ]
-            index.execute(AssetEventTagsTable.insert(), tags)
+                )
+                (template,) = found.mappings().all()
+                row = {name: value for name, value in template.items() if name != "id"} | {"timestamp": at}
+                connection.execute(SqlEventLogStorageTable.insert(), [row] * count)
+                newest = connection.exec_driver_sql("SELECT MAX(id) FROM event_logs").scalar()
+        tag = {"asset_key": KEY.to_string(), "key": "dagster/data_version", "value": "0123456789abcdef"}
+        with self.storage.index_connection() as connection:
+            connection.execute(AssetEventTagsTable.insert(), [tag | {"event_id": newest - n} for n in range(count)])
 
     def _fill(self, run_id: str, at: datetime) -> None:
         """What the real run has left, under another id: its file, its rows in the index, its logs."""

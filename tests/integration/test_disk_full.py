@@ -87,7 +87,7 @@ def test_a_disk_without_a_byte_loses_and_doubles_nothing(stack: LocalStack, tmp_
 
 
 @pytest.mark.long
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_a_home_whose_disk_is_full_comes_back_by_itself_after_one_alert(
     tmp_path: Path, show: Callable[[str], None]
 ) -> None:
@@ -98,7 +98,7 @@ def test_a_home_whose_disk_is_full_comes_back_by_itself_after_one_alert(
             stack.up(provision=provision)
             sent = Sender(stack)
             sent.send(500)
-            wait_for("what was sent is in RAW", lambda: sent.rows() == 500)
+            wait_for("what was sent is in RAW", lambda: sent.rows() == 500, 600)
             show(f"at work: {disk.now}")
 
             disk.fill(20 * MB)
@@ -112,7 +112,7 @@ def test_a_home_whose_disk_is_full_comes_back_by_itself_after_one_alert(
             time.sleep(20)
             show(f"full: {disk.now}; {running(stack)}")
             disk.empty()
-            wait_for("every record in RAW", lambda: sent.rows() == 800, 400)
+            wait_for("every record in RAW", lambda: sent.rows() == 800, 600)
             wait_for("the all-clear", lambda: titles(receiver, "over: the disk is almost full"))
             assert titles(receiver).count("the disk is almost full") == 1
             with connect(stack.settings) as session:
