@@ -223,6 +223,9 @@ class Settings(BaseSettings):
     run_retention_days: int = Field(
         default=14, ge=1, description="Days for which Dagster keeps finished runs; the last ones of each job stay."
     )
+    run_retention_count: int = Field(
+        default=200, ge=20, description="Successful runs of each job that Dagster keeps at most, however young."
+    )
     event_retention_days: float = Field(
         default=3,
         gt=0,

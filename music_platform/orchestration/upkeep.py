@@ -1,5 +1,6 @@
 """Upkeep as Dagster ops: of the lake, of dbt's ledgers and files, and of Dagster's own store."""
 
+from collections import Counter
 from datetime import timedelta
 
 import dagster as dg
@@ -65,15 +66,16 @@ DAY = 86_400.0
 def prune_instance(instance: dg.DagsterInstance, settings: Settings) -> str:
     """Delete what is past its retention; returns in words how much."""
     now = get_current_timestamp()
-    runs = 0
+    runs = delete_surplus_runs(instance, settings.run_retention_count)
     while deleted := delete_old_runs(instance, settings.run_retention_days):
         runs += deleted
     evaluations = prune_check_evaluations(instance, now - settings.run_retention_days * DAY)
     events = prune_runless_events(instance, now - settings.event_retention_days * DAY)
     shards = remove_forgotten_shards(instance)
     return (
-        f"deleted {runs:,} runs and {evaluations:,} evaluations of checks older than {settings.run_retention_days} "
-        f"days, {events:,} events without a run older than {settings.event_retention_days:g} days, and the files of "
+        f"deleted {runs:,} runs and {evaluations:,} evaluations of checks past their retention "
+        f"({settings.run_retention_days} days, {settings.run_retention_count:,} runs of a job), {events:,} events "
+        f"without a run older than {settings.event_retention_days:g} days, and the files of "
         f"{shards:,} runs that were deleted before"
     )
 
@@ -93,6 +95,25 @@ def delete_old_runs(instance: dg.DagsterInstance, days: float) -> int:
     jobs = {record.dagster_run.job_name for record in old}
     kept = {run.run_id for job in jobs for run in instance.get_runs(dg.RunsFilter(job_name=job), limit=KEPT_RUNS)}
     doomed = [record.dagster_run.run_id for record in old if record.dagster_run.run_id not in kept]
+    for run_id in doomed:
+        delete_run(instance, run_id)
+    return len(doomed)
+
+
+def delete_surplus_runs(instance: dg.DagsterInstance, count: int) -> int:
+    """Delete all but the newest `count` successful runs of each job; returns how many.
+
+    A job that runs all day would otherwise leave most of what the store holds: a run that follows the stream has the
+    events of every build in it.
+    """
+    succeeded = [dg.DagsterRunStatus.SUCCESS]
+    runs = Counter(run.job_name for run in instance.get_runs(dg.RunsFilter(statuses=succeeded)))
+    doomed = [
+        run_id
+        for job, number in runs.items()
+        if number > count
+        for run_id in instance.get_run_ids(dg.RunsFilter(job_name=job, statuses=succeeded))[count:]
+    ]
     for run_id in doomed:
         delete_run(instance, run_id)
     return len(doomed)

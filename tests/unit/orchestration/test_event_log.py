@@ -18,7 +18,7 @@ from music_platform.orchestration.event_log import (
 )
 from music_platform.orchestration.keys import RAW_EVENTS
 from music_platform.orchestration.quality import failed_checks
-from music_platform.orchestration.upkeep import KEPT_RUNS, prune_instance
+from music_platform.orchestration.upkeep import KEPT_RUNS, delete_surplus_runs, prune_instance
 from music_platform.settings import Settings
 
 DAY = 86_400.0
@@ -108,6 +108,21 @@ def test_a_deleted_run_leaves_no_file_behind(instance: dg.DagsterInstance, tmp_p
     assert not any(files(run_id) for run_id in runs[:3])
     assert all(files(run_id) for run_id in runs[3:])
     assert {run.run_id for run in instance.get_runs()} == set(runs[3:])
+
+
+def test_of_a_job_that_runs_all_day_the_newest_runs_stay_and_every_failure(instance: dg.DagsterInstance) -> None:
+    good, bad = dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE
+    runs = [
+        create_run_for_test(instance, job, status=bad if n % 10 == 3 else good).run_id
+        for n in range(30)
+        for job in ("live", "ingest")
+    ]
+    rare = create_run_for_test(instance, "nightly", status=good).run_id
+    assert delete_surplus_runs(instance, 20) == 2 * 7
+    left = {run.run_id for run in instance.get_runs()}
+    assert set(runs) - left == {run_id for n, run_id in enumerate(runs[:16]) if n // 2 != 3}
+    assert rare in left
+    assert delete_surplus_runs(instance, 20) == 0
 
 
 def test_files_of_runs_that_were_deleted_without_them_go_too(
