@@ -1,32 +1,33 @@
-"""Credits a day of a Snowflake warehouse, by LOAD_MIN_INTERVAL: `python -m benchmarks.credits` prints README's table.
+"""Credits per day of a Snowflake warehouse, by LOAD_MIN_INTERVAL. `python -m benchmarks.credits` prints the table.
 
 Computed, not measured. The prices are Snowflake's (docs.snowflake.com, "Understanding compute cost"): an X-Small costs
-1 credit an hour, billed by the second while it runs, a minute at the least each time it is resumed.
+1 credit an hour, billed per second while it runs, at least a minute each time it is resumed.
 """
 
 #: Credits of an X-Small in a whole day.
 A_DAY = 24.0
-#: Seconds that a resumed warehouse is billed for at the least.
-BILLED_AT_LEAST = 60.0
+#: Minimum seconds that a resumed warehouse is billed for.
+MIN_BILLED_SECONDS = 60.0
 #: The settings of the table, in seconds.
 INTERVALS = (0.0, 60.0, 300.0)
 BUSY = (10.0, 30.0)
 
 
 def awake_share(interval: float, busy: float, auto_suspend: float) -> float:
-    """Share of the time that the warehouse is billed for while events come all the time.
+    """Share of the time that the warehouse is billed for while events arrive continuously.
 
-    A load begins `interval` seconds after the one before it, and not before that one and the build behind it have
-    ended, `busy` seconds in all. The warehouse suspends itself after `auto_suspend` seconds without a statement.
+    A load starts `interval` seconds after the previous one started, but not before that load and its build have
+    finished, which takes `busy` seconds. The warehouse suspends itself after `auto_suspend` seconds without a
+    statement.
     """
     cycle = max(interval, busy)
     if cycle - busy <= auto_suspend:
         return 1.0
-    return max(busy + auto_suspend, BILLED_AT_LEAST) / cycle
+    return max(busy + auto_suspend, MIN_BILLED_SECONDS) / cycle
 
 
 def table(auto_suspend: float, hours: float = 24.0) -> list[str]:
-    """Lines of a Markdown table: credits a day where events come for so many hours of it."""
+    """Lines of a Markdown table: credits a day if events arrive for so many `hours` of it."""
     head = [f"| `LOAD_MIN_INTERVAL` | {' | '.join(f'{busy:.0f} s at work' for busy in BUSY)} |"]
     head.append(f"|---|{'---|' * len(BUSY)}")
     return head + [

@@ -1,10 +1,10 @@
-"""A warm micro-batch: Kafka → lake and lake → RAW in events/s, beside the raw read of the same topics in the same run.
+"""A warm micro-batch: Kafka → lake and lake → RAW in events/s, compared with a raw read of the same topics.
 
     python -m benchmarks.ingestion [--events 1000000] [--versions 2000]
 
-Runs on a stack of its own, in a folder that is removed at the end. The raw read is Spark's own: the same topics,
-every byte read and nothing made of it. With --versions, small batches are timed at few table versions and again at that
-many.
+Runs on its own stack, in a folder that is removed at the end. The raw read, in the same run, is Spark's own: it reads
+every byte of the topics and does nothing with it. With --versions, small batches are timed twice: with few table
+versions and with that many.
 """
 
 import argparse
@@ -29,9 +29,10 @@ from music_platform.stack.provision import provision
 from music_platform.topics import topic_names
 from music_platform.warehouse.connection import connect
 from music_spark.job import MicroBatch
+from music_spark.session import open_session
 
 SMALL = 200
-#: Drains before the first that counts, of half the size; then the drains and raw reads whose median is told.
+#: Drains of half the size before the first that counts; drains and raw reads whose median is reported.
 WARM_UPS, REPEATS = 4, 3
 
 
@@ -44,8 +45,9 @@ def simulate(settings: Settings, events: int, seed: int) -> None:
 
 
 def raw_read(session: SparkSession, settings: Settings) -> float:
-    """Records a second of reading every byte of the topics and writing nothing."""
+    """Records per second when every byte of the topics is read and nothing is written."""
     options = {"kafka.bootstrap.servers": settings.bootstrap_servers, "startingOffsets": "earliest"}
+    options |= {f"kafka.{name}": value for name, value in settings.kafka_jvm_config().items()}
     options["subscribe"] = ",".join(topic_names(settings).values())
     records = session.read.format("kafka").options(**options).load()
     count = records.count()
@@ -58,7 +60,7 @@ def raw_read(session: SparkSession, settings: Settings) -> float:
 
 
 def ingest(context: IngestionContext) -> dict[str, float]:
-    """Records, and seconds of each stage, of one drain."""
+    """Records of one drain, and the seconds of each stage."""
     found = {"records": 0.0, "lake": 0.0, "raw": 0.0}
     started = time.monotonic()
     for step in drain(context):
@@ -71,14 +73,14 @@ def ingest(context: IngestionContext) -> dict[str, float]:
 
 
 def measure(settings: Settings, events: int, versions: int) -> dict[str, object]:
-    """The figures."""
+    """Measure all figures."""
     provision(settings)
 
     def spark() -> SparkSession:
-        return SparkSession.builder.remote(settings.spark_url or "").getOrCreate()
+        return open_session(settings.spark_url or "", settings.spark_token)
 
     context = IngestionContext(settings, spark, lambda: connect(settings), lambda _: None)
-    # The JVM compiles what it runs often: a server that has just started is half as fast.
+    # The JVM compiles what it runs often. A server that has just started is half as fast.
     for seed in range(WARM_UPS):
         simulate(settings, events // 2, seed)
         ingest(context)
@@ -89,7 +91,7 @@ def measure(settings: Settings, events: int, versions: int) -> dict[str, object]
     read = raw_read(spark(), settings)
 
     def rate(*stages: str) -> float:
-        """Records a second, the median of the batches."""
+        """Median records per second of the batches."""
         return statistics.median(batch["records"] / sum(batch[stage] for stage in stages) for batch in batches)
 
     result: dict[str, object] = {

@@ -1,10 +1,10 @@
-"""Latency under a steady load: from the record's production to its row in RAW, and to the end of the first builds after
-which every live mart has it.
+"""Latency under a steady load: from the record's production to its row in RAW, and to the end of the build after which
+every live mart includes it.
 
     python -m benchmarks.latency [--rate 2000] [--minutes 10] [--warm-up 5]
 
-The whole platform runs in a home of its own, sensors on, and nothing is started by hand. The first minutes warm up and
-do not count: a Spark server that has just started compiles itself for most of them.
+The whole platform runs in its own home with sensors on; nothing is started by hand. The first minutes are a warm-up
+and do not count, since a Spark server that has just started spends most of them compiling.
 """
 
 import argparse
@@ -39,14 +39,14 @@ DAYS = 30
 
 
 def rows(settings: Settings, statement: str) -> list[tuple[Any, ...]]:
-    """Rows of a statement at the warehouse."""
+    """The rows that a statement returns in the warehouse."""
     with connect(settings) as session:
         found: Any = session.cursor().execute(statement).fetchall()  # type: ignore[union-attr]
     return list(found)
 
 
 def covered(builds: list[tuple[str, int, int, datetime]], marts: set[str], version: int) -> datetime | None:
-    """When the last of the marts first had the version; None if one has not."""
+    """When the last of the marts first included the version; None if one does not yet."""
     first = {
         mart: min((at for model, upto, since, at in builds if model == mart and since < version <= upto), default=None)
         for mart in marts
@@ -56,7 +56,7 @@ def covered(builds: list[tuple[str, int, int, datetime]], marts: set[str], versi
 
 
 def latencies(settings: Settings, begin: float) -> dict[str, Any]:
-    """Percentiles in seconds over the events that were produced since `begin`, an epoch second."""
+    """Percentiles in seconds over the events produced since `begin`, an epoch second."""
     loaded = dict(rows(settings, f"SELECT version, loaded_at FROM {LOADS}"))
     builds = rows(settings, f"SELECT model, version, since_version, built_at FROM {BUILDS} WHERE built_at IS NOT NULL")
     marts = {key.path[-1] for key in tier_keys(LIVE, GOLD)}
@@ -76,14 +76,14 @@ def latencies(settings: Settings, begin: float) -> dict[str, Any]:
 
 
 def wait(instance: dg.DagsterInstance, seconds: float) -> None:
-    """Wait for the live models to have everything that is loaded."""
+    """Wait until the live models include everything that is loaded."""
     deadline = time.monotonic() + seconds
     while built_inputs(instance, LIVE) != current_inputs(instance) and time.monotonic() < deadline:
         time.sleep(1)
 
 
 def measure(stack: LocalStack, rate: int, minutes: float, warm_up: float) -> dict[str, Any]:
-    """Load the platform and look."""
+    """Put the platform under load and measure."""
     settings = stack.settings
     with dg.DagsterInstance.from_config(str(stack.home.dagster)) as instance:
         wait(instance, 300)
@@ -102,9 +102,9 @@ def measure(stack: LocalStack, rate: int, minutes: float, warm_up: float) -> dic
         wait(instance, 300)
         runs = [run.job_name for run in instance.get_runs()]
     return {
-        "records a second": rate,
-        "minutes, those of the warm-up": [minutes, warm_up],
-        "machine's load before and under it": [round(load_before, 1), round(load_after, 1)],
+        "records per second": rate,
+        "minutes in all, of warm-up": [minutes, warm_up],
+        "load average before, during": [round(load_before, 1), round(load_after, 1)],
         "runs": {job: runs.count(job) for job in sorted(set(runs))},
         **latencies(settings, begin + warm_up * 60),
     }
@@ -115,7 +115,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rate", type=int, default=2000)
     parser.add_argument("--minutes", type=float, default=10)
-    parser.add_argument("--warm-up", type=float, default=5, help="minutes at the beginning that do not count")
+    parser.add_argument("--warm-up", type=float, default=5, help="minutes at the start that do not count")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="latency-") as home:
         stack = LocalStack(load_settings().model_copy(update={"music_home": Path(home)}))

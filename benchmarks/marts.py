@@ -2,10 +2,10 @@
 
     python -m benchmarks.marts [--short 1000000] [--long 20000000] [--rebuild 10000000] [--new 20000] [--repeats 3]
 
-The history has the same number of events on each day, so that a longer one has more days. DuckDB makes the files of
-the lake, the loader loads them. Builds run in one warm process with the manifest kept, as in the platform; the seconds
-of a model are those of builds with one model after another.
-Of the repeats, after one to warm up, the fastest counts: what else runs on the machine only ever adds.
+A history has the same number of events on each day, so a longer one has more days. DuckDB writes the lake's files and
+the loader loads them. Builds run in one warm process that keeps the manifest, as in the platform. The seconds of a
+model are from builds that run one model after another. After one repeat to warm up, the fastest counts: other load on
+the machine can only add time.
 """
 
 import argparse
@@ -49,7 +49,7 @@ _SQL_TYPES = {ColumnType.STRING: "varchar", ColumnType.BIGINT: "bigint", ColumnT
 
 
 def events_sql(first: int, count: int, seed: int, days: str) -> str:
-    """Events from number `first` on, in sessions: Home, nine songs (listen, NextSong), Skip. `days`: SQL of a date."""
+    """Events from number `first`, in sessions: Home, nine songs (listen, NextSong), Skip. `days`: SQL of a date."""
     values = {
         "source": "'kafka'",
         "kafka_topic": "case when is_listen then 'listen_events' else 'page_view_events' end",
@@ -112,7 +112,7 @@ class Lake:
         (root / "_delta_log").mkdir(parents=True)
 
     def append(self, statements: list[str]) -> None:
-        """A version with a file for each statement."""
+        """Append a version with one file per statement."""
         lines: list[Any] = [{"commitInfo": {"timestamp": int(time.time() * 1000)}}]
         with duckdb.connect() as engine:
             engine.execute("set TimeZone = 'UTC'")
@@ -125,25 +125,25 @@ class Lake:
         self.versions += 1
 
     def append_history(self, events: int) -> None:
-        """`events` events that end on the last day."""
+        """Append `events` events whose last day is `LAST_DAY`."""
         first_day = LAST_DAY - timedelta(days=events // EVENTS_A_DAY)
         days = f"date '{first_day}' + (session * {EVENTS_A_SESSION} // {EVENTS_A_DAY})::int"
         self.append([events_sql(n, min(ROWS_A_FILE, events - n), 1, days) for n in range(0, events, ROWS_A_FILE)])
 
     def append_new(self, events: int, seed: int) -> None:
-        """New events of the last day; a few are up to three days late."""
+        """Append new events of the last day. A few are up to three days late."""
         days = f"date '{LAST_DAY}' - (case when hash(session, 9) % 100 < 3 then hash(session) % 3 + 1 else 0 end)::int"
         self.append([events_sql(0, events, seed, days)])
 
 
 class Warehouse:
-    """A local warehouse in a process of its own, with one database."""
+    """A local warehouse in its own process, with one database."""
 
     def __init__(self, root: Path) -> None:
         with socket() as probe:
             probe.bind((LOOPBACK, 0))
             port = probe.getsockname()[1]
-        command = [sys.executable, "-m", "music_platform.local.warehouse", "--root", str(root / "warehouse")]
+        command = [sys.executable, "-m", "snowflake_local", "--root", str(root / "warehouse")]
         self.process = subprocess.Popen(
             [*command, "--port", str(port), "--memory-limit", "8GB"], stderr=subprocess.DEVNULL
         )
@@ -177,7 +177,7 @@ class Warehouse:
                     load_reference(session, table, root / f"{table.name}.csv")
 
     def load(self) -> float:
-        """Load what is new in the lake; returns the seconds."""
+        """Load what is new in the lake. Returns the seconds."""
         started = time.monotonic()
         with connect(self.settings) as session:
             for _ in load(session, DeltaTable(str(self.lake.root))):
@@ -185,7 +185,7 @@ class Warehouse:
         return time.monotonic() - started
 
     def dbt(self, *arguments: str) -> tuple[float, dict[str, float]]:
-        """Run dbt in this process; returns the seconds and those of each model."""
+        """Run dbt in this process. Returns the seconds in all and per model."""
         from dbt.cli.main import dbtRunner
 
         os.environ |= self._environment
@@ -200,14 +200,14 @@ class Warehouse:
         return time.monotonic() - started, {result.node.name: result.execution_time for result in done.result}
 
     def peak_memory_gb(self) -> float:
-        """Most memory that the warehouse's process has had."""
+        """Peak memory of the warehouse's process."""
         found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{self.process.pid}/status").read_text())
         return int(found[1]) / 1e6 if found else float("nan")
 
 
 @contextmanager
 def warehouse() -> Iterator[Warehouse]:
-    """A warehouse on a scratch folder that is gone afterwards."""
+    """A warehouse in a temporary folder that is removed afterwards."""
     with tempfile.TemporaryDirectory(prefix="benchmark-marts-") as folder:
         running = Warehouse(Path(folder))
         try:
@@ -218,9 +218,9 @@ def warehouse() -> Iterator[Warehouse]:
 
 
 def measure(histories: tuple[int, int], new: int, repeats: int) -> list[dict[str, float]]:
-    """For each history the seconds of live and policy builds, and of each model in them.
+    """For each history, the seconds of live and policy builds and of each model in them.
 
-    The two take turns, so that what else runs on the machine meets both.
+    The two histories take turns, so that other load on the machine affects both.
     """
     runs: list[dict[str, list[float]]] = [{}, {}]
     with ExitStack() as stack:
@@ -238,8 +238,8 @@ def measure(histories: tuple[int, int], new: int, repeats: int) -> list[dict[str
 
 
 def live_and_policy(running: Warehouse, new: int, seed: int) -> dict[str, float]:
-    """Load new events and build, as the platform does: the seconds of the builds. Then the same with one model after
-    another, for the seconds of each: beside others one that takes a tenth of a second waits as long again.
+    """Load new events and build as the platform does, for the seconds of the builds. Then do the same with one model
+    after another, for the seconds of each model: in parallel, a model of a tenth of a second waits as long again.
     """
     found: dict[str, float] = {}
     running.lake.append_new(new, 2 * seed)
@@ -255,7 +255,7 @@ def live_and_policy(running: Warehouse, new: int, seed: int) -> dict[str, float]
 
 
 def rebuild(events: int) -> tuple[float, float]:
-    """Seconds and peak memory (GB) of a rebuild of silver and gold from so many raw events."""
+    """Seconds and peak memory (GB) of a rebuild of silver and gold from that many raw events."""
     with warehouse() as running:
         running.lake.append_history(events)
         running.load()
@@ -265,7 +265,7 @@ def rebuild(events: int) -> tuple[float, float]:
 
 
 def start_of_dbt() -> float:
-    """Seconds until a fresh dbt process has read the project from what it saved of the last one."""
+    """Seconds until a fresh dbt process has read the project from the cache of the previous one."""
     command = [sys.executable, "-c", "from dbt.cli.main import cli; cli()", "parse", *FLAGS]
     seconds = []
     with tempfile.TemporaryDirectory() as folder:

@@ -1,11 +1,11 @@
-"""How fast the simulator is: to nothing, to files and to Kafka, beside eventsim's own figure.
+"""How fast the simulator is: to nothing, to files and to Kafka, compared with eventsim.
 
     python benchmarks/simulator.py [--runs 3] [--kafka]
 
-Each figure is the median over the runs of a whole process, imports, catalogue and reference data included, except for
-"to nothing", which is the generation alone within one process. What was run: 20,000 users, ten days, growth 30 a year,
-as eventsim was run for the figure that it is compared with: 1,016,801 lines in 15.5 s on two cores (issue 4). With
---kafka the cluster of the settings is measured too; its topics then hold the events.
+Each figure is the median over several runs of a whole process, including imports, catalogue and reference data. Only
+"to nothing" measures just the generation, within one process. The runs have 20,000 users, ten days and a growth of 30 a
+year. So did the eventsim run that they are compared with: 1,016,801 lines in 15.5 s on two cores. With --kafka, the
+cluster in the settings is measured too, and its topics then contain the events.
 """
 
 import argparse
@@ -58,19 +58,19 @@ def to_nothing(workers: int) -> tuple[float, int]:
 
 
 def to_files(workers: int) -> tuple[float, int]:
-    """The same to files."""
+    """Seconds and records of a run to files."""
     with tempfile.TemporaryDirectory() as folder:
         return whole_process(*RUN, "--out", folder, "--workers", str(workers))
 
 
 def to_kafka(workers: int, seed: int) -> tuple[float, int]:
-    """The same to Kafka."""
+    """Seconds and records of a run to Kafka."""
     with tempfile.TemporaryDirectory() as folder:
         return whole_process(*RUN, "--seed", str(seed), "--reference", folder, "--workers", str(workers))
 
 
 def memory_of_a_million_users() -> int:
-    """Greatest resident size in bytes of a run with a million users."""
+    """Peak resident size in bytes of a run with a million users."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "music_simulator", *MANY_USERS, "--out", folder]
         process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
@@ -100,7 +100,7 @@ def main() -> None:
     for name, rate in figures.items():
         print(f"{name:<40} {rate:>10,.0f} events/s  {rate / EVENTSIM_RATE:5.2f} × eventsim")
     memory = memory_of_a_million_users()
-    print(f"greatest memory with a million users: {memory / 1e9:.2f} GB")
+    print(f"peak memory with a million users: {memory / 1e9:.2f} GB")
     load = os.getloadavg()[0]
     own = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     print(json.dumps({"figures": figures, "memory_bytes": memory, "load_average": load, "cpu_seconds": round(own, 1)}))

@@ -1,1 +1,1 @@
-"""music-platform: from Kafka through Spark, Delta and Snowflake to gold marts, as one Dagster asset graph."""
+"""music-platform: Kafka, Spark, Delta, Snowflake and dbt marts as one Dagster asset graph."""

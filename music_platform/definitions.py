@@ -1,4 +1,4 @@
-"""The Dagster code location. `build_defs` is the one way in; it puts together what the other modules define."""
+"""The Dagster code location. `build_defs` is its only entry point; it combines what the other modules define."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +15,7 @@ from music_platform.settings import Settings, get_settings
 
 
 def build_defs(settings: Settings | None = None, resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
-    """The platform's definitions for `settings` (default: the process's own), with some resources replaced."""
+    """The platform's definitions for `settings` (default: this process's), with some resources replaced."""
     settings = settings or get_settings()
     return dg.Definitions(
         assets=with_links(
@@ -33,7 +33,7 @@ def build_defs(settings: Settings | None = None, resource_overrides: Mapping[str
         sensors=sensors.build_sensors(settings),
         schedules=schedules.schedules,
         resources={**build_resources(settings), **(resource_overrides or {})},
-        # A step in a process of its own costs seconds and gains nothing: Spark, Kafka and the warehouse do the work.
+        # A process per step costs seconds and gains nothing: Spark, Kafka and the warehouse do the work.
         executor=dg.in_process_executor,
     )
 
@@ -42,7 +42,7 @@ def with_freshness(models: dg.AssetsDefinition, settings: Settings) -> dg.Assets
     """The models, each mart with the freshness policy of its tier."""
 
     def policed(spec: dg.AssetSpec) -> dg.AssetSpec:
-        # A view shows what is there: it has no age.
+        # A view is always current, so it has no freshness.
         if spec.group_name != GOLD or "view" in spec.kinds:
             return spec
         return spec.replace_attributes(freshness_policy=freshness_policy(settings, spec.tags["tier"]))

@@ -1,7 +1,7 @@
-"""The environment that the stack's processes see, and the lines that `music-platform env` prints.
+"""The environment of the stack's processes, and the lines that `music-platform env` prints.
 
-A service sees the very settings that `up` saw, wherever they came from (environment, `.env`, `ports.env`). Secrets go
-by inheritance only: they stand in no file of the home.
+A service gets exactly the settings that `up` read, wherever they came from (environment, `.env`, `ports.env`). Secrets
+are passed by inheritance only, never through a file in the home.
 """
 
 import os
@@ -15,12 +15,12 @@ import music_platform
 from music_platform.home import Home
 from music_platform.settings import PORT_FIELDS, Settings
 
-#: Marks every process of a home's stack, so that `down` finds even those whose parent is gone.
+#: Variable set in every process of a home's stack, so that `down` also finds processes whose parent is gone.
 MARKER = "MUSIC_STACK_HOME"
 
 
 def project_root() -> Path:
-    """The checkout's folder, where workspace.yaml and dbt_project are."""
+    """The checkout's folder, which holds workspace.yaml and dbt_project."""
     return Path(music_platform.__file__).resolve().parent.parent
 
 
@@ -30,7 +30,7 @@ def source_roots() -> tuple[Path, ...]:
 
 
 def dbt_sources(project_dir: Path) -> list[Path]:
-    """What dbt reads of its project, folders too: their times tell of files that have gone."""
+    """The files and folders of the project that dbt reads. A folder's time changes when a file in it is deleted."""
     names = ("dbt_project.yml", "profiles.yml", "selectors.yml", "models", "macros", "seeds", "snapshots", "tests")
     found = [path for name in names for path in [project_dir / name, *(project_dir / name).rglob("*")]]
     return [path for path in found if path.exists()]
@@ -43,14 +43,14 @@ def dbt_places(settings: Settings) -> dict[str, str]:
 
 
 def venv_bin() -> Path:
-    """The folder of this Python's programs (dagster, dbt). Not resolved: the venv's python is a link to another's."""
+    """The folder of this Python's programs (dagster, dbt). Not resolved: the venv's python links to another folder."""
     return Path(sys.executable).parent
 
 
 def settings_environment(settings: Settings, *, secrets: bool) -> dict[str, str]:
     """The settings that differ from their defaults, and all ports, as variables.
 
-    Without JAVA_HOME, which `music-platform env` exports: a service must not differ by whether that was evaluated.
+    JAVA_HOME is left out because `music-platform env` exports it: a service must not depend on whether that was run.
     """
     ports = {name.upper(): str(getattr(settings, name)) for name in PORT_FIELDS}
     changed = {
@@ -65,7 +65,7 @@ def settings_environment(settings: Settings, *, secrets: bool) -> dict[str, str]
 
 
 def inherited_environment(settings: Settings) -> dict[str, str]:
-    """What supervisord, and so every service, starts with: this process's environment, the marker and the secrets."""
+    """The environment of supervisord and so of every service: this process's own, the marker and the secrets."""
     secrets = settings_environment(settings, secrets=True)
     programs = os.pathsep.join([str(venv_bin()), os.environ.get("PATH", os.defpath)])
     return {
@@ -79,21 +79,21 @@ def inherited_environment(settings: Settings) -> dict[str, str]:
 
 
 def dagster_environment(settings: Settings) -> dict[str, str]:
-    """What Dagster's processes need to be of this home."""
+    """The variables that point Dagster's processes at this home."""
     return {
         **settings_environment(settings, secrets=False),
         **dbt_places(settings),
         "DAGSTER_HOME": str(Home(settings.home).dagster),
         "DAGSTER_DISABLE_TELEMETRY": "1",
         "DO_NOT_TRACK": "1",
-        # Snowflake's client, inside dbt too, otherwise asks at which cloud it runs: 5 s where no name answers.
+        # Otherwise Snowflake's client, inside dbt too, asks which cloud it runs in: 5 s where no name resolves.
         "SNOWFLAKE_DISABLE_PLATFORM_DETECTION": "true",
     }
 
 
 @contextmanager
 def variables_set(variables: Mapping[str, str]) -> Iterator[None]:
-    """These variables in this process's environment until the block ends; no other is touched."""
+    """Set these variables in this process's environment until the block ends. Others are not touched."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:
@@ -107,7 +107,7 @@ def variables_set(variables: Mapping[str, str]) -> Iterator[None]:
 
 
 def export_lines(settings: Settings, java_home: Path | None) -> list[str]:
-    """Lines for a shell's `eval`, after which `dagster`, `dbt` and `music-platform` are those of this home."""
+    """Lines for a shell's `eval`, after which `dagster`, `dbt` and `music-platform` work on this home."""
     variables = dagster_environment(settings) | {"PYTHONPATH": _python_path()}
     if java_home is not None:
         variables["JAVA_HOME"] = str(java_home)
@@ -116,7 +116,7 @@ def export_lines(settings: Settings, java_home: Path | None) -> list[str]:
 
 
 def _python_path() -> str:
-    """PYTHONPATH with this checkout first: Dagster's and Spark's workers import the project from any folder."""
+    """PYTHONPATH with this checkout first, so that Dagster's and Spark's workers can import it from any folder."""
     others = [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
     roots = [str(root) for root in source_roots()]
     return os.pathsep.join([*roots, *(part for part in others if part not in roots)])

@@ -1,7 +1,6 @@
-"""Points at which a test lets the process die by SIGKILL, as a machine that loses power would.
+"""Points at which a test kills the process with SIGKILL, as a power loss would.
 
-A point is named in the code where it stands; the setting FAILPOINT says at which one to die. Unset, a point does
-nothing.
+Each point has a name. The setting FAILPOINT selects the one to die at; unset, all points do nothing.
 """
 
 import os
@@ -27,12 +26,12 @@ REBUILD_INTENT = "rebuild-after-intent"
 REBUILD_COPIED = "rebuild-after-copy"
 REBUILD_SWAPPED = "rebuild-after-swap"
 
-#: Seconds into a statement at which `during` dies: after it was sent, before an answer can be there.
+#: Seconds into a statement at which `during` dies: after it was sent, before an answer can arrive.
 DELAY_SECONDS = 0.005
 
 
 def reach(point: str) -> None:
-    """Die here if the settings say so. Says it on stderr first, so that a test can see that the point was hit."""
+    """Die here if FAILPOINT names this point. Prints to stderr first, so that a test sees that the point was hit."""
     if get_settings().failpoint == point:
         print(f"failpoint {point}: SIGKILL", file=sys.stderr, flush=True)
         os.kill(os.getpid(), signal.SIGKILL)
@@ -40,16 +39,16 @@ def reach(point: str) -> None:
 
 @contextmanager
 def during(point: str, delay: float = DELAY_SECONDS) -> Iterator[None]:
-    """Die in the middle of what the block does."""
+    """Die in the middle of the block."""
     if get_settings().failpoint != point:
         yield
         return
 
-    def strike() -> None:
+    def die() -> None:
         time.sleep(delay)
         reach(point)
 
-    thread = threading.Thread(target=strike)
+    thread = threading.Thread(target=die)
     thread.start()
     yield
     thread.join()

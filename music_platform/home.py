@@ -1,12 +1,15 @@
-"""Where the local stack keeps what under a home. Names only: nothing here touches the disk."""
+"""The folders and files of a home. Paths only: just `make_private_folder` touches the disk."""
 
 import hashlib
 import os
+import stat
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-#: A unix socket's path has 104 bytes on macOS and 108 on Linux; supervisord adds its process id while it binds.
+from music_platform.errors import PlatformError
+
+#: A unix socket's path may have 104 bytes on macOS and 108 on Linux; supervisord adds its process id while it binds.
 _LONGEST_SOCKET = 90
 
 
@@ -37,7 +40,7 @@ class Home:
 
     @property
     def reference(self) -> Path:
-        """Reference data for the workers of the local Spark (spark/enrich.py)."""
+        """Reference data for the local Spark's workers (music_spark/enrich.py)."""
         return self.spark / "reference"
 
     @property
@@ -72,7 +75,7 @@ class Home:
 
     @property
     def supervisor_conf(self) -> Path:
-        """The configuration that supervisord reads."""
+        """Supervisord's configuration."""
         return self.root / "supervisor.conf"
 
     @property
@@ -82,12 +85,12 @@ class Home:
 
     @property
     def format(self) -> Path:
-        """File that says which version of the platform's layout the home has."""
+        """File with the version of the home's layout."""
         return self.root / "format.json"
 
     @property
     def lock(self) -> Path:
-        """Held while `up` or `down` changes the home."""
+        """Lock file, held while `up` or `down` changes the home."""
         return self.root / "stack.lock"
 
     @property
@@ -106,14 +109,33 @@ class Home:
         return self._socket("code")
 
     def _socket(self, name: str) -> Path:
-        """A socket in the home, or in the temp folder where that path is too long for one."""
+        """A socket in the home, or, if that path is too long for one, in a folder of this user."""
         wanted = self.root / f"{name}.sock"
         if len(os.fsencode(wanted)) <= _LONGEST_SOCKET:
             return wanted
         digest = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:16]
-        return Path(tempfile.gettempdir()) / f"music-{digest}-{name}.sock"
+        return private_folder() / f"{digest}-{name}.sock"
 
     def parts(self) -> dict[str, Path]:
         """What takes disk space, by name; for `doctor`."""
         names = ("kafka", "spark", "lake", "intake", "warehouse", "dagster", "dbt", "reference", "logs")
         return {name: self.root / name for name in names}
+
+
+def private_folder() -> Path:
+    """A folder for this user's sockets, outside any home. Another user could bind a name in the temp folder first."""
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    return Path(runtime) / "music-platform" if runtime else Path(tempfile.gettempdir()) / f"music-{os.getuid()}"
+
+
+def make_private_folder() -> None:
+    """Make it, readable by this user only. Raises PlatformError if it belongs to somebody else."""
+    folder = private_folder()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise PlatformError(
+            f"{folder} is not this user's folder, so sockets in it cannot be trusted. Remove it, or use a home with a "
+            "shorter path: MUSIC_HOME=/short/path"
+        )
+    folder.chmod(0o700)

@@ -7,8 +7,9 @@ Read from the environment, then from `.env` in the working directory, then from 
 import os
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from music_platform.contracts import shapes
@@ -16,10 +17,13 @@ from music_platform.contracts.events import TOPICS
 
 DEFAULT_HOME = ".local"
 PORTS_FILE = "ports.env"
+SECRET_FILE = "secret.env"
 LOOPBACK = "127.0.0.1"
+#: User of the local broker, whose password is MUSIC_SECRET.
+KAFKA_USER = "music"
 #: The settings that are ports, in the order in which they are chosen.
 PORT_FIELDS = ("kafka_port", "kafka_controller_port", "spark_port", "warehouse_port", "dagster_port")
-#: Seconds from load to load where the warehouse is billed: Snowflake bills a minute at the least.
+#: Seconds between two loads where the warehouse is billed: Snowflake bills at least one minute.
 ACCOUNT_LOAD_INTERVAL = 60.0
 
 
@@ -28,34 +32,45 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=True)
 
-    # --- Where things are -------------------------------------------------------------------------------------------
+    # --- Folders and programs -----------------------------------------------------------------------------------------
     music_home: Path = Field(
         default=Path(DEFAULT_HOME),
-        description="Folder of all local state. Two homes run side by side on ports of their own.",
+        description="Folder for all local state. Two homes can run side by side, each on its own ports.",
+    )
+    music_secret: str | None = Field(
+        default=None,
+        description="What the services of this home ask their clients for. `up` makes one and keeps it in "
+        "<home>/secret.env, which only this user can read.",
+        repr=False,
     )
     jars_dir: Path | None = Field(
         default=None,
-        description="Maven-layout folder of the JVM jars. Unset: the user's Maven repository, ~/.m2/repository.",
+        description="Folder of the JVM jars, in Maven's layout. Unset: the user's Maven repository, ~/.m2/repository.",
     )
     java_home: Path | None = Field(
-        default=None, description="Java 17 or newer for the broker and Spark. Unset: `java` on the PATH."
+        default=None, description="Home of Java 17 or newer, for the broker and Spark. Unset: `java` on the PATH."
     )
     jvm_options: str = Field(
         default="",
-        description="More options for the JVMs of the local broker and Spark. -XX:TieredStopAtLevel=1 halves what "
-        "a start and the first batches cost; large batches are slower by it in the long run.",
+        description="Extra options for the JVMs of the local broker and Spark. -XX:TieredStopAtLevel=1 halves the "
+        "cost of a start and of the first batches, but makes large batches slower in the long run.",
     )
     lake_url: str | None = Field(
         default=None,
-        description="Folder of the Delta lake: a path or s3a://bucket/path, gs://bucket/path. Unset: <home>/lake.",
+        description="Folder of the Delta lake: a path, s3a://bucket/path or gs://bucket/path. Unset: <home>/lake.",
     )
     intake_url: str | None = Field(
         default=None,
-        description="Folder into which producers drop files: a path or s3a://…, gs://…, with a folder for each topic "
-        "and shape. Unset: <home>/intake.",
+        description="Folder where producers drop files: a path, s3a://… or gs://…, with one subfolder per topic and "
+        "shape. Unset: <home>/intake.",
     )
     intake_max_file_bytes: int = Field(
-        default=64 << 20, ge=1, description="Bytes of text that an intake file may have; bounds Spark's memory."
+        default=64 << 20,
+        ge=1,
+        description="Largest intake file, in bytes of uncompressed text. Bounds Spark's memory.",
+    )
+    intake_max_file_lines: int = Field(
+        default=1_000_000, ge=1, description="Largest intake file, in lines: each becomes a row, even an empty one."
     )
     intake_retention_days: float = Field(
         default=30,
@@ -65,7 +80,7 @@ class Settings(BaseSettings):
     )
     reference_dir: Path | None = Field(
         default=None,
-        description="Folder of songs.csv, artists.csv and users.csv. Unset: <home>/reference, which `simulate` fills.",
+        description="Folder with songs.csv, artists.csv and users.csv. Unset: <home>/reference, filled by `simulate`.",
     )
 
     # --- Kafka ------------------------------------------------------------------------------------------------------
@@ -73,37 +88,42 @@ class Settings(BaseSettings):
         default=None,
         description="host:port[,host:port] of a Kafka cluster. Unset: the local broker on 127.0.0.1:<KAFKA_PORT>.",
     )
-    kafka_security_protocol: str = Field(
-        default="PLAINTEXT", description="PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL; passed to every Kafka client."
+    kafka_security_protocol: str | None = Field(
+        default=None,
+        description="PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL; passed to every Kafka client. Unset: PLAINTEXT; the "
+        "local broker asks for the user `music` and MUSIC_SECRET (SASL_PLAINTEXT, PLAIN).",
     )
     kafka_sasl_mechanism: str | None = Field(default=None, description="PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512.")
     kafka_sasl_username: str | None = Field(default=None, description="SASL user name.")
     kafka_sasl_password: str | None = Field(default=None, description="SASL password.", repr=False)
     kafka_ssl_ca_location: Path | None = Field(
         default=None,
-        description="PEM file of the CA that signed the brokers. Unset: the system's; for the local broker its own.",
+        description="PEM file of the CA that signed the brokers' certificates. Unset: the system's CAs, or the local "
+        "broker's own.",
     )
     kafka_ssl_certificate_location: Path | None = Field(
         default=None,
-        description="Mutual TLS: PEM file of the client's certificate. Unset with KAFKA_SECURITY_PROTOCOL=SSL and the "
-        "local broker: one that the broker trusts.",
+        description="Mutual TLS: PEM file of the client's certificate. Unset: none, or for the local broker with "
+        "KAFKA_SECURITY_PROTOCOL=SSL one that it trusts.",
     )
     kafka_ssl_key_location: Path | None = Field(
-        default=None, description="Mutual TLS: PEM file of the client's private key, in PKCS #8."
+        default=None, description="Mutual TLS: PEM file of the client's private key (PKCS #8)."
     )
-    kafka_ssl_key_password: str | None = Field(default=None, description="Its passphrase.", repr=False)
+    kafka_ssl_key_password: str | None = Field(
+        default=None, description="Passphrase of the client's private key.", repr=False
+    )
     topic_prefix: str = Field(
-        default="", description="Put before the name of each topic; lets several platforms share one cluster."
+        default="", description="Prefix of every topic name. Lets several platforms share one cluster."
     )
     shape_topics: str = Field(
         default="",
-        description="Further topics, of other producers' shapes: topic=shape[,topic=shape]; the shapes are those of "
-        "contracts/shapes. TOPIC_PREFIX goes before these names too.",
+        description="Additional topics that carry other producers' shapes: topic=shape[,topic=shape]. The shapes are "
+        "those in contracts/shapes. TOPIC_PREFIX applies to these topics too.",
     )
-    topic_partitions: int = Field(default=4, ge=1, description="Partitions of a topic that `up` creates.")
-    topic_replication: int = Field(default=1, ge=1, description="Replicas of a topic that `up` creates.")
+    topic_partitions: int = Field(default=4, ge=1, description="Partitions of each topic that `up` creates.")
+    topic_replication: int = Field(default=1, ge=1, description="Replicas of each topic that `up` creates.")
     kafka_retention_hours: int = Field(
-        default=7 * 24, ge=1, description="Local broker: hours after which records are deleted."
+        default=7 * 24, ge=1, description="Local broker: hours for which records are kept."
     )
     kafka_retention_bytes: int = Field(
         default=8 << 30,
@@ -115,25 +135,30 @@ class Settings(BaseSettings):
     # --- Spark ------------------------------------------------------------------------------------------------------
     spark_remote: str | None = Field(
         default=None,
-        description="Spark Connect address, sc://host:port. Unset: the local Connect server. 'local': no Connect, "
+        description="Spark Connect address, sc://host:port. Unset: the local Connect server. 'local': no Connect, but "
         "a classic session inside the run's own process.",
+    )
+    spark_connect_token: str | None = Field(
+        default=None,
+        description="Bearer token of the Spark Connect server at SPARK_REMOTE. A token in that address is moved here.",
+        repr=False,
     )
     spark_driver_memory: str = Field(default="2g", description="Heap of the local Spark Connect server.")
     max_records_per_batch: int = Field(
-        default=1_000_000, ge=1, description="Records that one micro-batch reads at the most; bounds its memory."
+        default=1_000_000, ge=1, description="Maximum records per micro-batch. Bounds its memory."
     )
     max_drain_seconds: float = Field(
-        default=600, gt=0, description="Seconds after which a draining run starts no further micro-batch."
+        default=600, gt=0, description="Seconds after which an ingest run starts no further micro-batch."
     )
 
     lease_wait_seconds: float = Field(
-        default=900, ge=0, description="Seconds for which a run waits for another one that is writing the lake."
+        default=900, ge=0, description="Seconds a run waits while another run is writing the lake."
     )
     lake_retention_hours: int = Field(
-        default=7 * 24, ge=1, description="Hours for which data files that compaction has replaced are kept."
+        default=7 * 24, ge=1, description="Hours for which data files replaced by compaction are kept."
     )
     log_retention_hours: int = Field(
-        default=48, ge=1, description="Hours for which versions of the lake's log are kept once they are loaded."
+        default=48, ge=1, description="Hours for which versions of the lake's log are kept after they are loaded."
     )
 
     # --- Snowflake --------------------------------------------------------------------------------------------------
@@ -141,87 +166,102 @@ class Settings(BaseSettings):
         default=None, description="Account identifier. Unset: the local warehouse on 127.0.0.1:<WAREHOUSE_PORT>."
     )
     snowflake_user: str = Field(default="music", description="User name.")
-    snowflake_password: str | None = Field(default=None, description="Password; prefer a key pair.", repr=False)
+    snowflake_password: str | None = Field(
+        default=None, description="Password. A key pair is the better choice.", repr=False
+    )
     snowflake_private_key_path: Path | None = Field(default=None, description="PEM file of the user's private key.")
-    snowflake_private_key_passphrase: str | None = Field(default=None, description="Its passphrase.", repr=False)
+    snowflake_private_key_passphrase: str | None = Field(
+        default=None, description="Passphrase of the user's private key.", repr=False
+    )
     snowflake_role: str | None = Field(
-        default=None, description="Role that loads RAW and keeps OPS; of every session without a role of its own."
+        default=None, description="Role that loads RAW and writes OPS. The default role of every session."
     )
     snowflake_transform_role: str | None = Field(
         default=None, description="Role of dbt, which builds STAGING, SILVER and GOLD. Unset: SNOWFLAKE_ROLE."
     )
     snowflake_read_role: str | None = Field(
         default=None,
-        description="Role of `music-platform sql` and of dashboards: sees personal columns masked. Unset: "
+        description="Role of `music-platform sql` and of dashboards, which see personal columns masked. Unset: "
         "SNOWFLAKE_ROLE.",
     )
     snowflake_warehouse: str | None = Field(default=None, description="Virtual warehouse of every session.")
     snowflake_database: str = Field(default="MUSIC", description="Database with the schemas RAW … GOLD, OPS.")
     snowflake_external_stage: bool | None = Field(
         default=None,
-        description="Whether Snowflake reads the lake's files where they are, through the external stage "
-        "RAW.LAKE_FILES, rather than have them PUT into an internal one. Unset: yes for an account with the lake on "
-        "s3a:// or gs://, no otherwise.",
+        description="Whether Snowflake reads the lake's files in place, through the external stage RAW.LAKE_FILES. If "
+        "not, files are PUT into an internal stage first. Unset: yes for an account with the lake on s3a:// or "
+        "gs://, no otherwise.",
     )
     load_min_interval: float | None = Field(
         default=None,
         ge=0,
-        description="Seconds from one load into the warehouse to the next at the least; what has come since goes "
-        "along. Unset: 0 for the local warehouse, 60 for an account, which bills each minute that it is awake.",
+        description="Minimum seconds between two loads into the warehouse. Anything that arrives meanwhile is included "
+        "in the next load. Unset: 0 for the local warehouse, 60 for an account, which bills every minute it is awake.",
     )
 
     # --- Automation -------------------------------------------------------------------------------------------------
     lag_threshold_records: int = Field(
-        default=1, ge=1, description="Backlog in records from which the lag sensor starts a run."
+        default=1, ge=1, description="Backlog, in records, at which the lag sensor starts a run."
     )
-    sensor_interval_seconds: int = Field(default=5, ge=1, description="Shortest pause between two sensor ticks.")
+    sensor_interval_seconds: int = Field(default=5, ge=1, description="Minimum seconds between two sensor ticks.")
     freshness_interval_seconds: int = Field(
-        default=30, ge=1, description="Shortest pause between two looks at the marts' freshness."
+        default=30, ge=1, description="Minimum seconds between two checks of the marts' freshness."
     )
     retry_pauses_seconds: str = Field(
         default="60,300,900,3600",
         pattern=r"^\d+(,\d+)*$",
-        description="Seconds before a sensor starts again what has failed: after the first failure in a row, the "
-        "second, … and, the last number, after all later ones.",
+        description="Seconds a sensor waits before it retries a failed job: after the first failure in a row, the "
+        "second and so on. The last number applies to all later failures.",
     )
     live_window_seconds: int = Field(
-        default=600, ge=80, description="Freshness of the live marts: WARN at three quarters of it, FAIL at its end."
+        default=600,
+        ge=80,
+        description="Freshness window of the live marts, in seconds: WARN after three quarters of it, FAIL at its end.",
     )
     policy_window_seconds: int = Field(
         default=3600,
         ge=80,
-        description="Freshness of the other marts: they are rebuilt at three quarters of it, FAIL at its end.",
+        description="Freshness window of the other marts, in seconds: rebuilt after three quarters of it, FAIL at its "
+        "end.",
     )
     live_linger_seconds: float = Field(
-        default=10, ge=0, description="Seconds for which a live build waits for more to build from before it ends."
+        default=10, ge=0, description="Seconds a live build waits for new data before it ends."
     )
     quality_interval_seconds: int = Field(
-        default=900, ge=1, description="Shortest pause between two runs of the data checks; none while nothing is new."
+        default=900,
+        ge=1,
+        description="Minimum seconds between two runs of the data checks. They do not run while there is no new data.",
     )
     nightly_schedule: str = Field(
-        default="0 3 * * *", description="When whole tables are tested and the report is written: cron, UTC."
+        default="0 3 * * *", description="When to test whole tables and write the quality report: cron, UTC."
     )
     reconciliation_schedule: str = Field(
-        default="30 2 * * *", description="When every partition is counted from Kafka to RAW: cron, UTC."
+        default="30 2 * * *", description="When to count every partition from Kafka to RAW: cron, UTC."
     )
     maintenance_schedule: str = Field(
-        default="17 * * * *", description="When the lake is compacted and its log cleaned: cron, UTC."
+        default="17 * * * *", description="When to compact the lake and clean its log: cron, UTC."
     )
     pruning_schedule: str = Field(
         default="47 3 * * *", description="When old runs and events of Dagster and files of dbt are deleted: cron, UTC."
     )
     quarantine_limit: float = Field(
-        default=0.02, ge=0, le=1, description="Share of quarantined records in the last hour that is no warning yet."
+        default=0.02,
+        ge=0,
+        le=1,
+        description="Largest share of quarantined records in the last hour that raises no warning.",
     )
     drift_limit: float = Field(
-        default=0.05, ge=0, le=1, description="Share of records with unknown fields that is no warning yet."
+        default=0.05, ge=0, le=1, description="Largest share of records with unknown fields that raises no warning."
     )
     inferred_limit: float = Field(
-        default=0.05, ge=0, le=1, description="Share of songs that no catalogue has that is no warning yet."
+        default=0.05,
+        ge=0,
+        le=1,
+        description="Largest share of songs missing from the catalogue that raises no warning.",
     )
 
     run_retention_days: int = Field(
-        default=14, ge=1, description="Days for which Dagster keeps finished runs; the last ones of each job stay."
+        default=14, ge=1, description="Days for which Dagster keeps finished runs. The latest runs of each job stay."
     )
     run_retention_count: int = Field(
         default=200, ge=20, description="Successful runs of each job that Dagster keeps at most, however young."
@@ -234,26 +274,26 @@ class Settings(BaseSettings):
     )
     dagster_postgres_url: str | None = Field(
         default=None,
-        description="postgresql://user:password@host/database for Dagster's runs, events and schedules. Unset: SQLite "
-        "under the home. Needs the extra `production`: pip install 'music-platform[production]'.",
+        description="Database for Dagster's runs, events and schedules: postgresql://user:password@host/database. "
+        "Unset: SQLite in the home. Needs the extra `production`: pip install 'music-platform[production]'.",
         repr=False,
     )
 
     # --- Alerts -----------------------------------------------------------------------------------------------------
     alert_urls: str | None = Field(
         default=None,
-        description="Where alerts go: URLs as apprise takes them (slack://…, mailto://…, json://…), separated by "
-        "spaces. Unset: to the log of the watch only.",
+        description="Where alerts are sent: apprise URLs (slack://…, mailto://…, json://…), separated by spaces. "
+        "Unset: only to the log of the watch.",
         repr=False,
     )
     lag_limit_seconds: int = Field(
-        default=300, ge=1, description="Age of the oldest record that is not in RAW from which it is an alert."
+        default=300, ge=1, description="Age, in seconds, at which the oldest record not yet in RAW raises an alert."
     )
     source_silent_hours: float = Field(
-        default=24, gt=0, description="Hours without a new record in any topic from which it is a warning."
+        default=24, gt=0, description="Hours without a new record in any topic after which a warning is raised."
     )
     alert_settle_seconds: float = Field(
-        default=60, ge=0, description="Seconds for which a problem must have been away before the all-clear."
+        default=60, ge=0, description="Seconds a problem must have been gone before the all-clear is sent."
     )
     watch_interval_seconds: float = Field(default=10, gt=0, description="Pause between two looks of the watch.")
     disk_warning_percent: float = Field(
@@ -268,7 +308,7 @@ class Settings(BaseSettings):
 
     # --- Tests ------------------------------------------------------------------------------------------------------
     failpoint: str | None = Field(
-        default=None, description="For tests: name of a point in the code at which the process kills itself."
+        default=None, description="For tests: name of the point in the code at which the process kills itself."
     )
 
     # --- Ports of the local services (all on 127.0.0.1) -------------------------------------------------------------
@@ -278,6 +318,24 @@ class Settings(BaseSettings):
     warehouse_port: int = Field(default=8084, description="Local warehouse.")
     dagster_port: int = Field(default=3000, description="Dagster's webserver.")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _take_the_token_out_of_the_address(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """The address stands in messages, configuration files and Dagster's store; a token must not."""
+        address, found, parameters = str(values.get("spark_remote") or "").partition("/;")
+        if not found:
+            return values
+        pairs = [pair for pair in parameters.split(";") if pair]
+        tokens = [pair.partition("=")[2] for pair in pairs if pair.startswith("token=")]
+        if not tokens:
+            return values
+        rest = ";".join(pair for pair in pairs if not pair.startswith("token="))
+        return {
+            **values,
+            "spark_remote": f"{address}/;{rest}" if rest else address,
+            "spark_connect_token": values.get("spark_connect_token") or tokens[-1],
+        }
+
     @field_validator("shape_topics")
     @classmethod
     def _known_shapes(cls, value: str) -> str:
@@ -285,8 +343,8 @@ class Settings(BaseSettings):
             topic, _, shape = (part.strip() for part in pair.partition("="))
             if not topic or shape not in shapes.mapped() or topic in TOPICS.values():
                 raise ValueError(
-                    f"{pair.strip()!r}: write topic=shape, with a topic of its own and one of the shapes "
-                    + ", ".join(shapes.mapped())
+                    f"{pair.strip()!r}: write topic=shape, where the topic is none of the platform's own and the shape "
+                    f"is one of {', '.join(shapes.mapped())}"
                 )
         return value
 
@@ -326,7 +384,7 @@ class Settings(BaseSettings):
 
     @property
     def load_interval(self) -> float:
-        """Seconds from one load into the warehouse to the next at the least."""
+        """Minimum seconds between two loads into the warehouse."""
         if self.load_min_interval is not None:
             return self.load_min_interval
         return 0.0 if self.warehouse_is_local else ACCOUNT_LOAD_INTERVAL
@@ -338,25 +396,33 @@ class Settings(BaseSettings):
 
     @property
     def shape_of_topic(self) -> dict[str, str]:
-        """Topics of other producers' shapes, without the prefix → name of the shape."""
+        """Topic that carries another producer's shape (without the prefix) → name of the shape."""
         pairs = (pair.partition("=") for pair in self.shape_topics.split(",") if pair.strip())
         return {topic.strip(): shape.strip() for topic, _, shape in pairs}
 
     @property
     def spark_url(self) -> str | None:
-        """Address of the Spark Connect server; None for a classic session in the own process."""
+        """Address of the Spark Connect server, without its token; None for a classic session in the own process.
+
+        The local one is called localhost: Spark's client sends a token without TLS to that name only.
+        """
         if self.spark_remote == "local":
             return None
-        return self.spark_remote or f"sc://{LOOPBACK}:{self.spark_port}"
+        return self.spark_remote or f"sc://localhost:{self.spark_port}"
+
+    @property
+    def spark_token(self) -> str | None:
+        """What the Spark Connect server asks for."""
+        return self.music_secret if self.spark_is_local else self.spark_connect_token
 
     @property
     def lake_root(self) -> str:
-        """Folder of the lake as Spark takes it: an absolute path or a URL, without a slash at its end."""
+        """Folder of the lake as Spark takes it: an absolute path or a URL, without a trailing slash."""
         return (self.lake_url or str(self.home / "lake")).rstrip("/")
 
     @property
     def intake_root(self) -> str:
-        """Folder of the intake: an absolute path or a URL, without a slash at its end."""
+        """Folder of the intake: an absolute path or a URL, without a trailing slash."""
         return (self.intake_url or str(self.home / "intake")).rstrip("/")
 
     @property
@@ -366,7 +432,7 @@ class Settings(BaseSettings):
 
     @property
     def retry_pauses(self) -> tuple[int, ...]:
-        """Seconds to wait after the first, second … failure in a row; from the last on it stays."""
+        """Seconds to wait after the first, second … failure in a row. The last number applies to all later ones."""
         return tuple(int(pause) for pause in self.retry_pauses_seconds.split(","))
 
     @property
@@ -375,17 +441,35 @@ class Settings(BaseSettings):
         return f"http://{LOOPBACK}:{self.dagster_port}"
 
     @property
+    def kafka_protocol(self) -> str:
+        """Security protocol of the brokers' listener."""
+        if self.kafka_security_protocol is not None:
+            return self.kafka_security_protocol
+        return "SASL_PLAINTEXT" if self._kafka_asks_for_the_secret else "PLAINTEXT"
+
+    @property
+    def kafka_credentials(self) -> tuple[str | None, str | None, str | None]:
+        """SASL mechanism, user and password."""
+        if self._kafka_asks_for_the_secret:
+            return "PLAIN", KAFKA_USER, self.music_secret
+        return self.kafka_sasl_mechanism, self.kafka_sasl_username, self.kafka_sasl_password
+
+    @property
+    def _kafka_asks_for_the_secret(self) -> bool:
+        return self.kafka_is_local and self.kafka_security_protocol is None and self.music_secret is not None
+
+    @property
     def kafka_is_encrypted(self) -> bool:
         """Whether clients talk TLS with the brokers."""
-        return self.kafka_security_protocol in ("SSL", "SASL_SSL")
+        return self.kafka_protocol in ("SSL", "SASL_SSL")
 
     @property
     def kafka_tls_dir(self) -> Path:
-        """Folder of the certificates that the local broker makes itself."""
+        """Folder of the local broker's own certificates."""
         return self.home / "kafka" / "tls"
 
     def _kafka_pem_files(self) -> tuple[Path | None, Path | None, Path | None]:
-        """CA, client's certificate and client's key: as set, or those of the local broker."""
+        """CA, client certificate and client key: as set, or the local broker's."""
         ca, certificate, key = (
             self.kafka_ssl_ca_location,
             self.kafka_ssl_certificate_location,
@@ -393,19 +477,20 @@ class Settings(BaseSettings):
         )
         if self.kafka_is_local and self.kafka_is_encrypted:
             ca = ca or self.kafka_tls_dir / "ca.pem"
-            if self.kafka_security_protocol == "SSL" and certificate is None:
+            if self.kafka_protocol == "SSL" and certificate is None:
                 certificate, key = self.kafka_tls_dir / "client.pem", self.kafka_tls_dir / "client.key"
         return ca, certificate, key
 
     def kafka_client_config(self) -> dict[str, str]:
-        """Connection settings under librdkafka's names, for confluent-kafka's clients."""
+        """Connection settings under librdkafka's names, for confluent-kafka clients."""
         ca, certificate, key = self._kafka_pem_files()
+        mechanism, user, password = self.kafka_credentials
         given: dict[str, str | None] = {
             "bootstrap.servers": self.bootstrap_servers,
-            "security.protocol": self.kafka_security_protocol,
-            "sasl.mechanism": self.kafka_sasl_mechanism,
-            "sasl.username": self.kafka_sasl_username,
-            "sasl.password": self.kafka_sasl_password,
+            "security.protocol": self.kafka_protocol,
+            "sasl.mechanism": mechanism,
+            "sasl.username": user,
+            "sasl.password": password,
             "ssl.ca.location": str(ca) if ca else None,
             "ssl.certificate.location": str(certificate) if certificate else None,
             "ssl.key.location": str(key) if key else None,
@@ -416,21 +501,21 @@ class Settings(BaseSettings):
     def kafka_jvm_config(self) -> dict[str, str]:
         """The same under the Java client's names, without the brokers' addresses, for Spark.
 
-        Certificates go by content: Spark's executors need no file of this machine.
+        Certificates are passed by content, so Spark's executors need no file from this machine.
         """
-        if self.kafka_security_protocol == "PLAINTEXT":
+        if self.kafka_protocol == "PLAINTEXT":
             return {}
-        given = {"security.protocol": self.kafka_security_protocol}
-        if self.kafka_sasl_mechanism and self.kafka_sasl_username:
+        given = {"security.protocol": self.kafka_protocol}
+        mechanism, user, password = self.kafka_credentials
+        if mechanism and user:
             module = (
                 "org.apache.kafka.common.security.plain.PlainLoginModule"
-                if self.kafka_sasl_mechanism == "PLAIN"
+                if mechanism == "PLAIN"
                 else "org.apache.kafka.common.security.scram.ScramLoginModule"
             )
-            given["sasl.mechanism"] = self.kafka_sasl_mechanism
+            given["sasl.mechanism"] = mechanism
             given["sasl.jaas.config"] = (
-                f"{module} required username={_quoted(self.kafka_sasl_username)} "
-                f"password={_quoted(self.kafka_sasl_password or '')};"
+                f"{module} required username={_quoted(user)} password={_quoted(password or '')};"
             )
         ca, certificate, key = self._kafka_pem_files()
         if ca:
@@ -456,7 +541,7 @@ def get_settings() -> Settings:
 
 
 def load_settings() -> Settings:
-    """Read the settings anew: the environment wins over `.env`, which wins over the home's `ports.env`."""
+    """Read the settings again: the environment wins over `.env`, which wins over the home's `ports.env`."""
     home = Path(os.environ.get("MUSIC_HOME") or DEFAULT_HOME).expanduser()
     # pydantic-settings lets the later file win.
-    return Settings(_env_file=(home / PORTS_FILE, ".env"))
+    return Settings(_env_file=(home / PORTS_FILE, home / SECRET_FILE, ".env"))

@@ -1,4 +1,4 @@
-"""The topics as the brokers know them: ids, first and end offsets."""
+"""The topics as the brokers know them: ids, first offsets and end offsets."""
 
 import time
 from collections.abc import Iterable, Mapping
@@ -28,14 +28,14 @@ class BrokerUnreachableError(PlatformError):
 
 
 class TopicMissingError(BrokerUnreachableError):
-    """The brokers answer, and do not have a topic."""
+    """The brokers answer, but a topic does not exist."""
 
 
 @dataclass(frozen=True)
 class TopicOffsets:
-    """First offset still kept and end offset (one behind the last record), by topic and partition; ids by topic.
+    """First retained offset and end offset (one after the last record), by topic and partition; ids by topic.
 
-    The end is the last stable offset: records of a transaction that is still open are not there yet.
+    The end is the last stable offset, so records of a transaction that is still open are not included.
     """
 
     first: Offsets
@@ -50,7 +50,7 @@ class TopicOffsets:
 
 
 def topic_names(settings: Settings) -> dict[str, str]:
-    """Event kind → name of its topic on the cluster; topics of other producers' shapes stand under their own names."""
+    """Event kind → name of its topic on the cluster. A topic with another producer's shape is keyed by its own name."""
     own = {kind: settings.topic_prefix + topic for kind, topic in contract.TOPICS.items()}
     return own | {topic: settings.topic_prefix + topic for topic in settings.shape_of_topic}
 
@@ -65,25 +65,25 @@ def topic_shapes(settings: Settings) -> dict[str, Shape]:
 
 
 class BrokerRefusedError(BrokerUnreachableError):
-    """The brokers answer, and refuse this client."""
+    """The brokers answer, but refuse this client."""
 
 
 class Brokers:
-    """An admin client that learns why it gets no answer: librdkafka would try a wrong password again until its time is
-    up, and then say that it is up."""
+    """An admin client that reports why it gets no answer. librdkafka alone would retry a wrong password until the
+    timeout, and then report only the timeout."""
 
     def __init__(self, client_config: Mapping[str, str]) -> None:
         self.where = client_config["bootstrap.servers"]
         self._refusal: KafkaError | None = None
         #: The last error of a connection, in librdkafka's words.
         self.last_error = ""
-        # librdkafka writes each failed attempt to stderr; the error raised below says it once.
+        # librdkafka writes each failed attempt to stderr; the error raised below reports it once.
         config: dict[str, Any] = {**client_config, "log_level": 0, "socket.timeout.ms": int(TIMEOUT * 1000)}
         config["error_cb"] = self._trouble
         self.admin = AdminClient(config)
 
     def result(self, future: "Future[Answer]") -> "Answer":
-        """The answer to a request. Raises BrokerRefusedError as soon as it is known, KafkaException for the rest."""
+        """The answer to a request. Raises BrokerRefusedError as soon as the brokers refuse, else KafkaException."""
         while True:
             try:
                 return future.result(timeout=0.05)
@@ -98,14 +98,14 @@ class Brokers:
             self._refusal = error
 
 
-#: Errors that trying again does not mend.
+#: Errors that a retry does not fix.
 REFUSALS = (KafkaError._AUTHENTICATION, KafkaError._SSL)
 
 
 def refusal(where: str, reason: str) -> str:
-    """The sentence for a client whom the brokers do not let in. The reason is librdkafka's; it holds no secret."""
+    """Error message for a client that the brokers refuse. The reason is librdkafka's and contains no secret."""
     return (
-        f"Kafka at {where} does not let this client in: {reason}. Check KAFKA_SECURITY_PROTOCOL, KAFKA_SASL_MECHANISM, "
+        f"Kafka at {where} refuses this client: {reason}. Check KAFKA_SECURITY_PROTOCOL, KAFKA_SASL_MECHANISM, "
         "KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD and the KAFKA_SSL_* files (music-platform settings)."
     )
 
@@ -115,19 +115,19 @@ def _unreachable(
 ) -> BrokerUnreachableError:
     if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
         return TopicMissingError(
-            f"Kafka at {client_config['bootstrap.servers']} lacks a topic that is to be read: {error.args[0].str()}. "
-            "Create it again (music-platform up does), then take it over: music-platform topic adopt <topic>"
+            f"A topic is missing from Kafka at {client_config['bootstrap.servers']}: {error.args[0].str()}. "
+            "Create it again (music-platform up does that), then adopt it: music-platform topic adopt <topic>"
         )
     return BrokerUnreachableError(
-        f"Kafka at {client_config['bootstrap.servers']} does not answer as it should: {error.args[0].str()}"
-        f"{f' (the last error of a connection: {last_error})' if last_error else ''}. "
+        f"Kafka at {client_config['bootstrap.servers']} does not answer: {error.args[0].str()}"
+        f"{f' (last connection error: {last_error})' if last_error else ''}. "
         "Is it up (music-platform status), and is KAFKA_BOOTSTRAP_SERVERS right?"
     )
 
 
 def topic_ids(client_config: Mapping[str, str], topics: Iterable[str]) -> dict[str, str]:
     """Kafka's own id of each topic. Raises BrokerUnreachableError, also for a topic that does not exist."""
-    # The client has to outlive the futures that it hands out.
+    # The client has to outlive the futures it returns.
     brokers = Brokers(client_config)
     try:
         futures = brokers.admin.describe_topics(TopicCollection(list(topics)), request_timeout=TIMEOUT)
@@ -167,8 +167,8 @@ def offsets_with_record(
 ) -> set[int]:
     """Offsets from `first` to `last` at which the broker holds a committed record.
 
-    At the others it holds a transaction's marker, a record that its producer took back, or, where compaction is on,
-    nothing any more. Raises BrokerUnreachableError, also where the broker does not get to the end of the range.
+    The other offsets hold a transaction marker, a record of an aborted transaction or, in a compacted topic, nothing
+    any more. Raises BrokerUnreachableError, also if the end of the range is not reached in time.
     """
     consumer = Consumer({
         **client_config, "group.id": "music-platform-audit", "enable.auto.commit": False, "log_level": 0,
@@ -179,7 +179,7 @@ def offsets_with_record(
     try:
         consumer.assign([where])
         while time.monotonic() < quiet:
-            # The position moves over what is no record, too.
+            # The position also advances over offsets that hold no record.
             if (at := consumer.position([where])[0].offset) > last:
                 return found
             message = consumer.poll(0.2)
@@ -199,15 +199,15 @@ def offsets_with_record(
     finally:
         consumer.close()
     raise BrokerUnreachableError(
-        f"Kafka at {client_config['bootstrap.servers']} did not give {topic}/{partition} from {first} to {last} within "
-        f"{TIMEOUT:.0f} s. Is it up (music-platform status)?"
+        f"Kafka at {client_config['bootstrap.servers']} did not return {topic}/{partition} from offset {first} to "
+        f"{last} within {TIMEOUT:.0f} s. Is it up (music-platform status)?"
     )
 
 
 def timestamps_at(client_config: Mapping[str, str], offsets: Offsets) -> list[int]:
     """Kafka timestamp in epoch milliseconds of the record at each offset, or of the next one after it.
 
-    Raises BrokerUnreachableError. A partition whose record does not come within `TIMEOUT` is left out.
+    Raises BrokerUnreachableError. A partition whose record does not arrive within `TIMEOUT` is left out.
     """
     wanted = [TopicPartition(topic, number, at) for topic, parts in offsets.items() for number, at in parts.items()]
     if not wanted:

@@ -1,4 +1,4 @@
--- The hour with the most plays of all, and how many users it had.
+-- The hour with the most plays ever, and how many users it had.
 select activity_hour, plays, users
 from gold.hourly_metrics
 order by plays desc, activity_hour

@@ -1,4 +1,4 @@
--- From visitors to paying users in the month of a date, by default today's, UTC.
+-- From visitors to paying users in one month: the month of `today`, by default the current date in UTC.
 set today = sysdate()::date;
 
 select

@@ -1,4 +1,4 @@
--- Which titles are played in which country, all time.
+-- The most played titles with their country, all time.
 select places.country, songs.song_title, songs.artist_name, count(*) as plays
 from silver.listens as listens
 inner join silver.dim_locations as places on listens.state = places.state and listens.city = places.city

@@ -1,4 +1,4 @@
--- What was quarantined on a day, UTC. By default today. The payloads are in silver.quarantine.
+-- Records quarantined on one day (UTC), by default today. Their payloads are in silver.quarantine.
 set today = sysdate()::date;
 
 select kafka_topic, quarantine_reason, records, redriven, still_open

@@ -1,4 +1,4 @@
--- The ten most played artists of a week. Listeners are not summed over dates: someone may listen on several.
+-- The ten most played artists of a week. Listeners are not summed over dates, since one person may listen on several.
 set from_date = '2026-06-01';
 set to_date = '2026-06-07';
 

@@ -1,4 +1,4 @@
--- Heavy and regular users who have not listened for two weeks, counted from the last listen of all.
+-- Heavy and regular users who have not listened for two weeks before the latest listen on the platform.
 with last_listens as (
     select user_id, max(activity_date) as last_date
     from gold.user_engagement_daily

@@ -14,7 +14,7 @@
 {% macro rows_to_build(window) %}activity_date in ('2026-06-01'::date){% endmacro %}
 {% macro in_years(column, starts) %}{{ column }} >= '2026-01-01'::date{% endmacro %}
 {% macro in_versions(column, versions) %}{{ column }} in (1){% endmacro %}
-{% macro has_come(relation, window) %}{{ relation }}batch_id > 1{% endmacro %}
+{% macro arrived_in(relation, window) %}{{ relation }}batch_id > 1{% endmacro %}
 {% macro changed_events(columns, window) %}select {{ columns | join(', ') }} from events{% endmacro %}
 {% macro seen_values(columns, condition, window) %}select distinct {{ columns.keys() | join(', ') }} from events{% endmacro %}
 {% macro reached_sessions(window) %}session_id in (1){% endmacro %}

@@ -1,20 +1,20 @@
 {#
-What a build has to do, and what it has done. docs/models.md tells it as a whole.
+What a build has to do, and what it has done. docs/explanation/models.md has the full description.
 
-Builds are numbered by `silver.event_dates`, the first model, which follows the loader's watermark. OPS.BUILDS has a row for
-each build of a model: the number and the version of the lake table (batch_id of RAW.EVENTS) that it goes up to, those that
-the build before it went up to, and when it ended. What lies between is the build's window. Every other model goes as far
-as the models that it reads have come. A build that dies leaves no row: the next one does its work.
+`silver.event_dates`, the first model, numbers the builds. It follows the loader's watermark. OPS.BUILDS has one row for each
+build of a model: the build number and the lake table version (batch_id of RAW.EVENTS) that it goes up to, the same two of the
+previous build, and when it ended. The range between the two is the build's window. Every other model goes as far as all of
+the models that it reads. A build that dies leaves no row, so the next one does its work.
 #}
 
 {% macro ops(table) -%} {{ target.database }}.OPS.{{ table }} {%- endmacro %}
 
-{# Whether models are being built: not while dbt compiles, documents or runs a unit test. #}
+{# Whether dbt is building a model, as opposed to compiling, documenting or running a unit test. #}
 {% macro is_building() -%}
     {{ return(execute and flags.WHICH in ['run', 'build', 'retry'] and model.resource_type == 'model') }}
 {%- endmacro %}
 
-{# The number of this build, for the models that number it and for notes of touched dates. #}
+{# The number of this build, for the first models (event_dates, quarantine) and for notes of touched dates. #}
 {% macro build_number() -%}
     coalesce(
         (select max(build) from {{ ops('BUILDS') }} where invocation_id = '{{ invocation_id }}' and model = 'event_dates'),
@@ -22,7 +22,7 @@ as the models that it reads have come. A build that dies leaves no row: the next
     )
 {%- endmacro %}
 
-{# Find out how far this build of the model goes, before anything is read; returns the window. #}
+{# Decide how far this build of the model goes, before it reads anything. Returns the window. #}
 {% macro open_window() %}
     {% if not is_building() %} {{ return(no_window()) }} {% endif %}
     {% do set_query_tag() %}
@@ -55,7 +55,7 @@ as the models that it reads have come. A build that dies leaves no row: the next
     {{ return(opened) }}
 {% endmacro %}
 
-{# The window that this build of the model has opened, for its strategy and its row in OPS.BUILDS. #}
+{# The window that this build of the model opened, for its strategy and its row in OPS.BUILDS. #}
 {% macro window() %}
     {{ return(graph[invocation_id][model.name] if is_building() else no_window()) }}
 {% endmacro %}
@@ -64,7 +64,7 @@ as the models that it reads have come. A build that dies leaves no row: the next
     {{ return({'build': 0, 'since_build': 0, 'version': -1, 'since_version': -1, 'touched': {}, 'whole': []}) }}
 {%- endmacro %}
 
-{# A window: its ends, the dates (ISO) noted in it by subject, and the subjects noted without a date. #}
+{# Read a window: its two ends, the dates (ISO) noted in it by subject, and the subjects noted without a date. #}
 {% macro read_window(ends) %}
     {% set found = run_query(
         "select ends.build, ends.since_build, ends.version, ends.since_version, notes.subject, notes.event_date from ("
@@ -86,7 +86,7 @@ as the models that it reads have come. A build that dies leaves no row: the next
     }) }}
 {% endmacro %}
 
-{# The statement that says that the model is built up to the end of its window. #}
+{# The statement that records that the model is built up to the end of its window. #}
 {% macro record_build() %}
     {% set window = window() %}
     insert into {{ ops('BUILDS') }} (model, build, since_build, version, since_version, built_at, invocation_id)
@@ -94,14 +94,14 @@ as the models that it reads have come. A build that dies leaves no row: the next
         {{ window.since_version }}, sysdate(), '{{ invocation_id }}'
 {% endmacro %}
 
-{# Pre-hook of a model that notes dates: made anew, it may differ anywhere, so what reads it is built whole. #}
+{# Pre-hook of a model that notes dates. A full build may change any date, so every model that reads it is built in full. #}
 {% macro note_everything(subject) %}
     {% if is_building() and not is_incremental() %}
         insert into {{ ops('TOUCHED_DATES') }} (build, event_date, subject) select {{ build_number() }}, null, '{{ subject }}'
     {% endif %}
 {% endmacro %}
 
-{# Nightly: what all models have covered is not needed any more. `dbt run-operation prune_ledgers` #}
+{# Hourly: delete ledger rows that all models have covered. `dbt run-operation prune_ledgers` #}
 {% macro prune_ledgers(keep_days=7) %}
     {% set covered %}
         (

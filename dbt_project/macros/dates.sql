@@ -1,18 +1,19 @@
 {#
-The dates that a build of a model is about, as literals, so that the warehouse reads those and no others.
+The dates that a build of a model covers, as literals, so that the warehouse reads those and no others.
 
-In a model's meta:
-  subjects  what it depends on: 'events' (default), 'songs' (their names and keys), 'sessions'
-  after     a date changes the rows of these many days after it too: a list of days; default [0]
-  spine     rows for every date from the first to the last listen: dates that enter or leave the spine are built too
-  date      the column, or expression, that has the date of a row; default activity_date
-  keys      columns of events that a row has too: an event changes only the rows of its date that have its values of them;
+Keys of a model's meta:
+  subjects  what the model depends on: 'events' (default), 'songs' (their names and keys), 'sessions'
+  after     days after a touched date whose rows change with it, as a list; default [0], the date itself
+  spine     the model has rows for every date from the first to the last listen: dates that enter or leave the spine are
+            built too
+  date      the column or expression with the date of a row; default activity_date
+  keys      columns that a row shares with its events: an event changes only the rows of its date with the same values;
             default: all rows of its date
-  completed_hours  rows for hours before the last listen's: the dates since the last row are built too
-  period    'week', 'month' or 'year' where rows stand for more than a date
+  completed_hours  the model has rows only for hours before that of the last listen: the dates since its last row are built too
+  period    'week', 'month' or 'year' where a row covers more than one date
 #}
 
-{# `var('rebuild_from')` to `var('rebuild_to')`, ISO; empty where nobody asked for a rebuild. #}
+{# The dates (ISO) from `var('rebuild_from')` to `var('rebuild_to')`; empty unless someone asked for a rebuild. #}
 {% macro rebuild_dates() %}
     {% set first = var('rebuild_from', none) %}
     {% if not first %} {{ return([]) }} {% endif %}
@@ -27,7 +28,7 @@ In a model's meta:
     {{ return(dates) }}
 {% endmacro %}
 
-{# Dates (ISO) that the window touches in these subjects; none: all of them. #}
+{# Dates (ISO) that the window touches for these subjects; none means all dates. #}
 {% macro touched_dates(window, subjects=['events']) %}
     {% if not is_building() or not is_incremental() %} {{ return(none) }} {% endif %}
     {% set dates = rebuild_dates() | list %}
@@ -38,7 +39,7 @@ In a model's meta:
     {{ return(dates | unique | sort) }}
 {% endmacro %}
 
-{# The dates (ISO), or first dates of periods, whose rows this build of the model replaces; none: all of them. #}
+{# The dates (ISO), or first dates of periods, whose rows this build of the model replaces; none means all. #}
 {% macro dates_to_build(window) %}
     {% if 'dates_to_build' not in window %} {% do window.update({'dates_to_build': find_dates_to_build(window)}) %} {% endif %}
     {{ return(window.dates_to_build) }}
@@ -59,7 +60,7 @@ In a model's meta:
     {{ return(built | unique | sort) }}
 {% endmacro %}
 
-{# The dates between the model's last row, or without any the first listen, and the last listen, both included. #}
+{# The dates from the model's last row (from the first listen if it has no rows) to the last listen, inclusive. #}
 {% macro dates_of_completed_hours() %}
     {% set found = run_query(
         "select coalesce(built.day, heard.first_day), heard.last_day from (select max(activity_hour)::date as day from " ~ this
@@ -93,7 +94,7 @@ In a model's meta:
     {{ return(dates) }}
 {% endmacro %}
 
-{# The same dates so many days earlier or later. #}
+{# The dates, shifted by each number of `days`; a negative number is earlier. #}
 {% macro shifted(dates, days) %}
     {% if dates is none %} {{ return(none) }} {% endif %}
     {% set out = [] %}
@@ -107,7 +108,7 @@ In a model's meta:
     {{ return(out | unique | sort) }}
 {% endmacro %}
 
-{# Dates, or first dates of periods, that are in the spine and not in the model's table, or the other way round. #}
+{# Dates, or first dates of periods, that are in the spine but not in the model's table, or vice versa. #}
 {% macro dates_off_the_spine() %}
     {% set meta = model.config.meta %}
     {% set period = meta.get('period') %}
@@ -122,7 +123,7 @@ In a model's meta:
     {{ return(dates) }}
 {% endmacro %}
 
-{# `column in (dates)`; true for all dates, false for none of them. #}
+{# `column in (dates)`; true where `dates` is none (all dates), false where it is empty. #}
 {% macro on_dates(column, dates) -%}
     {%- if dates is none -%} true
     {%- elif dates -%} {{ column }} in ({% for date in dates %}'{{ date }}'::date{{ ', ' if not loop.last }}{% endfor %})
@@ -130,38 +131,38 @@ In a model's meta:
     {%- endif -%}
 {%- endmacro %}
 
-{# Of `column` values: those of the events that came or went in the window. #}
+{# Query of these columns of the events that were added or removed in the window. #}
 {% macro changed_events(columns, window) -%}
     select {{ columns | join(', ') }} from {{ ref('events') }}
     {%- set dates = touched_dates(window) %}
     {%- if dates is not none %}
-    where {{ on_dates('activity_date', dates) }} and {{ has_come('', window) }}
+    where {{ on_dates('activity_date', dates) }} and {{ arrived_in('', window) }}
     union
     select {{ columns | join(', ') }} from {{ ops('DISPLACED_EVENTS') }}
     where build > {{ window.since_build }} and build <= {{ window.build }}
     {%- endif %}
 {%- endmacro %}
 
-{# Dates whose events were taken from RAW anew, by this build or by one in the window that did not come so far as this model:
-whatever is on them may have changed, whichever version brought it. #}
+{# Dates whose events were read from RAW again, by this build or by one in the window that did not get as far as this model.
+Any event on them may have changed, whichever version it came from. #}
 {% macro rebuilt_dates(window) %}
     {{ return((rebuild_dates() + window.touched.get('rebuilt', [])) | unique | sort) }}
 {% endmacro %}
 
-{# `or column in (dates that were rebuilt)`; nothing where none were. #}
+{# `or column in (rebuilt dates)`; empty where none were rebuilt. #}
 {% macro or_rebuilt(column, window) -%}
     {%- if rebuilt_dates(window) %} or {{ on_dates(column, rebuilt_dates(window)) }} {%- endif -%}
 {%- endmacro %}
 
-{# Whether an event, a row of silver.events (`relation`, with its dot), has come in the window. #}
-{% macro has_come(relation, window) -%}
+{# Whether a row of silver.events arrived in the window. `relation` is its alias with the dot, or empty. #}
+{% macro arrived_in(relation, window) -%}
     (
         ({{ relation }}batch_id > {{ window.since_version }} and {{ relation }}batch_id <= {{ window.version }})
         {{- or_rebuilt(relation ~ 'activity_date', window) }}
     )
 {%- endmacro %}
 
-{# The rows that this build replaces, as a condition on the model's table and, where it has `keys`, on what it is made from. #}
+{# The rows that this build replaces, as a condition on the model's table and, if it has `keys`, on the tables it reads. #}
 {% macro rows_to_build(window) -%}
     {%- set meta = model.config.meta %}
     {%- set date = meta.get('date', 'activity_date') %}
@@ -175,18 +176,18 @@ whatever is on them may have changed, whichever version brought it. #}
     {%- endif -%}
 {%- endmacro %}
 
-{# Whether events of the window have taken the place of others: only then can a value vanish. #}
+{# Whether events in the window displaced others. Only then can a value disappear. #}
 {% macro something_was_displaced(window) %}
     {{ return('displaced' in window.touched or (rebuilt_dates(window) | length) > 0) }}
 {% endmacro %}
 
-{# First dates of the months before. #}
+{# First dates of the previous months. #}
 {% macro months_before(months) %}
     {% if months is none %} {{ return(none) }} {% endif %}
     {{ return(dates_starts('month', shifted(months, [-1]))) }}
 {% endmacro %}
 
-{# First dates of the periods in which these dates lie. #}
+{# First dates of the periods that contain these dates. #}
 {% macro dates_starts(period, dates) %}
     {% set starts = [] %}
     {% for date in dates %}
@@ -195,7 +196,7 @@ whatever is on them may have changed, whichever version brought it. #}
     {{ return(starts | unique | sort) }}
 {% endmacro %}
 
-{# Whether a date lies in one of the years that begin on these dates. #}
+{# Condition that the date in `column` is in one of the years that begin on these dates. #}
 {% macro in_years(column, starts) -%}
     {%- if starts is none -%} true
     {%- elif not starts -%} false
@@ -208,7 +209,7 @@ whatever is on them may have changed, whichever version brought it. #}
     {%- endif -%}
 {%- endmacro %}
 
-{# A relation of the numbers from 0, below `count`. #}
+{# Query of the numbers from 0 to `count` - 1. #}
 {% macro numbers_below(count) -%}
     {%- for n in range(count) -%} select {{ n }} as n{{ ' union all ' if not loop.last }}{%- endfor -%}
 {%- endmacro %}

@@ -1,21 +1,21 @@
-{# Order in which records of one event_id stand: the first is the winner. Files come last. #}
+{# Order of the records of one event_id: the first one wins. Files sort last. #}
 {% macro arrival_order() -%}
     case source when 'kafka' then 0 else 1 end, kafka_timestamp, kafka_topic, kafka_partition, kafka_offset,
     source_file, source_line
 {%- endmacro %}
 
-{# Order of a visitor's events; the last one of a session says its level. #}
+{# Order of a visitor's events. The last one of a session gives its level. #}
 {% macro event_order() -%} event_time, item_in_session, event_kind, event_id {%- endmacro %}
 
-{# Who an event belongs to where nobody needs to be logged in. #}
+{# Who an event belongs to, whether logged in or not. #}
 {% macro visitor() -%} coalesce(user_id, 'guest-' || session_id::varchar) {%- endmacro %}
 
-{# A pause of 30 minutes or more ends a session. #}
+{# A pause of 30 minutes or more starts a new session. #}
 {% macro opens_a_session(before, at) -%}
     coalesce(datediff('millisecond', {{ before }}, {{ at }}) >= 1800000, false)
 {%- endmacro %}
 
-{# What listens and page views have alike; needs the relations `events` and `agents` (model user_agents). #}
+{# Columns that listens and page views share. Needs the relations `events` and `agents` (model user_agents). #}
 {% macro who_and_where() -%}
     events.event_id,
     events.event_time,
@@ -35,5 +35,5 @@
         then coalesce(events.device_os, 'Other') else coalesce(agents.device_os, 'Other') end as device_os
 {%- endmacro %}
 
-{# A status change carries the old level; the new one is the other one. #}
+{# A status change carries the old level. The new level is the other one. #}
 {% macro other_level(level) -%} case {{ level }} when 'free' then 'paid' else 'free' end {%- endmacro %}

@@ -1,6 +1,6 @@
 {#
-`where: touched dates` in a test's config: the test looks at the dates of its model's last build only. With the variable
-`whole_tables` (nightly) it looks at the whole table.
+`where: touched dates` in a test's config limits the test to the dates of its model's last build. With the variable
+`whole_tables` (nightly) it covers the whole table.
 #}
 {% macro get_where_subquery(relation) -%}
     {%- set where = config.get('where') -%}
@@ -14,12 +14,12 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# Condition on the rows of the tested model: the dates noted for its last build; none where these may be any. #}
+{# Condition on the rows of the tested model: the dates noted for its last build; none if that may be any date. #}
 {% macro dates_of_last_build() %}
     {% if not execute or flags.WHICH not in ['build', 'test', 'retry'] %} {{ return(none) }} {% endif %}
     {% set tested = graph.nodes[model.attached_node] %}
     {% set meta = tested.config.meta %}
-    {# Where the model was built just now, its window is known; else the ledger is asked. #}
+    {# If this invocation built the model, its window is known. Otherwise read it from the ledger. #}
     {% set window = graph.get(invocation_id, {}).get(tested.name) %}
     {% if window is none %}
         {% do set_query_tag() %}

@@ -1,14 +1,14 @@
 {#
-dbt's incremental materialization, with fewer statements: 7 to 9 for a build of a model instead of 19, of which each costs a
-round trip. What is left out: comparing the contract, describing the tables and writing the comments anew at each build. All
-three are done when a table is made; a model that gets a column must be built with --full-refresh, and says so until it is.
+dbt's incremental materialization with fewer statements: 7 to 9 for a build of a model instead of 19. Each statement costs a
+round trip. It does not compare the contract, describe the tables or rewrite the comments on every build. All three happen
+when a table is created. A model that gets a new column must be built with --full-refresh, and fails until it is.
 
-A build is one transaction: the strategy's statements (macros/strategies.sql) and the row of OPS.BUILDS. So it has happened
-wholly or not at all. A strategy that needs the model's rows more than once, or while they replace what they are made from,
-finds them in a temporary table that is made before; the others take them from the model's query as they insert them.
+A build is one transaction: the strategy's statements (macros/strategies.sql) and the row in OPS.BUILDS. So it happens
+completely or not at all. Some strategies need the model's rows more than once, or replace rows that the model reads: they get
+the rows from a temporary table that is created first. The others insert straight from the model's query.
 #}
 {% materialization incremental, adapter='snowflake', supported_languages=['sql'] %}
-    {# The model's query tag was set when it opened its window. #}
+    {# open_window() has already set the model's query tag. #}
     {%- set existing = load_relation(this) -%}
     {%- set target_relation = this.incorporate(type='table') -%}
     {{ run_hooks(pre_hooks) }}
@@ -26,7 +26,7 @@ finds them in a temporary table that is made before; the others take them from t
         {%- set strategy = config.require('incremental_strategy') -%}
         {%- set takes_rows_once = strategy in ['replace_dates', 'replace_users'] -%}
         {%- set temp_relation = make_temp_relation(this).incorporate(type='table') -%}
-        {% do roll_back_what_was_left_open() %}
+        {% do roll_back_open_transaction() %}
         {% if not takes_rows_once %}
             {% do run_statement('create or replace temporary table ' ~ temp_relation ~ ' as (' ~ compiled_code ~ ')') %}
         {% endif %}
@@ -47,13 +47,13 @@ finds them in a temporary table that is made before; the others take them from t
     {{ return({'relations': [target_relation]}) }}
 {% endmaterialization %}
 
-{# dbt reuses sessions: what a model that failed has left open must not go into the transaction of the next. Models in one,
-those that another thread is building among them: where there is any, this session's own is rolled back. #}
+{# Models with an open transaction, including those that another thread is building. dbt reuses sessions, and a transaction
+that a failed model left open must not become part of the next one. So while there are any, a session rolls back first. #}
 {% macro open_transactions() %}
     {{ return(graph.setdefault(invocation_id, {}).setdefault('(open transactions)', [])) }}
 {% endmacro %}
 
-{% macro roll_back_what_was_left_open() %}
+{% macro roll_back_open_transaction() %}
     {% if open_transactions() %} {% do run_statement('rollback') %} {% endif %}
 {% endmacro %}
 
@@ -61,7 +61,7 @@ those that another thread is building among them: where there is any, this sessi
     {% call statement(auto_begin=False) %} {{ text }} {% endcall %}
 {% endmacro %}
 
-{# Whether nothing has come or gone that the model depends on. Models that follow the reference data too are always built. #}
+{# Whether nothing that the model depends on has changed. Models that also follow the reference data are always built. #}
 {% macro nothing_to_build() %}
     {% set window = window() %}
     {% if model.name in ['event_dates', 'quarantine'] %}

@@ -1,4 +1,4 @@
-{# Names of the gold marts of the live tier that are built: a view shows what is there. #}
+{# Names of the live tier's gold marts that are tables. A view needs no build. #}
 {% macro live_marts() %}
     {% if not execute %} {{ return([]) }} {% endif %}
     {% set names = [] %}
@@ -10,7 +10,7 @@
     {{ return(names | sort) }}
 {% endmacro %}
 
-{# Versions of the lake table that every live mart has covered and that are not measured yet; none: all there are. #}
+{# Versions of the lake table that every live mart has covered and that are not measured yet; none means all. #}
 {% macro versions_to_measure(marts) %}
     {% if not is_building() or not is_incremental() %} {{ return(none) }} {% endif %}
     {% set found = run_query(

@@ -1,16 +1,16 @@
 {#
-Listens and page views are built for the events that have come, and those of events that are gone are taken away. Of the
-others single rows may have to change: a song of theirs means another one now, or, of listens, the page view that ends them
-has come or gone.
+A build of listens or page views adds the rows of events that arrived and deletes those of events that were displaced. Single
+other rows may change too: when their song name now refers to another song, or, for listens, when the page view that ends
+them arrived or was displaced.
 #}
 
-{# Dates on which events came or went; none: everything is built. #}
+{# Dates on which events were added or removed; none means that everything is built. #}
 {% macro dates_of_events(window) %}
     {% if touched_dates(window, ['songs']) is none %} {{ return(none) }} {% endif %}
     {{ return(touched_dates(window)) }}
 {% endmacro %}
 
-{# Dates of the sessions whose events came or went. #}
+{# Dates of the sessions that had events added or removed. #}
 {% macro dates_of_changed_sessions(window) %}
     {% set found = run_query(
         "select distinct session_start::date, session_end::date from " ~ ref('sessions')

@@ -1,10 +1,10 @@
 {#
-A table that was made anew has neither masking policies nor grants. It gets both, in this order: until its personal columns
-are masked the reading role sees nothing of it. Views mask what they read by the policies of the tables below them; the grants
-on them are future ones (music_platform/warehouse/account.py).
+A newly created table has neither masking policies nor grants. It gets both, policies first: the reading role cannot see the
+table until its personal columns are masked. Views are masked by the policies of the tables below them, and are covered by
+future grants (music_platform/warehouse/account.py).
 
-Personal columns are those of music_platform/contracts by name (variable personal_columns). `aggregate: true` in a model's meta
-says that its rows are about places, not about persons.
+Personal columns are those that music_platform/contracts calls personal, by name (variable personal_columns). `aggregate: true`
+in a model's meta means that its rows describe places, not people.
 #}
 {% macro open_to_readers(relation) %}
     {% for column in model.columns %}

@@ -1,6 +1,6 @@
 {#
-Distinct values that events carry: those that the model has, and those of the events that have come. Only where an event was
-displaced can a value be gone: then, as for a whole build, all events are asked. `columns`: name → expression over events.
+Distinct values that events carry: those already in the model, and those of the events that arrived. A value can disappear only
+when an event was displaced. Then all events are read, as in a full build. `columns`: name → expression over events.
 #}
 {% macro seen_values(columns, condition, window) %}
     {%- set dates = touched_dates(window) %}

@@ -1,4 +1,4 @@
-{# Condition on silver.sessions: of the visitors and session numbers of changed events, those that touched dates reach. #}
+{# Condition on silver.sessions: visitor and session number of a changed event, and within 30 minutes of a touched date. #}
 {% macro reached_sessions(window) -%}
     {%- set dates = touched_dates(window) -%}
     {%- if dates is none -%} true
@@ -6,14 +6,14 @@
     {%- else -%}
     (
         (visitor, session_id) in ({{ changed_events(['visitor', 'session_id'], window) }})
-        and ({{ lies_on(dates, '30') }})
+        and ({{ near_dates(dates, '30') }})
     )
-    {%- if rebuilt_dates(window) %} or {{ lies_on(rebuilt_dates(window), '30') }} {%- endif %}
+    {%- if rebuilt_dates(window) %} or {{ near_dates(rebuilt_dates(window), '30') }} {%- endif %}
     {%- endif -%}
 {%- endmacro %}
 
-{# Whether a session lies on one of the dates, or so many minutes from one. #}
-{% macro lies_on(dates, minutes) -%}
+{# Whether a session overlaps one of the dates or is within `minutes` of one. #}
+{% macro near_dates(dates, minutes) -%}
     {%- for date in dates -%}
     (
         session_end >= dateadd('minute', -{{ minutes }}, '{{ date }}'::timestamp_ntz)

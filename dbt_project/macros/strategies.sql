@@ -1,20 +1,20 @@
 {#
-Incremental strategies: the statements, in order, that bring a model's rows into its table. `source` is what to select them
-from: a temporary table, or the model's query. They run in one transaction (macros/incremental.sql): the old rows in question
-go, the new ones come, and what others need to know is noted. Unlike delete+insert they also remove rows that have no successor.
+Incremental strategies: the statements, in order, that write a model's rows to its table. `source` is where the rows come from:
+a temporary table or the model's query. They run in one transaction (macros/incremental.sql): delete the affected old rows,
+insert the new ones, and note what other models need to know. Unlike delete+insert they also remove rows without a successor.
 #}
 
 {% macro insert_all(target, source, columns) -%}
     {{ return("insert into " ~ target ~ " (" ~ columns ~ ") select " ~ columns ~ " from " ~ source) }}
 {%- endmacro %}
 
-{# `dates`: a query of date and subject. #}
+{# Note touched dates. `dates`: a query of date and subject. #}
 {% macro note_dates(dates) -%}
     {{ return("insert into " ~ ops('TOUCHED_DATES') ~ " (build, event_date, subject) select " ~ build_number() ~ ", dates.* from ("
         ~ dates ~ ") as dates") }}
 {%- endmacro %}
 
-{# `replace_dates`: the rows of the dates that the build is about, or those of them that events have changed (`rows_to_build`). #}
+{# `replace_dates`: replace the rows of the build's dates, or only those that events changed (`rows_to_build`). #}
 {% macro statements_of_replace_dates(target, source, columns) %}
     {{ return([
         "delete from " ~ target ~ " where " ~ rows_to_build(window()),
@@ -22,7 +22,7 @@ go, the new ones come, and what others need to know is noted. Unlike delete+inse
     ]) }}
 {% endmacro %}
 
-{# `replace_records`: the rows of the records that the model gives. #}
+{# `replace_records`: replace the rows of the records that the model returns. #}
 {% macro statements_of_replace_records(target, source, columns) %}
     {{ return([
         "delete from " ~ target ~ " where record_id in (select record_id from "
@@ -31,7 +31,7 @@ go, the new ones come, and what others need to know is noted. Unlike delete+inse
     ]) }}
 {% endmacro %}
 
-{# `note_rivals`: the rows of the versions in the window. Noted: where the records that have come, and others of their ids, stand. #}
+{# `note_rivals`: replace the rows of the window's versions. Note every date with a record of the same ids. #}
 {% macro statements_of_note_rivals(target, source, columns) %}
     {% set window = window() %}
     {% set of_window = "batch_id > " ~ window.since_version ~ " and batch_id <= " ~ window.version %}
@@ -45,7 +45,7 @@ go, the new ones come, and what others need to know is noted. Unlike delete+inse
     ]) }}
 {% endmacro %}
 
-{# `replace_users`: the rows of the users whose events came or went. #}
+{# `replace_users`: replace the rows of users who had events added or removed. #}
 {% macro statements_of_replace_users(target, source, columns) %}
     {% set window = window() %}
     {% set everyone = touched_dates(window) is none %}
@@ -56,7 +56,7 @@ go, the new ones come, and what others need to know is noted. Unlike delete+inse
     ]) }}
 {% endmacro %}
 
-{# `replace_changed`: for small tables that are computed whole, so that only rows that differ are written. #}
+{# `replace_changed`: for small tables that are computed in full. Writes only the rows that differ. #}
 {% macro statements_of_replace_changed(target, source, columns) %}
     {{ return(changed_rows_replaced(target, source, columns)) }}
 {% endmacro %}
@@ -72,7 +72,7 @@ go, the new ones come, and what others need to know is noted. Unlike delete+inse
     ]) }}
 {% endmacro %}
 
-{# `replace_events`: new winners come, the rows that they displace go into OPS.DISPLACED_EVENTS, the dates of both are noted. #}
+{# `replace_events`: insert new winners, move the rows they displace to OPS.DISPLACED_EVENTS, and note the dates of both. #}
 {% macro statements_of_replace_events(target, source, columns) %}
     {% set rivals %}
         (
@@ -98,7 +98,7 @@ go, the new ones come, and what others need to know is noted. Unlike delete+inse
     ]) }}
 {% endmacro %}
 
-{# `replace_sessions`: the sessions that the touched dates reach; the dates on which old and new ones start are noted. #}
+{# `replace_sessions`: replace the sessions near touched dates, and note the dates on which old and new ones start. #}
 {% macro statements_of_replace_sessions(target, source, columns) %}
     {% set window = window() %}
     {% set reached = reached_sessions(window) %}
@@ -118,7 +118,7 @@ go, the new ones come, and what others need to know is noted. Unlike delete+inse
     ]) }}
 {% endmacro %}
 
-{# `replace_names`: names that are new or mean another song than before; of the latter the dates of their events are noted. #}
+{# `replace_names`: write names that are new or now refer to another song. Note the dates of the latter's events. #}
 {% macro statements_of_replace_names(target, source, columns) %}
     {% set differing = "select " ~ columns ~ " from " ~ target ~ " except select " ~ columns ~ " from " ~ source %}
     {% set statements = changed_rows_replaced(target, source, columns) %}
@@ -133,7 +133,7 @@ go, the new ones come, and what others need to know is noted. Unlike delete+inse
     {{ return(statements) }}
 {% endmacro %}
 
-{# `replace_rows`: the rows that the model gives, and those of events that came or went. #}
+{# `replace_rows`: replace the rows that the model returns, and delete those of displaced events. #}
 {% macro statements_of_replace_rows(target, source, columns) %}
     {% set window = window() %}
     {% set dates = touched_dates(window) %}
@@ -150,7 +150,7 @@ go, the new ones come, and what others need to know is noted. Unlike delete+inse
     ]) }}
 {% endmacro %}
 
-{# `replace_versions`: the rows of the versions that the model gives. #}
+{# `replace_versions`: replace the rows of the versions that the model returns. #}
 {% macro statements_of_replace_versions(target, source, columns) %}
     {{ return([
         "delete from " ~ target ~ " where version in (select version from " ~ source ~ ")",

@@ -28,10 +28,10 @@ def command_context() -> IngestionContext:
     def spark() -> "SparkSession":
         from pyspark.sql import SparkSession
 
-        from music_spark.session import spark_conf
+        from music_spark.session import open_session, spark_conf
 
         if settings.spark_url is not None:
-            return SparkSession.builder.remote(settings.spark_url).getOrCreate()
+            return open_session(settings.spark_url, settings.spark_token)
         return SparkSession.builder.config(map=dict(spark_conf())).getOrCreate()
 
     tag = query_tag("command line", "raw/events")

@@ -1,7 +1,7 @@
 """The contract of the listening events, wire-format versions 1 and 2 (a superset of eventsim's).
 
-From this table come Spark's parsing and validation, the lake's and RAW's columns, the COPY transformation and the
-descriptions in dbt's sources. A field is named here and nowhere else.
+Spark's parsing and validation, the columns of lake and RAW, the COPY transformation and the descriptions in dbt's
+sources are all derived from this table. A field is named here and nowhere else.
 """
 
 from collections.abc import Iterable
@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
-#: Name of a field in a record: its key, or (key of the object that holds it, key) for a member of a nested object.
+#: Name of a field in a record: its key, or (key of the enclosing object, key) for a member of a nested object.
 Name: TypeAlias = str | tuple[str, str]
 
 
 class JsonType(StrEnum):
-    """The JSON types that a field can have. A NUMBER takes any number, an INTEGER only integers; a TIME is a string of
-    ISO 8601, UTC where it names no zone, and is kept in epoch milliseconds."""
+    """The JSON types of a field. A NUMBER takes any number, an INTEGER only integers. A TIME is an ISO 8601 string,
+    UTC if it names no zone, and is stored as epoch milliseconds."""
 
     STRING = "string"
     INTEGER = "integer"
@@ -25,7 +25,7 @@ class JsonType(StrEnum):
 
 
 class ColumnType(StrEnum):
-    """Types of columns, named as in Spark SQL; `SNOWFLAKE_TYPES` gives the warehouse's names."""
+    """Column types, named as in Spark SQL. `SNOWFLAKE_TYPES` gives the warehouse's names."""
 
     STRING = "string"
     BIGINT = "bigint"
@@ -56,11 +56,11 @@ TOPICS: dict[str, str] = {
     STATUS_CHANGE: "status_change_events",
 }
 
-#: Earliest event time that is believed: 2005-01-01T00:00:00Z, in epoch milliseconds.
+#: Earliest valid event time: 2005-01-01T00:00:00Z, in epoch milliseconds.
 EARLIEST_TS = 1_104_537_600_000
-#: An event time may lie this far after the record's own Kafka timestamp, in milliseconds (24 h).
+#: An event time may be at most this far after the record's Kafka timestamp, in milliseconds (24 h).
 MAX_AHEAD_MS = 86_400_000
-#: The last millisecond of the year 9999, the end of every warehouse's calendar.
+#: The last millisecond of the year 9999, the latest date that a warehouse can hold.
 END_OF_TIME_MS = 253_402_300_799_999
 
 _DEFAULT_COLUMN_TYPES = {
@@ -76,8 +76,8 @@ _DEFAULT_COLUMN_TYPES = {
 class Field:
     """One field of the events.
 
-    `path` is where it stands in the JSON object (a dot goes into a nested object), `column` its name in lake and RAW.
-    `required_in` lists the kinds of which a record without it is quarantined. `minimum` and `maximum` are inclusive.
+    `path` is its place in the JSON object (a dot leads into a nested object), `column` its name in lake and RAW.
+    A record of a kind in `required_in` is quarantined if it lacks the field. `minimum` and `maximum` are inclusive.
     `personal` columns are masked for the reading role and kept out of metadata, logs and alerts.
     """
 
@@ -95,7 +95,7 @@ class Field:
 
     @property
     def name(self) -> Name:
-        """Its name in a record whose nested objects are flattened."""
+        """Name of the field in a record whose nested objects are flattened."""
         holder, _, member = self.path.partition(".")
         return (holder, member) if member else holder
 
@@ -107,7 +107,7 @@ class Field:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of lake and RAW that the platform fills itself."""
+    """A column of lake and RAW that the platform fills."""
 
     column: str
     sql_type: ColumnType
@@ -115,8 +115,8 @@ class Column:
     personal: bool = False
 
 
-#: Version of the wire format whose fields RAW has had as columns from its first row on. A field of a later version was
-#: carried in `extra` before it was named.
+#: Fields up to this version of the wire format have been columns of RAW since its first row. A field of a later
+#: version was carried in `extra` until the contract named it.
 FIRST_RAW_VERSION = 2
 
 _ALL = frozenset(TOPICS)
@@ -168,16 +168,16 @@ FIELDS: tuple[Field, ...] = (
            "ends it.", since=2, minimum=0, maximum=1e7),
 )  # fmt: skip
 
-#: Header of a redriven record: the coordinates of the record whose bytes it repeats.
+#: Header of a redriven record: the coordinates of the original record.
 REDRIVE_HEADER = "redrive-of"
 
-#: A listen names its song by the first field, or else by both of the others; and the columns that they fill.
+#: A listen names its song by the first field or by both of the others. Below, the columns that they fill.
 SONG_BY_ID, SONG_BY_NAME = "songId", ("artist", "song")
 SONG_ID_COLUMN, SONG_NAME_COLUMNS = "song_id", ("artist", "song")
 
 T = ColumnType
 
-#: Where the record came from; stands before the contract's fields.
+#: Where the record came from. These columns precede the contract's fields.
 ORIGIN_COLUMNS: tuple[Column, ...] = (
     Column("source", T.STRING, "'kafka' or 'file'."),
     Column("kafka_topic", T.STRING, "Topic of the record; NULL for files."),
@@ -191,10 +191,10 @@ ORIGIN_COLUMNS: tuple[Column, ...] = (
     Column("event_time", T.TIMESTAMP, "Event time (`ts`), UTC; NULL for a quarantined row."),
 )
 
-#: Column whose smallest value in a file of the lake tells how old its oldest record is.
+#: The smallest value of this column in a data file is the time of the file's oldest record.
 AGE_COLUMN = "kafka_timestamp"
 
-#: What the platform found out about the record; stands after the contract's fields.
+#: What the platform found out about the record. These columns follow the contract's fields.
 OUTCOME_COLUMNS: tuple[Column, ...] = (
     Column("extra", T.STRING, "JSON object of the fields that the contract does not know; NULL if none."),
     Column("payload", T.STRING, "Original text of a quarantined row.", personal=True),
@@ -204,7 +204,7 @@ OUTCOME_COLUMNS: tuple[Column, ...] = (
     Column("ingested_at", T.TIMESTAMP, "When the micro-batch read the record, UTC."),
 )
 
-#: What the reference data said when the record was read, for those who read the lake.
+#: What the reference data said when the record was read, for readers of the lake.
 ENRICHMENT_COLUMNS: tuple[Column, ...] = (
     Column("song_known", T.BOOLEAN, "Whether the catalogue knew the song; NULL where the record names none."),
     Column("song_title", T.STRING, "Title of the song in the catalogue."),
@@ -226,7 +226,7 @@ def lake_columns() -> tuple[Column, ...]:
 
 
 def record_columns() -> tuple[Column, ...]:
-    """The columns of `lake.events` that follow from the record alone."""
+    """The columns of `lake.events` that depend on the record alone."""
     return (
         *ORIGIN_COLUMNS,
         *(Column(f.column, f.sql_type, f.description, f.personal) for f in FIELDS),
@@ -241,5 +241,5 @@ def raw_columns() -> tuple[Column, ...]:
 
 
 def top_level_names() -> frozenset[str]:
-    """Names of the JSON object's own keys that the contract knows; every other key goes to `extra`."""
+    """Top-level keys of the JSON object that the contract knows. Every other key goes to `extra`."""
     return frozenset(f.path.split(".")[0] for f in FIELDS)

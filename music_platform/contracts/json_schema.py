@@ -1,7 +1,7 @@
-"""The contract as JSON Schema (draft 2020-12), one schema for each event kind, and what an edit of it may not do.
+"""The contract as JSON Schema (draft 2020-12), one schema per event kind, and the edits that would break it.
 
-Two rules have no words in JSON Schema: an integer may not be written as 1.0, and `ts` may not lie more than 24 h after
-the record's Kafka timestamp. `x-` members carry what consumers of the columns rely on.
+JSON Schema cannot express two rules: an integer may not be written as 1.0, and `ts` may be at most 24 h after the
+record's Kafka timestamp. `x-` members hold what consumers of the columns rely on.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,12 +16,12 @@ _INT64 = (-(2**63), 2**63 - 1)
 
 
 def version() -> int:
-    """The version of the wire format that the definition describes now."""
+    """The version of the wire format that the definition describes."""
     return max(field.since for field in events.FIELDS)
 
 
 def schema(kind: str, upto: int) -> dict[str, Any]:
-    """Records of an event kind in versions up to `upto`. A field that the schema does not name is allowed."""
+    """Schema of an event kind's records in versions up to `upto`. Fields that the schema does not name are allowed."""
     fields = [field for field in events.FIELDS if field.since <= upto]
     properties: dict[str, Any] = {}
     for field in fields:
@@ -45,7 +45,7 @@ def schema(kind: str, upto: int) -> dict[str, Any]:
 
 
 def _property(field: Field, kind: str) -> dict[str, Any]:
-    # A null value is an absent one.
+    # A null value counts as absent.
     types = field.json_type.value if kind in field.required_in else [field.json_type.value, "null"]
     low, high = _INT64 if field.json_type is JsonType.INTEGER else (None, None)
     limits = {
@@ -69,9 +69,9 @@ def _named(paths: Any) -> dict[str, Any]:
 
 
 def breaking_changes(released: Mapping[str, Any], current: Mapping[str, Any]) -> list[str]:
-    """What an edit breaks for those who rely on a released schema, in words; empty if it only adds.
+    """What an edit breaks for users of a released schema, in words. Empty if it only adds.
 
-    A producer's valid records have to stay valid, and a reader's columns have to keep name and type. New optional
+    A producer's valid records must stay valid, and a reader's columns must keep their names and types. New optional
     fields, wider ranges and fewer required fields are additions.
     """
     before, after = dict(_fields(released)), dict(_fields(current))
@@ -81,7 +81,7 @@ def breaking_changes(released: Mapping[str, Any], current: Mapping[str, Any]) ->
     required = set(current["required"]) - set(released["required"])
     found += [f"{path}: newly required" for path in sorted(required)]
     if current.get("anyOf", []) != released.get("anyOf", []):
-        found.append("anyOf: what names a song has changed")
+        found.append("anyOf: the fields that name a song have changed")
     return found
 
 
@@ -97,7 +97,7 @@ def _narrower(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[s
     was, now = _types(before), _types(after)
     # Every integer is a number.
     if missing := {name for name in was - now if not (name == "integer" and "number" in now)}:
-        yield f"no longer takes {', '.join(sorted(missing))}"
+        yield f"no longer accepts {', '.join(sorted(missing))}"
     if after.get("minimum", float("-inf")) > before.get("minimum", float("-inf")):
         yield f"minimum raised to {after['minimum']}"
     if after.get("maximum", float("inf")) < before.get("maximum", float("inf")):
@@ -108,7 +108,7 @@ def _narrower(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[s
         if before[member] != after[member]:
             yield f"{what} was {before[member]}, is {after[member]}"
     if before["x-since"] != after["x-since"]:
-        yield f"is said to be of version {after['x-since']}, was released in {before['x-since']}"
+        yield f"says version {after['x-since']}, but was released in version {before['x-since']}"
 
 
 def _types(described: Mapping[str, Any]) -> set[str]:

@@ -1,6 +1,6 @@
 """The contract of the reference data: songs.csv, artists.csv, users.csv, and their tables in RAW.
 
-CSV by RFC 4180 with a header line, UTF-8, an empty field for a missing value.
+CSV files follow RFC 4180: UTF-8, a header line, an empty field for a missing value.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from music_platform.contracts.events import ColumnType as T
 
 @dataclass(frozen=True)
 class ReferenceTable:
-    """A table of reference data. `name` is the table in RAW in lower case and the CSV's name without its ending."""
+    """A table of reference data. `name` is the CSV's name without its extension, and the table's in lower case."""
 
     name: str
     key: str

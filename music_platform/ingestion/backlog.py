@@ -1,7 +1,7 @@
-"""Backlog: what has been produced and has not arrived yet, in each stage of the way.
+"""Backlog: what has been produced but has not arrived yet, for each stage of an event's path.
 
-Kafka → lake: end offsets − offsets of the last committed micro-batch. Files → lake: files that wait in the intake.
-Lake → RAW: versions of the lake table above the loaded one. RAW → marts: versions above the one that the last build
+Kafka → lake: end offsets − offsets of the last committed micro-batch. Files → lake: files waiting in the intake.
+Lake → RAW: versions of the lake table after the loaded one. RAW → marts: versions after the one that the last build
 covers.
 """
 
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Backlog:
-    """Backlog of one stage: records that have not arrived, and what tells it (partitions behind, or versions)."""
+    """Backlog of one stage: records that have not arrived, in total and by topic, folder or version (`behind`)."""
 
     records: int
     behind: dict[str, int]
-    #: Age of the oldest record that has not arrived, by its Kafka timestamp; 0 if none, or if it was not asked for.
+    #: Age of the oldest record that has not arrived, by its Kafka timestamp; 0 if there is none or it was not computed.
     seconds: float = 0.0
 
 
 def kafka_backlog(offsets: TopicOffsets, committed: Offsets) -> Backlog:
-    """Records between the committed offsets and the end; by topic."""
+    """Records between the committed offsets and the end, by topic."""
     behind: dict[str, int] = {}
     for topic, ends in offsets.end.items():
         done = committed.get(topic, {})
@@ -46,38 +46,38 @@ def kafka_backlog(offsets: TopicOffsets, committed: Offsets) -> Backlog:
 
 
 def read_files_backlog(settings: Settings) -> Backlog:
-    """Files that wait in the intake, by folder; the age is that of the oldest, by its modification."""
+    """Files waiting in the intake, by folder. The age is that of the oldest, by its modification time."""
     found = waiting(settings)
     behind = dict(Counter(folder for folder, _ in found))
     return Backlog(len(found), behind, _age([file.modified_ms for _, file in found]))
 
 
 def unread_from(progress: Progress, offsets: TopicOffsets) -> Offsets:
-    """The committed offsets; a topic that was created again counts as not read at all, so that it is noticed."""
-    renewed = recreated(progress.topic_ids, offsets.ids)
-    return {topic: parts for topic, parts in progress.committed().items() if topic not in renewed}
+    """The committed offsets. A topic that was created again counts as unread, so that a run notices it."""
+    new_topics = recreated(progress.topic_ids, offsets.ids)
+    return {topic: parts for topic, parts in progress.committed().items() if topic not in new_topics}
 
 
 def lake_backlog(table: DeltaTable, loaded: int) -> Backlog:
-    """Records in versions above the loaded one; by version."""
+    """Records in versions after the loaded one, by version."""
     behind = {str(version.number): version.rows for version in table.versions_after(loaded) if version.rows}
     return Backlog(sum(behind.values()), behind)
 
 
 def read_kafka_backlog(settings: Settings) -> tuple[TopicOffsets, Backlog]:
-    """The topics' offsets and the backlog of the first stage, now."""
+    """The topics' offsets and the current backlog of the first stage."""
     offsets = topic_offsets(settings.kafka_client_config(), topic_names(settings).values())
     return offsets, kafka_backlog(offsets, unread_from(read_progress(settings.lake_root), offsets))
 
 
 def read_lake_backlog(settings: Settings, loaded: int) -> Backlog:
-    """The backlog of the second stage, now."""
+    """The current backlog of the second stage."""
     return lake_backlog(DeltaTable(events_path(settings.lake_root)), loaded)
 
 
 def read_marts_backlog(settings: Settings, built: int, loaded: int) -> Backlog:
-    """The backlog of the third stage by the lake's log, without the warehouse: rows of the versions above `built` up to
-    `loaded`, and the age of the oldest. Versions whose log is cleaned away count for nothing."""
+    """The backlog of the third stage from the lake's log, without the warehouse: rows of the versions after `built` up
+    to `loaded`, and the age of the oldest. Versions that were cleaned from the log are not counted."""
     table = DeltaTable(events_path(settings.lake_root))
     above = max(built, table.earliest_version() - 1)
     versions = [version for version in table.versions_after(above, loaded) if version.rows]
@@ -86,8 +86,8 @@ def read_marts_backlog(settings: Settings, built: int, loaded: int) -> Backlog:
 
 
 def kafka_age(settings: Settings, offsets: TopicOffsets) -> float:
-    """Age of the oldest record that is in no micro-batch yet, in seconds: one record is read of each partition
-    behind."""
+    """Age in seconds of the oldest record that is in no micro-batch yet. Reads one record from each partition with a
+    backlog."""
     committed = unread_from(read_progress(settings.lake_root), offsets)
     unread = {
         topic: {
@@ -101,7 +101,7 @@ def kafka_age(settings: Settings, offsets: TopicOffsets) -> float:
 
 
 def lake_age(settings: Settings, above: int, upto: int | None = None) -> float:
-    """Age of the oldest record in versions above `above` (and up to `upto`), in seconds, by Delta's statistics."""
+    """Age in seconds of the oldest record in versions after `above` (and up to `upto`), from Delta's statistics."""
     table = DeltaTable(events_path(settings.lake_root))
     versions = table.versions_after(max(above, table.earliest_version() - 1))
     return _age([v.oldest_ms for v in versions if v.oldest_ms is not None and (upto is None or v.number <= upto)])
@@ -113,7 +113,7 @@ def _age(timestamps_ms: Iterable[int]) -> float:
 
 
 def built_version(session: "SnowflakeConnection") -> int:
-    """Version of the lake table that the last build of `silver.events` covers; -1 for none."""
+    """Version of the lake table that the last build of `silver.events` covers; -1 if there is none."""
     cursor = session.cursor()
     cursor.execute(f"SELECT COALESCE(MAX(version), -1) FROM {BUILDS} WHERE model = 'events' AND built_at IS NOT NULL")
     row: Any = cursor.fetchone()
@@ -121,7 +121,7 @@ def built_version(session: "SnowflakeConnection") -> int:
 
 
 def marts_backlog(session: "SnowflakeConnection") -> Backlog:
-    """Rows of RAW above the version that the last build of `silver.events` covers; by version."""
+    """Rows of RAW after the version that the last build of `silver.events` covers, by version."""
     cursor = session.cursor()
     cursor.execute(
         f"SELECT version, row_count FROM {LOADS} WHERE row_count > 0 AND version > {built_version(session)} ORDER BY 1"

@@ -1,8 +1,8 @@
-"""Conservation: every committed record is exactly one row of RAW, by Kafka's topic id, and so is every line of every
-file that was taken in.
+"""Conservation: every committed record, identified by Kafka's topic id, is exactly one row of RAW. So is every line of
+every ingested file.
 
-Aside are losses that a person has accepted, and offsets at which there never was a record: the markers of transactional
-producers and what these took back. The broker is asked about the latter, and only where rows seem to be missing.
+Not counted: losses that someone has accepted, and offsets that never held a record, which are the markers and aborted
+records of transactional producers. The broker is asked about the latter, but only where rows seem to be missing.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of a partition in RAW: how many, of how many distinct offsets, from which to which."""
+    """Rows of a partition in RAW: their number, the number of distinct offsets, the lowest and the highest offset."""
 
     count: int
     offsets: int
@@ -33,7 +33,7 @@ class Rows:
 
 
 def committed_partitions(settings: Settings) -> dict[Partition, int]:
-    """Offset behind the last committed record of each partition, topics of earlier ids included."""
+    """Offset after the last committed record of each partition, including topics under earlier ids."""
     progress = read_progress(settings.lake_root)
     found = {
         Partition(topic, number, progress.topic_ids.get(topic, "")): end
@@ -46,12 +46,12 @@ def committed_partitions(settings: Settings) -> dict[Partition, int]:
 
 
 def taken_in(settings: Settings) -> dict[str, int]:
-    """Lines of each file that was taken in and is not forgotten."""
+    """Lines of each ingested file that is not forgotten."""
     return {file.coordinate: file.lines for file in ended_files(settings, read_forgotten(settings).number)}
 
 
 def raw_partitions(session: "SnowflakeConnection") -> dict[Partition, Rows]:
-    """What RAW holds of each partition."""
+    """The rows in RAW of each partition."""
     rows = _rows(
         session,
         "SELECT kafka_topic, kafka_partition, kafka_topic_id, COUNT(*), COUNT(DISTINCT kafka_offset), "
@@ -69,7 +69,7 @@ def accepted_gaps(session: "SnowflakeConnection") -> list[Gap]:
 
 @dataclass(frozen=True)
 class Audit:
-    """What was compared: the rows of each partition and file, and what is wrong with some."""
+    """Result of the comparison: the rows of each partition and file, and what is wrong."""
 
     rows: dict[Partition, Rows]
     wrong: list[tuple[Partition, str]]
@@ -77,28 +77,28 @@ class Audit:
     wrong_files: list[tuple[str, str]]
 
 
-#: Who has "accepted" a range of OPS.GAPS at which the broker holds no record.
-NO_RECORD = "no record: a marker of a transactional producer, or taken back by it"
+#: `accepted_by` of ranges in OPS.GAPS at which the broker holds no record.
+NO_RECORD = "no record: a transaction marker or an aborted record"
 
 
 def audit(session: "SnowflakeConnection", settings: Settings) -> Audit:
-    """Compare RAW with what was committed and taken in; notes markers of transactions in OPS.GAPS.
+    """Compare RAW with what was committed and ingested. Records transaction markers in OPS.GAPS.
 
-    Raises BrokerUnreachableError where the broker is needed to tell markers from losses.
+    Raises BrokerUnreachableError if the broker is needed to distinguish markers from losses.
     """
     committed, found, gaps = committed_partitions(settings), raw_partitions(session), accepted_gaps(session)
     wrong = imbalances(committed, found, gaps)
     suspects = {partition: committed[partition] for partition, _ in wrong if partition in found}
     missing = [part for gap in _missing(session, suspects) for part in _without(gap, gaps)]
-    if bare := list(_without_record(settings, missing)):
-        _note(session, bare)
-        wrong = imbalances(committed, found, [*gaps, *bare])
+    if empty := list(_without_record(settings, missing)):
+        _record(session, empty)
+        wrong = imbalances(committed, found, [*gaps, *empty])
     files = raw_files(session, read_forgotten(settings))
     return Audit(found, wrong, files, file_imbalances(taken_in(settings), files))
 
 
 def _missing(session: "SnowflakeConnection", ends: Mapping[Partition, int]) -> list[Gap]:
-    """Ranges of offsets between a partition's first row and its committed end that have no row."""
+    """Ranges of offsets without a row, between a partition's first row and its committed end."""
     missing = []
     for partition, end in ends.items():
         rows = _rows(
@@ -113,13 +113,13 @@ def _missing(session: "SnowflakeConnection", ends: Mapping[Partition, int]) -> l
 
 
 def _without_record(settings: Settings, missing: list[Gap]) -> Iterator[Gap]:
-    """Those ranges, or parts of them, at which the broker can say that there is no record."""
+    """The ranges, or parts of them, at which the broker confirms that there is no record."""
     if not missing:
         return
     offsets = topic_offsets(settings.kafka_client_config(), {gap.partition.topic for gap in missing})
     for gap in missing:
         where = gap.partition
-        # What the broker has deleted, or holds of another topic of this name, it cannot say.
+        # The broker knows nothing about offsets it has deleted, or about an earlier topic of the same name.
         first = max(gap.first, offsets.first[where.topic].get(where.number, gap.last + 1))
         if offsets.ids[where.topic] != where.topic_id or first > gap.last:
             continue
@@ -138,7 +138,7 @@ def _without(gap: Gap, known: Iterable[Gap]) -> Iterator[Gap]:
         yield Gap(gap.partition, first, gap.last)
 
 
-def _note(session: "SnowflakeConnection", gaps: list[Gap]) -> None:
+def _record(session: "SnowflakeConnection", gaps: list[Gap]) -> None:
     values = ", ".join(
         f"({literal(gap.partition.topic)}, {literal(gap.partition.topic_id)}, {gap.partition.number}, {gap.first}, "
         f"{gap.last}, SYSDATE(), {literal(NO_RECORD)})"
@@ -152,7 +152,7 @@ def _note(session: "SnowflakeConnection", gaps: list[Gap]) -> None:
 
 
 def raw_files(session: "SnowflakeConnection", forgotten: Forgotten = NOTHING_FORGOTTEN) -> dict[str, Rows]:
-    """What RAW holds of each intake file that is not forgotten; lines stand in the place of offsets."""
+    """The rows in RAW of each intake file that is not forgotten, with line numbers in place of offsets."""
     rows = _rows(
         session,
         "SELECT source_file, COUNT(*), COUNT(DISTINCT source_line), MIN(source_line), MAX(source_line) "
@@ -163,14 +163,14 @@ def raw_files(session: "SnowflakeConnection", forgotten: Forgotten = NOTHING_FOR
 
 
 def file_imbalances(lines: Mapping[str, int], found: Mapping[str, Rows]) -> list[tuple[str, str]]:
-    """Each file whose rows are not its lines, with what is wrong. `lines` are those of the files that were taken in."""
+    """Each file whose rows do not match its lines, with what is wrong. `lines` are those of the ingested files."""
     wrong: list[tuple[str, str]] = []
     for file in sorted(lines.keys() | found.keys()):
         rows, expected = found.get(file, Rows(0, 0, 0, 0)), lines.get(file)
         if expected is None:
-            wrong.append((file, "rows of a file that was never taken in"))
+            wrong.append((file, "rows of a file that was never ingested"))
         elif rows.count != rows.offsets:
-            wrong.append((file, f"{rows.count - rows.offsets} rows are there twice"))
+            wrong.append((file, f"{rows.count - rows.offsets} duplicate rows"))
         elif rows.count != expected:
             wrong.append((file, f"{expected} lines, {rows.count} rows"))
     return wrong
@@ -196,18 +196,18 @@ def imbalances(
 
 
 def _imbalance(end: int, rows: Rows | None, gaps: list[Gap]) -> str | None:
-    # A loss right behind the last row, or one in front of the first, has no row to be missing.
+    # A loss directly after the last row, or before the first, leaves no hole between rows.
     while tail := [gap for gap in gaps if gap.last == end - 1 and (rows is None or gap.first > rows.highest)]:
         end = tail[0].first
     if rows is None:
-        return f"not one row, committed is up to {end - 1}" if end > 0 else None
+        return f"no rows, but offsets up to {end - 1} are committed" if end > 0 else None
     if rows.offsets != rows.count:
-        return f"{rows.count - rows.offsets} rows are there twice"
+        return f"{rows.count - rows.offsets} duplicate rows"
     between = sum(gap.last - gap.first + 1 for gap in gaps if rows.lowest < gap.first and gap.last < rows.highest)
     if missing := rows.highest - rows.lowest + 1 - between - rows.count:
         return f"{missing} rows are missing"
     if rows.highest + 1 != end:
-        return f"the last row is of offset {rows.highest}, committed is up to {end - 1}"
+        return f"the last row has offset {rows.highest}, but offsets up to {end - 1} are committed"
     return None
 
 

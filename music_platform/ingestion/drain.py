@@ -1,7 +1,7 @@
 """Kafka and files → lake → RAW, as one generator: batch after batch, each loaded as soon as it is committed.
 
-Who runs it (a Dagster op, a test) gives it sessions and a log, and gets what was committed, in order. It may be
-killed at any moment: the next call goes on where the checkpoint, the lake and the watermark say.
+The caller (a Dagster op, a test) passes sessions and a log, and gets what was committed, in order. It may be killed at
+any moment: the next call resumes from the checkpoint, the lake and the watermark.
 """
 
 import time
@@ -35,16 +35,16 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 
-#: Seconds from look to look into the topics while a load has to wait.
+#: Seconds between two checks of the topics while a load has to wait.
 WAITING_POLL_SECONDS = 1.0
 
 
 class UnfinishedBatchError(PlatformError):
-    """The query ended without an error and without having read what it was to read."""
+    """The query ended without an error before it had read everything."""
 
 
 def drain(context: IngestionContext, *, to_lake: bool = True, to_raw: bool = True) -> Iterator[MicroBatch | Loaded]:
-    """Work off the backlog until there is none; yield each micro-batch and each loaded version.
+    """Ingest until there is no backlog; yield each micro-batch and each loaded version.
 
     Ends early where the disk is almost full: before each micro-batch and each load it is looked at.
     Raises LeaseError, StreamStoppedError, UnfinishedBatchError, LoadError, or what Spark or the warehouse raises.
@@ -69,7 +69,7 @@ def drain(context: IngestionContext, *, to_lake: bool = True, to_raw: bool = Tru
                             break
                 if must_pause() or not loads or not loads.seconds_left() or _time_is_up(context.settings, started):
                     break
-                # What comes into the topics until then goes along with the next load.
+                # Records that arrive meanwhile are included in the next load.
                 time.sleep(min(loads.seconds_left(), WAITING_POLL_SECONDS))
     if loads and loads.are_pending() and not must_pause():
         time.sleep(loads.seconds_left())
@@ -110,7 +110,7 @@ def _micro_batches(context: IngestionContext, table: DeltaTable, lease: Lease, s
             return
         if _time_is_up(settings, started):
             context.log(
-                f"{backlog.records:,} records are left after {time.monotonic() - started:.0f} s; the next run goes on."
+                f"{backlog.records:,} records left after {time.monotonic() - started:.0f} s; the next run reads them."
             )
             return
         context.log(f"{backlog.records:,} records to read: {backlog.behind}")
@@ -130,14 +130,14 @@ def _micro_batches(context: IngestionContext, table: DeltaTable, lease: Lease, s
                 yield batch
         if not covers(read_progress(settings.lake_root).committed(), offsets.end):
             raise UnfinishedBatchError(
-                f"Spark's query ended without an error before it had read the {backlog.records:,} records that were "
-                f"there ({progress.checkpoint}/commits does not cover them): another start on the same checkpoint has "
-                "stopped it, or somebody has. Nothing is lost; run it again."
+                f"Spark's query ended without an error before it had read all {backlog.records:,} records "
+                f"({progress.checkpoint}/commits does not cover them). Someone stopped it, or another query started on "
+                "the same checkpoint. Nothing is lost: run it again."
             )
 
 
 def job(settings: Settings, progress: Progress, offsets: TopicOffsets, log: Callable[[str], None]) -> Job:
-    """The streaming job for the topics as they are now."""
+    """The streaming job for the topics at these offsets."""
     shapes = topic_shapes(settings)
     source = KafkaSource(
         settings.bootstrap_servers,
@@ -158,12 +158,12 @@ def job(settings: Settings, progress: Progress, offsets: TopicOffsets, log: Call
 
 
 def seconds_until_load(now: float, last_load: float | None, interval: float) -> float:
-    """Seconds until the warehouse may be loaded again. Times in epoch seconds; None: it may at once."""
+    """Seconds until the warehouse may be loaded again. Times in epoch seconds; `last_load` None: it may at once."""
     return 0.0 if last_load is None else max(0.0, last_load + interval - now)
 
 
 class Loads:
-    """The loads of one drain, LOAD_MIN_INTERVAL apart at the least; none where the lake has nothing new."""
+    """The loads of one drain, at least LOAD_MIN_INTERVAL apart; none if the lake has nothing new."""
 
     def __init__(
         self, context: IngestionContext, table: DeltaTable, must_pause: Callable[[], bool] = lambda: False
@@ -175,17 +175,17 @@ class Loads:
         self._loaded: int | None = None
 
     def are_pending(self) -> bool:
-        """Whether the lake has versions that this drain has not loaded, or has not looked at yet."""
+        """Whether the lake has versions that this drain has not loaded. True before the first load."""
         return self._loaded is None or self._table.latest_version() > self._loaded
 
     def seconds_left(self) -> float:
-        """Seconds until what is pending may be loaded; 0 also where nothing is."""
+        """Seconds until pending versions may be loaded; 0 if none are pending."""
         if not self.are_pending():
             return 0.0
         return seconds_until_load(time.time(), self._last, self._context.settings.load_interval)
 
     def are_due(self) -> bool:
-        """Whether there is something to load, and the time for it has come."""
+        """Whether versions are pending and may be loaded now."""
         return self.are_pending() and not self.seconds_left()
 
     def run(self) -> Iterator[Loaded]:
@@ -196,7 +196,9 @@ class Loads:
         with self._context.warehouse() as session:
             for loaded in load(session, self._table, staging_method(self._context.settings)):
                 if loaded.rows:
-                    self._context.log(f"version {loaded.version} loaded: {loaded.rows:,} rows of {loaded.files} files")
+                    self._context.log(
+                        f"version {loaded.version} loaded: {loaded.rows:,} rows from {loaded.files} files"
+                    )
                     yield loaded
                 if self._must_pause():
                     return

@@ -1,6 +1,6 @@
-"""Where the stream cannot simply go on: what is wrong with topics, offsets or checkpoint, and what a person can do.
+"""Cases in which the stream cannot continue by itself: what is wrong with topics, offsets or checkpoint.
 
-Nothing is ever skipped in silence: each trouble stops ingestion with a sentence that names the command for it.
+Nothing is skipped silently. Each problem stops ingestion with an error that names the command to fix it.
 """
 
 from collections.abc import Iterable
@@ -14,12 +14,12 @@ from music_platform.topics import TopicOffsets
 
 
 class StreamStoppedError(PlatformError):
-    """The stream cannot go on without a person's decision."""
+    """The stream cannot continue without a person's decision."""
 
 
 @dataclass(frozen=True, order=True)
 class Partition:
-    """A partition of a topic. A topic that was created again has another id, and so other partitions."""
+    """A partition of a topic. A topic that was created again has a new id and so different partitions."""
 
     topic: str
     number: int
@@ -28,7 +28,7 @@ class Partition:
 
 @dataclass(frozen=True)
 class Gap:
-    """Offsets of a partition that have no row, `first` to `last`, both included: expired, accepted, or markers."""
+    """Offsets of a partition without a row, `first` to `last` inclusive: expired, accepted, or markers."""
 
     partition: Partition
     first: int
@@ -39,12 +39,12 @@ class Gap:
 
 
 def recreated(kept: dict[str, str], found: dict[str, str]) -> list[str]:
-    """Topics that have another id than the one that was read."""
+    """Topics whose id differs from that of the topic that was read."""
     return sorted(topic for topic, topic_id in found.items() if kept.get(topic, topic_id) != topic_id)
 
 
 def expired(committed: Offsets, first: Offsets, topics: Iterable[str]) -> list[Gap]:
-    """Ranges between what is committed and what the broker still has."""
+    """Ranges between the committed offsets and the first ones that the broker still has."""
     return [
         Gap(Partition(topic, number), done, first[topic][number] - 1)
         for topic in sorted(topics)
@@ -54,7 +54,7 @@ def expired(committed: Offsets, first: Offsets, topics: Iterable[str]) -> list[G
 
 
 def ahead_of_broker(committed: Offsets, end: Offsets, topics: Iterable[str]) -> list[str]:
-    """Partitions that end before what was read from them, or that are gone, in words."""
+    """Partitions that end before their committed offset or no longer exist, in words."""
     return [
         f"{topic}/{number} (read up to {done}, ends at {end[topic].get(number, 'nothing: it is gone')})"
         for topic in sorted(topics)
@@ -66,15 +66,15 @@ def ahead_of_broker(committed: Offsets, end: Offsets, topics: Iterable[str]) -> 
 def checkpoint_trouble(
     query: str | None, committed_batch: int, last: Transaction | None, retired_queries: Iterable[str]
 ) -> str | None:
-    """What is wrong between the checkpoint and the lake, by the last stream's mark in the lake; None if nothing."""
+    """How the checkpoint contradicts the last stream transaction in the lake; None if it does not."""
     if last is None or last.app_id in retired_queries:
         return None
     if query is None:
-        return "the checkpoint is lost: the lake has rows of a stream that left no checkpoint here"
+        return "the checkpoint is lost: the lake has rows from a stream, but there is no checkpoint"
     if query != last.app_id:
-        return "the checkpoint is foreign: another stream than the checkpoint's has written the lake"
+        return "the checkpoint is foreign: the lake was written by another stream"
     if last.version > committed_batch + 1:
-        return f"the checkpoint is old: it knows micro-batch {committed_batch}, the lake has {last.version}"
+        return f"the checkpoint is old: it ends at micro-batch {committed_batch}, but the lake has {last.version}"
     return None
 
 
@@ -86,28 +86,28 @@ def require_sound_checkpoint(progress: Progress, table: DeltaTable) -> None:
     )
     if trouble:
         raise StreamStoppedError(
-            f"Ingestion stops: {trouble} ({progress.checkpoint}). To go on behind the lake's own highest offsets: "
+            f"Ingestion stopped: {trouble} ({progress.checkpoint}). To resume after the highest offsets in the lake: "
             "music-platform recover"
         )
 
 
 def require_same_topics(progress: Progress, offsets: TopicOffsets, committed: Offsets) -> None:
-    """Raise StreamStoppedError unless the topics are those that were read so far, with nothing missing between."""
-    if renewed := recreated(progress.topic_ids, offsets.ids):
+    """Raise StreamStoppedError unless the topics are those read so far, with no missing offsets."""
+    if new_topics := recreated(progress.topic_ids, offsets.ids):
         raise StreamStoppedError(
-            f"Ingestion stops: {', '.join(renewed)} was deleted and created again since it was read last (Kafka gives "
-            "it another topic id). What it held before is lost if it was not read. To go on with the new topic: "
-            + "; ".join(f"music-platform topic adopt {topic}" for topic in renewed)
+            f"Ingestion stopped: {', '.join(new_topics)} was deleted and created again since the last read (Kafka "
+            "reports another topic id). Records of the old topic that were not read are lost. To read the new topic: "
+            + "; ".join(f"music-platform topic adopt {topic}" for topic in new_topics)
         )
     if lost := expired(committed, offsets.first, offsets.first):
         ranges = ", ".join(map(str, lost))
         raise StreamStoppedError(
-            f"Ingestion stops: the broker has deleted records before they were read: offsets {ranges}. If they cannot "
-            "be brought back, record the loss and go on: music-platform accept-loss"
+            f"Ingestion stopped: the broker deleted records before they were read: offsets {ranges}. If they cannot "
+            "be restored, record the loss and resume after it: music-platform accept-loss"
         )
     if short := ahead_of_broker(committed, offsets.end, offsets.end):
         raise StreamStoppedError(
-            f"Ingestion stops: the broker has less than what was read from it: {', '.join(short)}. It has lost "
-            "records, or it is another cluster (KAFKA_BOOTSTRAP_SERVERS). If the topic is to be read anew, delete it, "
+            f"Ingestion stopped: the broker has fewer records than were read from it: {', '.join(short)}. It has lost "
+            "records, or it is another cluster (KAFKA_BOOTSTRAP_SERVERS). To read the topic from its start, delete it, "
             "create it again and run: music-platform topic adopt <topic>"
         )

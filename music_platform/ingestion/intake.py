@@ -1,16 +1,15 @@
 """Files that producers drop: `<intake>/<topic or shape>/*.jsonl[.gz]`, each line once into the same table.
 
 A producer writes under another name (`.x`, `_x`, or not ending in .jsonl or .jsonl.gz) and renames the file when it is
-whole; on an object store an upload shows only when it is whole. Then:
+complete. In an object store an upload only becomes visible when it is complete. Then:
 
-1. The files are measured (lines; refused are those that cannot be read, and names that were used before).
-2. The batch is written down beside the checkpoint: number, files, lines.
-3. Spark appends it. Delta takes each number once, so that a batch that was killed is repeated as it was written down.
+1. The files' lines are counted. Files that cannot be read, and names that were used before, are refused.
+2. The batch is recorded beside the checkpoint: number, files, lines.
+3. Spark appends it. Delta accepts each number once, so a killed batch is repeated exactly as recorded.
 4. The files are moved to `<intake>/_archive`, and the batch is marked as ended.
 
-A name is a file's coordinate, so it can be used once: `_archive` is the memory of the names, for
-INTAKE_RETENTION_DAYS (see `forgotten_files`). Refused files are moved to
-`<intake>/_rejected`, with their reason beside them.
+A name identifies a file, so it can be used only once: `_archive` shows which names are taken, for INTAKE_RETENTION_DAYS
+(see `forgotten_files`). Refused files are moved to `<intake>/_rejected`, each with a file that holds the reason.
 """
 
 import json
@@ -44,11 +43,11 @@ _NOTE = re.compile(r"^\d{20}\.json$")
 
 
 class IntakeError(PlatformError):
-    """A batch of files cannot be taken in."""
+    """A batch of files cannot be ingested."""
 
 
 class RefusedError(Exception):
-    """A file is not taken in; the message is the reason."""
+    """A file is refused; the message is the reason."""
 
 
 @dataclass(frozen=True)
@@ -62,13 +61,13 @@ class IntakeFile:
 
     @property
     def coordinate(self) -> str:
-        """The file as `source_file` says it."""
+        """The file's value in the column `source_file`."""
         return f"{self.folder}/{self.name}"
 
 
 @dataclass(frozen=True)
 class Batch:
-    """A batch as it is written down before it is appended to the lake. `base` is the lake's version at that moment."""
+    """A batch as recorded before it is appended to the lake. `base` is the lake's version at that time."""
 
     app_id: str
     number: int
@@ -83,43 +82,48 @@ class Batch:
 
 
 def folder_shapes() -> dict[str, Shape]:
-    """The folders of the intake, by name: a topic's (without its prefix) or a shape's, with the shape of the lines."""
+    """Folder of the intake (a topic's name without its prefix, or a shape's name) → shape of its lines."""
     return {topic: shapes.own(kind) for kind, topic in events.TOPICS.items()} | shapes.mapped()
 
 
 def is_whole(name: str) -> bool:
-    """Whether a name says that the file is complete and meant for the intake."""
+    """Whether the name marks the file as complete and meant for the intake."""
     return name.endswith(ENDINGS) and not name.startswith((".", "_"))
 
 
 def waiting(settings: Settings) -> list[tuple[str, FileInfo]]:
-    """Files that wait to be taken in, with their folders, oldest first."""
+    """Files waiting to be ingested, with their folders, oldest first."""
     found = [
         (folder, file)
         for folder in folder_shapes()
+        if not Folder.at(settings.intake_root).is_link(folder)
         for file in Folder.at(f"{settings.intake_root}/{folder}").files()
         if is_whole(file.name)
     ]
     return sorted(found, key=lambda each: (each[1].modified_ms, each[0], each[1].name))
 
 
-def count_lines(stream: IO[bytes], limit: int) -> int:
-    """Lines of a stream; one without a line feed at its end counts. Raises RefusedError beyond `limit` bytes."""
+def count_lines(stream: IO[bytes], max_bytes: int, max_lines: int) -> int:
+    """Lines of a stream, including text after the last line feed. Raises RefusedError above either limit."""
     lines = size = 0
     last = b"\n"
     while chunk := stream.read(_CHUNK):
         size += len(chunk)
-        if size > limit:
+        if size > max_bytes:
             raise RefusedError(
-                f"it has more than {limit:,} bytes of text: split it into smaller files (INTAKE_MAX_FILE_BYTES)"
+                f"it has more than {max_bytes:,} bytes of text: split it into smaller files (INTAKE_MAX_FILE_BYTES)"
             )
         lines += chunk.count(b"\n")
+        if lines > max_lines:
+            raise RefusedError(
+                f"it has more than {max_lines:,} lines: split it into smaller files (INTAKE_MAX_FILE_LINES)"
+            )
         last = chunk[-1:]
     return lines + (last != b"\n")
 
 
 class Intake:
-    """The intake of a platform. Used by the one writer of the lake."""
+    """The intake of a platform. Used by the lake's single writer."""
 
     def __init__(self, settings: Settings, log: Callable[[str], None]) -> None:
         self._settings, self._log = settings, log
@@ -128,17 +132,21 @@ class Intake:
         self._table = DeltaTable(events_path(settings.lake_root))
 
     def take_in(self, spark: "Callable[[], SparkSession]") -> Iterator[MicroBatch]:
-        """Take in all files that wait; yield each batch when its rows are in the lake and its files archived.
+        """Ingest all waiting files; yield each batch when its rows are in the lake and its files archived.
 
         Raises IntakeError, or what Spark raises.
         """
         for name in Folder.at(self._root).folders():
             if name not in folder_shapes() and not name.startswith(("_", ".")):
-                self._log(f"{self._root}/{name} is not read: no topic and no shape is called so")
+                self._log(f"{self._root}/{name} is not read: no topic or shape has this name")
+        for name in folder_shapes():
+            if Folder.at(self._root).is_link(name):
+                self._log(f"{self._root}/{name} is not read: it is a symbolic link. Use a real folder, or a mount.")
         last = self._last()
         if last and not last.ended:
             if not self._is_in_lake(last):
-                self._log(f"batch {last.number} of files was not ended: {len(last.files)} files are read again")
+                self._log(f"batch {last.number} of files did not end: reading its {len(last.files)} files again")
+                last = self._measured_again(last)
             yield self._append(spark, last)
         while batch := self._next(last := self._last()):
             self._write(batch)
@@ -150,14 +158,18 @@ class Intake:
             for file in batch.files:
                 if not self._folder(file.folder).exists(file.name):
                     raise IntakeError(
-                        f"{self._root}/{file.coordinate} is gone, and batch {batch.number} with it is not in the lake "
+                        f"{self._root}/{file.coordinate} is missing, but its batch {batch.number} is not in the lake "
                         "yet. Put the file back and run it again."
                     )
             reference = read_reference(self._settings.reference_root, self._log)
-            files = tuple(LineFile(f.coordinate, folder_shapes()[f.folder], f.modified_ms) for f in batch.files)
+            files = tuple(
+                LineFile(f.coordinate, folder_shapes()[f.folder], f.modified_ms, f.lines) for f in batch.files
+            )
+            limit = self._settings.intake_max_file_bytes
             with failpoints.during(failpoints.INSIDE_FILE_BATCH, delay=0.7):
                 append_files(
-                    spark(), FileBatch(self._root, files, self._table.root, batch.app_id, batch.number, reference)
+                    spark(),
+                    FileBatch(self._root, files, self._table.root, batch.app_id, batch.number, reference, limit),
                 )
         failpoints.reach(failpoints.AFTER_FILE_BATCH)
         for file in batch.files:
@@ -165,14 +177,14 @@ class Intake:
                 self._folder(file.folder).move(file.name, Folder.at(f"{self._root}/{ARCHIVE}/{file.folder}"))
         self._write(replace(batch, ended=True))
         seconds = time.monotonic() - started
-        self._log(f"files, batch {batch.number}: {batch.lines:,} lines of {len(batch.files)} files in {seconds:.1f} s")
+        self._log(f"file batch {batch.number}: {batch.lines:,} lines of {len(batch.files)} files in {seconds:.1f} s")
         ends: dict[str, dict[str, int]] = {}
         for file in batch.files:
             ends.setdefault(file.folder, {})[file.name] = file.lines
         return MicroBatch(batch.number, batch.lines, seconds, ends)
 
     def _next(self, last: Batch | None) -> Batch | None:
-        """The next batch: waiting files, oldest first, up to the records that a micro-batch may have."""
+        """The next batch: waiting files, oldest first, up to the maximum records of a micro-batch."""
         files: list[IntakeFile] = []
         for folder, found in waiting(self._settings):
             try:
@@ -183,32 +195,50 @@ class Intake:
                 break
         if not files:
             return None
-        # A lost checkpoint begins anew under another name: Delta must not take new files for old ones.
+        # After the loss of the checkpoint the id is a new one: Delta must not mistake new files for old ones.
         app_id, number = (last.app_id, last.number + 1) if last else (f"{INTAKE_APPLICATION}{uuid.uuid4()}", 0)
         return Batch(app_id, number, self._table.latest_version(), tuple(files))
 
+    def _measured_again(self, batch: Batch) -> Batch:
+        """A batch that is not in the lake, with its files as they are now: one may have grown since it was measured."""
+        files = []
+        for file in batch.files:
+            found = next((each for each in self._folder(file.folder).files() if each.name == file.name), None)
+            try:
+                lines = self._measure(file.folder, found) if found else file.lines
+                files.append(replace(file, lines=lines, modified_ms=found.modified_ms if found else file.modified_ms))
+            except RefusedError as error:
+                assert found is not None
+                self._reject(file.folder, found, str(error))
+        again = replace(batch, files=tuple(files))
+        if again != batch:
+            self._write(again)
+        return again
+
     def _measure(self, folder: str, file: FileInfo) -> int:
+        if self._folder(folder).is_link(file.name):
+            raise RefusedError("it is a symbolic link: drop the file itself")
         if any(character in file.name for character in "*?[]{}\\,%#:"):
             raise RefusedError("its name has one of the characters * ? [ ] { } \\ , % # :")
         if Folder.at(f"{self._root}/{ARCHIVE}/{folder}").exists(file.name):
-            raise RefusedError("a file of this name was taken in before; give every file a name of its own")
-        limit = self._settings.intake_max_file_bytes
+            raise RefusedError("a file with this name was ingested before; give every file a unique name")
+        limit, max_lines = self._settings.intake_max_file_bytes, self._settings.intake_max_file_lines
         if file.bytes > limit:
             raise RefusedError(f"it has {file.bytes:,} bytes, more than {limit:,} (INTAKE_MAX_FILE_BYTES): split it")
         with self._folder(folder).open(file.name) as stream:
             if not file.name.endswith(".gz"):
-                return count_lines(stream, limit)
+                return count_lines(stream, limit, max_lines)
             try:
-                return count_lines(GzipFile(fileobj=stream), limit)  # type: ignore[arg-type]
+                return count_lines(GzipFile(fileobj=stream), limit, max_lines)  # type: ignore[arg-type]
             except GZIP_ERRORS as error:
-                raise RefusedError(f"it is no whole gzip file: {error}") from None
+                raise RefusedError(f"it is not a complete gzip file: {error}") from None
 
     def _reject(self, folder: str, file: FileInfo, reason: str) -> None:
         rejected = Folder.at(f"{self._root}/{REJECTED}/{folder}")
         name = f"{file.modified_ms}-{uuid.uuid4().hex[:8]}-{file.name}"
         rejected.write(f"{name}.reason.txt", f"{reason}\n".encode())
         self._folder(folder).move(file.name, rejected, name)
-        self._log(f"{self._root}/{folder}/{file.name} is not taken in: {reason}. It is now {rejected.file(name)}")
+        self._log(f"{self._root}/{folder}/{file.name} was refused: {reason}. It was moved to {rejected.file(name)}")
 
     def _folder(self, name: str) -> Folder:
         return Folder.at(f"{self._root}/{name}")
@@ -236,7 +266,7 @@ def read_batch(folder: Folder, name: str) -> Batch:
 
 
 def ended_files(settings: Settings, after: int = -1) -> list[IntakeFile]:
-    """Every file that was taken in, by batches above number `after`."""
+    """Every ingested file of the batches above number `after`."""
     folder = Folder.at(intake_path(settings.lake_root))
     batches = (read_batch(folder, note.name) for note in batch_notes(folder))
     return [file for batch in batches if batch.ended and batch.number > after for file in batch.files]

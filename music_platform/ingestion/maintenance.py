@@ -1,8 +1,8 @@
-"""Upkeep of the lake: compaction, vacuum, clean-up of its log and of the stage. Safe beside a running micro-batch.
+"""Maintenance of the lake: compaction, vacuum, cleanup of its log and of the stage. Safe during a micro-batch.
 
 Delta lets an append and a compaction commit side by side, and a compaction changes no data (dataChange = false), so the
-loader passes its versions by. Nothing that a version not yet loaded needs is ever removed: neither its commit in the
-log nor the files that it added, even where a compaction has replaced them since.
+loader skips its versions. Nothing that an unloaded version needs is ever removed: neither its commit in the log nor the
+files that it added, even if a compaction has replaced them since.
 """
 
 import re
@@ -22,15 +22,15 @@ from music_platform.lake.snapshot import complete_checkpoints
 from music_platform.warehouse.loader import load_state
 from music_platform.warehouse.staging import clean_stage
 
-#: Files that are made at once. Delta's default of 15 takes every core from the micro-batches beside it, which then wait
+#: Files written at the same time. Delta's default of 15 takes all cores from concurrent micro-batches, which then wait
 #: for minutes.
 THREADS = 1
 
-#: Tasks in which Delta lists the table's files to find those to delete. Spark's default of 10,000 is a minute of empty
-#: tasks on two cores, for which micro-batches wait.
+#: Tasks in which Delta lists the table's files to find those to delete. Spark's default of 10,000 means a minute of
+#: empty tasks on two cores while micro-batches wait.
 LISTINGS = 16
 
-#: Files below this size are put together, up to it.
+#: Smaller files are compacted into files of this size.
 FILE_BYTES = 128 << 20
 
 #: A log file's version. On a local disk Hadoop puts a hidden checksum beside each file, and a writer that is killed
@@ -44,8 +44,8 @@ TEMPORARY_HOURS = 24.0
 
 @dataclass(frozen=True)
 class Upkeep:
-    """What was done: files put together, hours of replaced files that were kept, log files and stage folders
-    removed, intake files forgotten."""
+    """What was done: files compacted, hours for which replaced files are kept, log files and stage folders removed,
+    intake files forgotten."""
 
     compacted: int
     kept_hours: float
@@ -55,19 +55,18 @@ class Upkeep:
 
 
 def retention_hours(wanted: float, oldest_unloaded: float | None, now: float) -> float:
-    """Hours for which replaced files are kept: as wanted, and never less than back to the oldest version not loaded.
+    """Hours for which replaced files are kept: as wanted, but at least back to the oldest unloaded version.
 
-    A file is replaced after it was added. So what was replaced before that version was committed belongs to versions
-    that are loaded. Times in epoch seconds; None: everything is loaded.
+    A file is replaced after it was added, so files replaced before that version was committed belong to loaded
+    versions. Times in epoch seconds; `oldest_unloaded` None: everything is loaded.
     """
     return wanted if oldest_unloaded is None else max(wanted, (now - oldest_unloaded) / HOUR + 1)
 
 
 def superfluous(names: Iterable[str], checkpoints: Iterable[int], loaded: int, old: int) -> list[str]:
-    """Log files that nobody needs: those below the newest checkpoint that is itself loaded and old enough.
+    """Log files that nobody needs: those before the latest checkpoint that is loaded and old enough.
 
-    `old` is the newest version that is past its retention. From a checkpoint on the table can be read without what
-    came before it.
+    `old` is the latest version past its retention. The table can be read from a checkpoint without the log before it.
     """
     base = max((version for version in checkpoints if version <= min(loaded, old)), default=0)
     return [name for name in names if (match := _VERSION.match(name)) and int(match[1]) < base]
@@ -92,13 +91,13 @@ def maintain(context: IngestionContext) -> Upkeep:
     clean_notes(settings.lake_root)
     context.log(
         f"compacted {compacted} files; replaced files are kept for {hours:.0f} h; removed {removed} log files, "
-        f"{len(folders)} folders of the stage and {forgotten} files of the intake"
+        f"{len(folders)} stage folders and {forgotten} intake files"
     )
     return Upkeep(compacted, hours, removed, len(folders), forgotten)
 
 
 def compact(spark: SparkSession, table: DeltaTable) -> int:
-    """Put small files together; returns how many were."""
+    """Compact small files; returns how many."""
     for option, value in (("minFileSize", FILE_BYTES), ("maxFileSize", FILE_BYTES), ("maxThreads", THREADS)):
         spark.conf.set(f"spark.databricks.delta.optimize.{option}", str(value))
     row = spark.sql(f"OPTIMIZE delta.`{table.root}`").select("metrics.numFilesRemoved").first()
@@ -106,7 +105,7 @@ def compact(spark: SparkSession, table: DeltaTable) -> int:
 
 
 def vacuum(spark: SparkSession, table: DeltaTable, loaded: int, wanted_hours: float) -> float:
-    """Delete replaced files that are past their retention; returns the hours that were kept."""
+    """Delete replaced files that are past their retention; returns the hours for which they are kept."""
     oldest = next((v.timestamp_ms / 1000 for v in table.versions_after(loaded) if v.files), None)
     hours = retention_hours(wanted_hours, oldest, time.time())
     spark.conf.set("spark.databricks.delta.retentionDurationCheck.enabled", "false")
@@ -116,16 +115,16 @@ def vacuum(spark: SparkSession, table: DeltaTable, loaded: int, wanted_hours: fl
 
 
 def clean_log(table: DeltaTable, loaded: int, hours: float) -> int:
-    """Remove log files that are loaded, past their retention and below a checkpoint; returns how many."""
+    """Remove log files that are loaded, past their retention and older than a checkpoint; returns how many."""
     log = Folder.at(f"{table.root}/_delta_log")
     names = log.names()
     checkpoints = complete_checkpoints(names)
     horizon = time.time() - hours * HOUR
     old = max((v for v in checkpoints if _written_at(log, checkpoints[v][0]) < horizon), default=-1)
-    doomed = [*superfluous(names, checkpoints, loaded, old), *_abandoned(log)]
-    for name in doomed:
+    unneeded = [*superfluous(names, checkpoints, loaded, old), *_abandoned(log)]
+    for name in unneeded:
         log.remove(name)
-    return len(doomed)
+    return len(unneeded)
 
 
 def _abandoned(log: Folder) -> list[str]:

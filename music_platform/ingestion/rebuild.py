@@ -1,18 +1,17 @@
-"""RAW from the lake: for a loader that was down longer than the log is kept, and for a RAW that is not to be trusted.
+"""Rebuilds RAW from the lake, if the loader was down longer than the log is kept or if RAW cannot be trusted.
 
-All files of a snapshot go into a new table, which then takes RAW.EVENTS' place. The intent stands in OPS.LOAD_STATE
-before anything is done and keeps every loader out; whoever calls `rebuild` after a kill does it all again, from the
-snapshot of that moment.
+All files of a snapshot are loaded into a new table, which then replaces RAW.EVENTS. The intent is recorded in
+OPS.LOAD_STATE first and keeps every loader out. After a kill, the next call of `rebuild` starts over from the latest
+snapshot.
 
-A lake file does not say which version brought its rows, and after compaction nothing does. So a rebuilt RAW is one
-batch: batch_id is the snapshot's version, the ledger has one row for it, and the ledger of builds begins anew, so
-that the next build of silver reads all of RAW. Whatever was wrong in RAW is thereby put right in the marts too.
+A lake file does not say which version added its rows, and after compaction nothing does. So a rebuilt RAW is a single
+batch: batch_id is the snapshot's version, the ledger of loads has one row for it, and the ledger of builds is emptied,
+so that the next build of silver reads all of RAW. This also fixes the marts if RAW was wrong.
 """
 
 from typing import TYPE_CHECKING
 
 from music_platform import failpoints
-from music_platform.contracts import events
 from music_platform.errors import PlatformError
 from music_platform.ingestion.context import IngestionContext
 from music_platform.lake.delta_log import DeltaTable
@@ -27,6 +26,7 @@ from music_platform.warehouse.schema import (
     RAW_EVENTS,
     create_table,
     provision_warehouse,
+    tables,
 )
 from music_platform.warehouse.staging import REBUILD, StagingMethod, staging_method
 
@@ -37,14 +37,14 @@ NEW_EVENTS = f"{RAW_EVENTS}_REBUILT"
 
 
 class RebuildError(PlatformError):
-    """RAW was not rebuilt; it is as it was before."""
+    """RAW was not rebuilt; it is unchanged."""
 
 
 def rebuild(context: IngestionContext) -> Snapshot:
-    """Make RAW.EVENTS from the lake's latest snapshot. Raises RebuildError or LeaseError."""
+    """Rebuild RAW.EVENTS from the lake's latest snapshot. Raises RebuildError or LeaseError."""
     settings = context.settings
     table = DeltaTable(events_path(settings.lake_root))
-    # What was dropped, a table or all of the database, is there again, empty.
+    # Create whatever was dropped, a table or the whole database, as empty.
     provision_warehouse(settings)
     with (
         held_lease(lease_path(settings.lake_root, "rebuild"), settings.lease_wait_seconds, context.log) as lease,
@@ -54,7 +54,7 @@ def rebuild(context: IngestionContext) -> Snapshot:
         lease.remove_dead_claims()
         state = snapshot(table)
         context.log(
-            f"rebuilding {RAW_EVENTS} from version {state.version}: {state.rows:,} rows of {len(state.files)} files"
+            f"rebuilding {RAW_EVENTS} from version {state.version}: {state.rows:,} rows in {len(state.files)} files"
         )
         _state(session, f"rebuilding = {state.version}")
         failpoints.reach(failpoints.REBUILD_INTENT)
@@ -62,10 +62,10 @@ def rebuild(context: IngestionContext) -> Snapshot:
         failpoints.reach(failpoints.REBUILD_COPIED)
         session.cursor().execute(f"ALTER TABLE {RAW_EVENTS} SWAP WITH {NEW_EVENTS}")
         failpoints.reach(failpoints.REBUILD_SWAPPED)
-        _settle(session, state)
+        _finish(session, state)
         session.cursor().execute(f"DROP TABLE IF EXISTS {NEW_EVENTS}")
         method.clear(session, stage)
-    context.log(f"{RAW_EVENTS} holds version {state.version} of the lake: {state.rows:,} rows")
+    context.log(f"{RAW_EVENTS} is rebuilt from version {state.version} of the lake: {state.rows:,} rows")
     return state
 
 
@@ -76,13 +76,13 @@ def _state(session: "SnowflakeConnection", change: str) -> None:
 
 
 def _fill(session: "SnowflakeConnection", table: DeltaTable, state: Snapshot, method: StagingMethod) -> str:
-    """Fill the new table; returns the files' folder of the stage.
+    """Fill the new table; returns the files' folder in the stage.
 
-    Whatever a killed rebuild left in the table is dropped, with COPY's memory of it.
+    A table left by a killed rebuild is dropped, and with it COPY's record of loaded files.
     """
-    description = "One row for each Kafka record or file line, good or bad."
+    description, columns = tables()[RAW_EVENTS]
     session.cursor().execute(f"DROP TABLE IF EXISTS {NEW_EVENTS}")
-    session.cursor().execute(create_table(NEW_EVENTS, description, events.raw_columns()))
+    session.cursor().execute(create_table(NEW_EVENTS, description, columns))
     stage = method.stage(session, table.folder, state.files, state.version, REBUILD)
     footers = {file: table.footer(file) for file in state.files}
     session.cursor().execute("BEGIN")
@@ -90,8 +90,8 @@ def _fill(session: "SnowflakeConnection", table: DeltaTable, state: Snapshot, me
         copied = copy_files(session, NEW_EVENTS, stage, footers, state.version)
         if copied != state.rows:
             raise RebuildError(
-                f"COPY brought {copied:,} rows, version {state.version} of {table.root} has {state.rows:,} by Delta's "
-                "statistics. RAW is as it was; loading waits until music-platform rebuild has gone through."
+                f"COPY loaded {copied:,} rows, but version {state.version} of {table.root} has {state.rows:,} in "
+                "Delta's statistics. RAW is unchanged. Nothing is loaded until music-platform rebuild succeeds."
             )
         session.cursor().execute("COMMIT")
     except BaseException:
@@ -100,8 +100,8 @@ def _fill(session: "SnowflakeConnection", table: DeltaTable, state: Snapshot, me
     return stage
 
 
-def _settle(session: "SnowflakeConnection", state: Snapshot) -> None:
-    """Watermark, ledgers and the end of the intent, in one transaction."""
+def _finish(session: "SnowflakeConnection", state: Snapshot) -> None:
+    """Set the watermark and the ledgers and clear the intent, in one transaction."""
     session.cursor().execute("BEGIN")
     try:
         _state(session, f"last_version = {state.version}, rebuilding = NULL")

@@ -1,8 +1,7 @@
-"""How a stream that has stopped goes on after a person's decision: a topic adopted, a loss accepted, a checkpoint
-replaced.
+"""Restarts a stopped stream after a person's decision: to adopt a topic, accept a loss or replace a checkpoint.
 
-Each begins a new generation of the checkpoint at offsets worked out here, under the lease, from what is in the lake:
-nothing is read twice, and what is not read is in OPS.GAPS.
+Each starts a new generation of the checkpoint, under the lease, at offsets computed from the rows in the lake. Nothing
+is read twice, and offsets that are not read are recorded in OPS.GAPS.
 """
 
 import getpass
@@ -28,18 +27,18 @@ if TYPE_CHECKING:
 
 
 class NothingToDoError(PlatformError):
-    """The command does not fit what is there."""
+    """The command does not apply."""
 
 
 def adopt(context: IngestionContext, topic: str) -> str:
-    """Go on with a topic that was deleted and created again, from its first record. Returns the new topic id."""
+    """Read a topic that was deleted and created again, from its first record. Returns the new topic id."""
     with writing(context):
         progress, table, offsets = _state(context.settings)
         require_sound_checkpoint(progress, table)
         if topic not in offsets.ids:
-            raise NothingToDoError(f"{topic} is none of the platform's topics: {', '.join(sorted(offsets.ids))}")
+            raise NothingToDoError(f"{topic} is not one of the platform's topics: {', '.join(sorted(offsets.ids))}")
         if topic not in recreated(progress.topic_ids, offsets.ids):
-            raise NothingToDoError(f"{topic} has the id that it always had, {offsets.ids[topic]}: nothing to adopt")
+            raise NothingToDoError(f"{topic} still has the same id, {offsets.ids[topic]}: nothing to adopt")
         committed = progress.committed_in_lake(table)
         old = RetiredTopic(topic, progress.topic_ids[topic], committed.get(topic, {}))
         starting = {name: ends for name, ends in committed.items() if name != topic}
@@ -48,7 +47,7 @@ def adopt(context: IngestionContext, topic: str) -> str:
 
 
 def accept_loss(context: IngestionContext) -> list[Gap]:
-    """Record the offsets that the broker deleted before they were read, and go on behind them. Returns them."""
+    """Record the offsets that the broker deleted before they were read, and resume after them. Returns them."""
     with writing(context), context.warehouse() as session:
         progress, table, offsets = _state(context.settings)
         require_sound_checkpoint(progress, table)
@@ -56,14 +55,14 @@ def accept_loss(context: IngestionContext) -> list[Gap]:
         known = [topic for topic in offsets.ids if topic not in recreated(progress.topic_ids, offsets.ids)]
         lost = expired(committed, offsets.first, known)
         if not lost:
-            raise NothingToDoError("no offsets are lost: the broker has everything that is still to be read")
+            raise NothingToDoError("No offsets are lost: the broker still has every unread record.")
         _record(session, lost, offsets.ids)
-        progress.next_generation(behind(committed, lost), {})
+        progress.next_generation(offsets_after(committed, lost), {})
         return lost
 
 
 def recover(context: IngestionContext) -> Offsets:
-    """Begin a new checkpoint behind the lake's own highest offsets, for one that was lost. Returns the offsets."""
+    """Replace a lost checkpoint by one that starts after the highest offsets in the lake. Returns the offsets."""
     with writing(context):
         progress, table, offsets = _state(context.settings)
         found = lake_offsets(table, offsets.ids)
@@ -71,8 +70,8 @@ def recover(context: IngestionContext) -> Offsets:
         return found
 
 
-def behind(committed: Offsets, lost: Iterable[Gap]) -> Offsets:
-    """The committed offsets, moved behind what is lost."""
+def offsets_after(committed: Offsets, lost: Iterable[Gap]) -> Offsets:
+    """The committed offsets, moved past the lost ones."""
     moved = {topic: dict(ends) for topic, ends in committed.items()}
     for gap in lost:
         moved[gap.partition.topic][gap.partition.number] = gap.last + 1
@@ -80,7 +79,7 @@ def behind(committed: Offsets, lost: Iterable[Gap]) -> Offsets:
 
 
 def lake_offsets(table: DeltaTable, topic_ids: dict[str, str]) -> Offsets:
-    """The offset behind the highest row of each partition of the topics that have these ids."""
+    """The offset after the highest row of each partition of the topics with these ids."""
     found: Offsets = {}
     names = ["kafka_topic", "kafka_topic_id", "kafka_partition", "kafka_offset"]
     for file in snapshot(table).files if table.latest_version() >= 0 else ():
@@ -100,7 +99,7 @@ def _state(settings: Settings) -> tuple[Progress, DeltaTable, TopicOffsets]:
 
 
 def _record(session: "SnowflakeConnection", lost: Iterable[Gap], topic_ids: dict[str, str]) -> None:
-    """Into OPS.GAPS, once: a kill before the new generation began lets the command run again."""
+    """Write the gaps to OPS.GAPS, once, even if the command is killed before the new generation and run again."""
     for gap in lost:
         name, number = gap.partition.topic, gap.partition.number
         topic, topic_id = literal(name), literal(topic_ids[name])

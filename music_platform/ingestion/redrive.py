@@ -1,8 +1,8 @@
-"""Redrive: quarantined records once more, after a fix, with the original bytes to the original topic.
+"""Redrive: after a fix, send quarantined records again, with their original bytes to their original topic.
 
-The header `redrive-of` carries the coordinates of the origin: of the record that the producer wrote, however often
-it was redriven since. An event without an id of its own gets its id from there, so redriving twice is one event in
-silver. Rows stay as they are; OPS.QUARANTINE shows which of them were redriven and which have a valid row by now.
+The header `redrive-of` has the coordinates of the original record, the one that the producer wrote, however often it
+was redriven since. An event without its own id gets its id from there, so redriving it twice is one event in silver.
+Existing rows do not change; OPS.QUARANTINE shows which were redriven and which have a valid row by now.
 """
 
 import base64
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Quarantined:
-    """A quarantined record: its origin's coordinates, where it goes, why it was refused, its bytes (None: a
+    """A quarantined record: its origin's coordinates, its topic and partition, the reason, and its bytes (None for a
     tombstone)."""
 
     origin: str
@@ -33,7 +33,7 @@ class Quarantined:
 def quarantined(
     session: "SnowflakeConnection", *, reason: str | None, topic: str | None, limit: int | None
 ) -> list[Quarantined]:
-    """Each quarantined origin that has no valid row yet, once, oldest first."""
+    """Each quarantined original record without a valid row yet, once, oldest first."""
     chosen = ["redriven_valid = 0"]
     if reason is not None:
         chosen.append(f"STARTSWITH(quarantine_reason, {literal(reason)})")
@@ -51,12 +51,12 @@ def quarantined(
 
 
 def original(text: str | None, coded: str | None) -> bytes | None:
-    """The record's bytes as they came."""
+    """The record's original bytes."""
     return base64.b64decode(coded) if coded is not None else text.encode() if text is not None else None
 
 
 def send(settings: Settings, records: Iterable[Quarantined]) -> int:
-    """Send the records to the partitions that they came from; returns how many were not acknowledged."""
+    """Send the records to their original partitions; returns how many were not acknowledged."""
     from confluent_kafka import Producer
 
     producer = Producer({**settings.kafka_client_config(), "enable.idempotence": True, "acks": "all", "log_level": 0})

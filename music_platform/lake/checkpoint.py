@@ -1,7 +1,7 @@
-"""How far the stream has come: Spark's checkpoint is the only truth about progress.
+"""How far the stream has read. Spark's checkpoint is the only source of truth for progress.
 
-Spark never commits to a consumer group. `offsets/N` is written before micro-batch N, `commits/N` after it; so the
-offsets of the highest N in `commits/` are those up to which every record is in the lake.
+Spark never commits to a consumer group. It writes `offsets/N` before micro-batch N and `commits/N` after it, so every
+record below the offsets of the highest N in `commits/` is in the lake.
 """
 
 import json
@@ -14,36 +14,36 @@ Offsets = dict[str, dict[int, int]]
 
 
 class CheckpointError(PlatformError):
-    """The checkpoint does not read as this job's."""
+    """The checkpoint was not written by this job."""
 
 
 def last_committed(checkpoint: str) -> int:
-    """Number of the last micro-batch that the checkpoint calls committed; -1 for none."""
+    """Number of the last micro-batch that the checkpoint marks as committed; -1 if none."""
     return max((int(name) for name in Folder.at(f"{checkpoint}/commits").names() if name.isdigit()), default=-1)
 
 
 def committed_offsets(checkpoint: str, at_least: int = -1) -> Offsets:
-    """Offset behind the last committed record, by topic and partition; empty where nothing is committed yet.
+    """Offset after the last committed record, by topic and partition. Empty if nothing is committed yet.
 
-    `at_least`: a micro-batch that is known to be committed although `commits/` may not say so yet.
+    `at_least`: a micro-batch known to be committed, even if `commits/` does not say so yet.
     """
     number = max(last_committed(checkpoint), at_least)
     return parse_offsets(Folder.at(f"{checkpoint}/offsets").read(str(number)).decode()) if number >= 0 else {}
 
 
 def covers(committed: Offsets, wanted: Offsets) -> bool:
-    """Whether everything below the wanted offsets is committed."""
+    """Whether every record below the wanted offsets is committed."""
     return all(
         committed.get(topic, {}).get(number, 0) >= end for topic, ends in wanted.items() for number, end in ends.items()
     )
 
 
 def parse_offsets(text: str) -> Offsets:
-    """Offsets of a file in `offsets/`: a version line, a line of metadata, a line of JSON for each source."""
+    """Offsets in a file of `offsets/`: a version line, a metadata line, then a line of JSON per source."""
     version, _, *sources = text.splitlines()
     if version != "v1" or len(sources) != 1:
         raise CheckpointError(
-            f"the checkpoint's offsets are of a form that is not known here: {version!r} with {len(sources)} sources. "
-            "Was the checkpoint written by another job?"
+            f"the checkpoint's offsets have an unknown format: version {version!r} with {len(sources)} sources. Was "
+            "the checkpoint written by another job?"
         )
     return {t: {int(p): offset for p, offset in parts.items()} for t, parts in json.loads(sources[0]).items()}

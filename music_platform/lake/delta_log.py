@@ -18,32 +18,32 @@ from music_platform.contracts.events import AGE_COLUMN
 from music_platform.errors import PlatformError
 from music_platform.lake.files import Folder
 
-#: Marks of applications so called are those of batches of intake files (`music_platform.ingestion.intake`).
+#: Prefix of the application ids that batches of intake files leave (`music_platform.ingestion.intake`).
 INTAKE_APPLICATION = "intake-"
 
 _COMMIT = re.compile(r"^(\d{20})\.json$")
 
 
 class DeltaLogError(PlatformError):
-    """The log does not read as an append-only table without gaps."""
+    """The log is not that of an append-only table, or has a gap."""
 
 
 @dataclass(frozen=True)
 class Version:
-    """A committed version: the data files that it added, relative to the table, and their rows by Delta's
+    """A committed version: the data files that it added, relative to the table, and their row count in Delta's
     statistics."""
 
     number: int
     files: tuple[str, ...]
     timestamp_ms: int
     rows: int
-    #: Kafka timestamp of the oldest row in epoch milliseconds, by the statistics; None where they do not say.
+    #: Kafka timestamp of the oldest row in epoch milliseconds, from the statistics; None if they lack it.
     oldest_ms: int | None = None
 
 
 @dataclass(frozen=True)
 class Transaction:
-    """The mark that a stream leaves with its rows: the query's id and the number of its micro-batch."""
+    """Delta's `txn` action, committed with a stream's rows: the query's id and the number of its micro-batch."""
 
     app_id: str
     version: int
@@ -51,7 +51,7 @@ class Transaction:
 
 @dataclass(frozen=True)
 class Footer:
-    """Rows and columns of a data file. A file from before the contract named a field lacks its column."""
+    """Rows and columns of a data file. A file written before the contract named a field lacks that column."""
 
     rows: int
     columns: frozenset[str]
@@ -59,7 +59,7 @@ class Footer:
 
 @dataclass(frozen=True)
 class DeltaTable:
-    """A Delta table, seen by its log."""
+    """A Delta table, as its log describes it."""
 
     root: str
 
@@ -73,15 +73,15 @@ class DeltaTable:
         return Folder.at(f"{self.root}/_delta_log")
 
     def latest_version(self) -> int:
-        """Number of the latest version; -1 where there is no table yet."""
+        """Number of the latest version; -1 if there is no table yet."""
         return max((int(m[1]) for name in self._log.names() if (m := _COMMIT.match(name))), default=-1)
 
     def earliest_version(self) -> int:
-        """Number of the earliest version whose commit the log still has; 0 where there is no table yet."""
+        """Number of the earliest version whose commit is still in the log; 0 if there is no table yet."""
         return min((int(m[1]) for name in self._log.names() if (m := _COMMIT.match(name))), default=0)
 
     def versions_after(self, number: int, upto: int | None = None) -> Iterator[Version]:
-        """Each version above `number` (and up to `upto`), in order.
+        """Each version after `number` (and up to `upto`), in order.
 
         Raises DeltaLogError if one is missing (the log was cleaned before it was loaded) or is not a plain append.
         """
@@ -91,14 +91,14 @@ class DeltaTable:
                 log = self._log.read(f"{wanted:020d}.json")
             except FileNotFoundError:
                 raise DeltaLogError(
-                    f"version {wanted} is missing from the log of {self.root}: it was cleaned away before it was "
-                    "loaded. Rebuild RAW from the lake: music-platform rebuild"
+                    f"version {wanted} is missing from the log of {self.root}: the log was cleaned before the version "
+                    "was loaded. Rebuild RAW from the lake: music-platform rebuild"
                 ) from None
             yield _version(wanted, log, self.root)
 
     def last_transaction(self) -> Transaction | None:
-        """The newest mark of a stream in the log; None if the log that is kept has none. Batches of intake files leave
-        marks too, and are no stream."""
+        """The latest transaction of a stream in the log; None if the retained log has none. Those of intake files are
+        skipped: their batches are not a stream."""
         versions = sorted((int(m[1]) for name in self._log.names() if (m := _COMMIT.match(name))), reverse=True)
         for version in versions:
             for line in self._log.read(f"{version:020d}.json").splitlines():
@@ -107,7 +107,7 @@ class DeltaTable:
         return None
 
     def has_transaction(self, app_id: str, version: int, after: int) -> bool:
-        """Whether a version above `after` carries this mark."""
+        """Whether a version after `after` has this transaction."""
         for number in range(after + 1, self.latest_version() + 1):
             for line in self._log.read(f"{number:020d}.json").splitlines():
                 txn = json.loads(line).get("txn")
@@ -116,7 +116,7 @@ class DeltaTable:
         return False
 
     def footer(self, file: str) -> Footer:
-        """What the Parquet footer of a data file says."""
+        """Rows and columns from the Parquet footer of a data file."""
         found = pq.read_metadata(self.folder.file(file), filesystem=self.folder.system)
         return Footer(int(found.num_rows), frozenset(found.schema.names))
 
@@ -131,7 +131,7 @@ def _version(number: int, log: bytes, root: str) -> Version:
         add, remove = action.get("add"), action.get("remove")
         if (remove and remove.get("dataChange", True)) or (add and add.get("deletionVector")):
             raise DeltaLogError(
-                f"version {number} of {root} removes or changes rows: the lake is append-only. "
+                f"version {number} of {root} removes or changes rows, but the lake is append-only. "
                 "Find out who wrote it (DESCRIBE HISTORY), then rebuild RAW from the lake: music-platform rebuild"
             )
         if add and add["dataChange"]:

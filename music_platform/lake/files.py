@@ -12,11 +12,11 @@ from typing import Any
 
 from pyarrow import fs
 
-#: Variable under which Amazon's clients take another server than Amazon's.
+#: Variable that points Amazon's clients at another S3 server.
 S3_SERVER = "AWS_ENDPOINT_URL"
-#: Variable under which Google's clients take another server than Google's: http://host:port, without credentials.
+#: Variable that points Google's clients at another server, http://host:port, without credentials.
 GCS_SERVER = "STORAGE_EMULATOR_HOST"
-#: Seconds for which a request to Google's store is repeated; pyarrow itself would take 15 minutes.
+#: Seconds for which a request to Google's store is retried; pyarrow's default is 15 minutes.
 GCS_PATIENCE = timedelta(seconds=60)
 
 #: A file that `Folder.write` had not renamed when its process was killed.
@@ -27,7 +27,7 @@ PART_SECONDS = 86_400.0
 
 @cache
 def _s3(bucket: str, _server: str | None) -> fs.FileSystem:
-    """The bucket's client; making one asks the store for the bucket's region."""
+    """The bucket's client. Cached, as creating one asks the store for the bucket's region."""
     system, _ = fs.FileSystem.from_uri(f"s3://{bucket}")
     return system
 
@@ -60,8 +60,8 @@ class Folder:
 
     @classmethod
     def at(cls, url: str) -> "Folder":
-        """The folder that a path or URL (s3a:// as Spark writes it) names. Credentials: the usual variables of each
-        cloud."""
+        """The folder at a path or URL (s3a:// as Spark writes it). Credentials come from each cloud's usual
+        variables."""
         if "://" not in url:
             return cls(fs.LocalFileSystem(), url)
         scheme, _, path = url.partition("://")
@@ -75,11 +75,11 @@ class Folder:
         return f"{self.path}/{name}"
 
     def names(self) -> list[str]:
-        """Names of the files right in the folder, sorted; none where the folder does not exist."""
+        """Names of the files directly in the folder, sorted. Empty if the folder does not exist."""
         return sorted(info.base_name for info in self._listed() if info.is_file)
 
     def files(self) -> list[FileInfo]:
-        """The files right in the folder."""
+        """The files directly in the folder."""
         return [
             FileInfo(info.base_name, info.size, int((info.mtime_ns or 0) // 1_000_000))
             for info in self._listed()
@@ -87,7 +87,7 @@ class Folder:
         ]
 
     def folders(self) -> list[str]:
-        """Names of the folders right in the folder, sorted."""
+        """Names of the folders directly in the folder, sorted."""
         return sorted(info.base_name for info in self._listed() if info.type is fs.FileType.Directory)
 
     def _listed(self) -> list[Any]:
@@ -95,8 +95,12 @@ class Folder:
         return found
 
     def exists(self, name: str) -> bool:
-        """Whether the file is there."""
+        """Whether the file exists."""
         return bool(self.system.get_file_info(self.file(name)).type is not fs.FileType.NotFound)
+
+    def is_link(self, name: str) -> bool:
+        """Whether the file or folder is a symbolic link; an object store has none."""
+        return isinstance(self.system, fs.LocalFileSystem) and os.path.islink(self.file(name))
 
     def open(self, name: str) -> Any:
         """The file as a binary stream. Raises FileNotFoundError."""
@@ -114,7 +118,7 @@ class Folder:
             return bytes(stream.read())
 
     def write(self, name: str, content: bytes) -> None:
-        """Write or replace the file as a whole: a reader sees the old content or the new one, never a part."""
+        """Write or replace the file atomically: a reader sees the old content or the new, never a part."""
         if isinstance(self.system, fs.LocalFileSystem):
             target = Path(self.file(name))
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -126,7 +130,7 @@ class Folder:
             stream.write(content)
 
     def remove(self, name: str) -> None:
-        """Delete the file; none there is as good."""
+        """Delete the file if it exists."""
         if self.exists(name):
             self.system.delete_file(self.file(name))
 

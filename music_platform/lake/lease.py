@@ -1,12 +1,12 @@
 """The lease: one writer at a time, wherever it runs.
 
-A writer puts a claim of its own, a small file, into the lease's folder, and then lists the folder. If its claim is the
-only live one it holds the lease; else it takes the claim back and tries again after a random pause. Of two writers that
-claim at once, the one that lists later sees the other's claim, on every store whose listings show what was written
-before (local disks, S3, GCS, Azure). No store has to compare and swap for it.
+A writer puts its claim, a small file, into the lease's folder and then lists the folder. If its claim is the only live
+one, it holds the lease. Otherwise it withdraws the claim and retries after a random pause. If two writers claim at
+once, the one that lists later sees the other's claim. This works on every store whose listings show earlier writes
+(local disks, S3, GCS, Azure) and needs no compare-and-swap.
 
 A claim is dead when its process is gone, which is known at once on the same machine, or when its heartbeat has not
-changed for `SILENT_SECONDS` of the watcher's own clock. Clocks of two machines are never compared.
+changed for `SILENT_SECONDS` on the observer's clock. Clocks of two machines are never compared.
 """
 
 import json
@@ -27,18 +27,18 @@ from music_platform.errors import PlatformError
 from music_platform.lake.files import Folder
 
 HEARTBEAT_SECONDS = 2.0
-#: A heartbeat that does not change for so long belongs to a writer that is dead or cut off.
+#: Seconds without a new heartbeat after which a writer counts as dead or cut off.
 SILENT_SECONDS = 20.0
 POLL_SECONDS = 0.3
 
 
 class LeaseError(PlatformError):
-    """The lease is held by another, or was lost."""
+    """Another writer holds the lease, or this one lost it."""
 
 
 @dataclass(frozen=True)
 class Claim:
-    """Who claims the lease. `beat` counts heartbeats; `spark_session` is the session in which its query runs."""
+    """Who claims the lease. `beat` counts heartbeats; `spark_session` is the session in which the query runs."""
 
     name: str
     host: str
@@ -63,24 +63,24 @@ class Step(Enum):
 
 
 def is_dead(claim: Claim, host: str, alive: bool, unchanged_seconds: float) -> bool:
-    """Whether a claim's writer is gone. `alive`: its process runs, which only counts on the claim's own host."""
+    """Whether a claim's writer is gone. `alive`: its process runs, which only counts on the claim's host."""
     return not alive if claim.host == host else unchanged_seconds > SILENT_SECONDS
 
 
 def next_step(own_is_written: bool, others_alive: int) -> Step:
-    """The protocol: claim where nobody lives, hold if alone after claiming, else step back."""
+    """The protocol: claim if nobody else is alive, hold if alone after claiming, else withdraw."""
     if own_is_written:
         return Step.WITHDRAW if others_alive else Step.HOLD
     return Step.WAIT if others_alive else Step.CLAIM
 
 
 def this_host() -> str:
-    """Name of this machine and of its boot: process ids mean nothing across either."""
+    """Name of this machine and its boot time: a process id means nothing on another machine or after a reboot."""
     return f"{socket.gethostname()}/{int(psutil.boot_time())}"
 
 
 def process_runs(pid: int, started: float) -> bool:
-    """Whether that very process still runs on this machine; a zombie does not."""
+    """Whether exactly that process still runs on this machine. A zombie does not count."""
     try:
         process = psutil.Process(pid)
         return bool(abs(process.create_time() - started) < 1 and process.status() != psutil.STATUS_ZOMBIE)
@@ -100,24 +100,24 @@ class Lease:
         self._thread.start()
 
     def note_spark_session(self, session_id: str) -> None:
-        """Write down in which Spark session this writer's queries run, so that a successor can end them."""
+        """Record the Spark session of this writer's queries, so that a successor can end them."""
         with self._lock:
             self._claim = replace(self._claim, spark_session=session_id)
             self._write()
 
     def remove_dead_claims(self) -> None:
-        """Remove the dead claims, once what they left behind has been dealt with."""
+        """Remove the dead claims, after their leftovers have been cleaned up."""
         for claim in self.dead:
             self._folder.remove(claim.name)
         self.dead = []
 
     def check(self) -> None:
-        """Raise LeaseError if the lease was lost: another writer has taken this one for dead."""
+        """Raise LeaseError if the lease was lost: another writer considered this one dead."""
         if self._lost:
-            raise LeaseError(f"{self._lost}. This run stops; nothing is lost, the other writer goes on behind it.")
+            raise LeaseError(f"{self._lost}. This run stops. Nothing is lost: the other writer resumes after it.")
 
     def release(self) -> None:
-        """Give the lease back."""
+        """Release the lease."""
         self._end.set()
         self._thread.join()
         self._folder.remove(self._claim.name)
@@ -135,13 +135,13 @@ class Lease:
                     self._claim = replace(self._claim, beat=self._claim.beat + 1)
                     self._write()
                 except OSError:
-                    # A store that hiccups is tried again; one that stays away lets others take the lease over.
+                    # A short outage of the store is retried; after a long one, others may take over the lease.
                     continue
 
 
 @contextmanager
 def held_lease(url: str, wait_seconds: float, log: Callable[[str], None] = lambda _: None) -> Iterator[Lease]:
-    """The lease of the folder `url`, waited for at most `wait_seconds`. Raises LeaseError."""
+    """Hold the lease of the folder `url`, after waiting at most `wait_seconds` for it. Raises LeaseError."""
     lease = _acquire(Folder.at(url), wait_seconds, log)
     try:
         yield lease
@@ -153,7 +153,7 @@ def _acquire(folder: Folder, wait_seconds: float, log: Callable[[str], None]) ->
     process = psutil.Process()
     own = Claim(f"{uuid.uuid4().hex}.json", this_host(), process.pid, process.create_time())
     watched: dict[str, tuple[int, float]] = {}
-    deadline, told, written = time.monotonic() + wait_seconds, False, False
+    deadline, reported, written = time.monotonic() + wait_seconds, False, False
     while True:
         claims = {name: claim for name, claim in _claims(folder).items() if name != own.name}
         dead = [claim for claim in claims.values() if _dead(claim, own.host, watched)]
@@ -169,13 +169,13 @@ def _acquire(folder: Folder, wait_seconds: float, log: Callable[[str], None]) ->
                 folder.remove(own.name)
                 written = False
             case Step.WAIT:
-                if not told:
+                if not reported:
                     log(f"waiting for {living[0].holder}, which is writing the lake")
-                    told = True
+                    reported = True
         if time.monotonic() > deadline:
             raise LeaseError(
                 f"{living[0].holder} has been writing the lake for more than {wait_seconds:.0f} s. Wait for it, or end "
-                "that process: the lease then falls free by itself (LEASE_WAIT_SECONDS says how long to wait)."
+                "that process, which frees the lease. LEASE_WAIT_SECONDS sets how long a run waits."
             )
         time.sleep(POLL_SECONDS * random.uniform(0.5, 1.5))
 
@@ -183,7 +183,7 @@ def _acquire(folder: Folder, wait_seconds: float, log: Callable[[str], None]) ->
 def _claims(folder: Folder) -> Mapping[str, Claim]:
     found: dict[str, Claim] = {}
     for name in folder.names():
-        # Withdrawn since it was listed.
+        # A claim may have been withdrawn after the listing.
         with suppress(FileNotFoundError):
             if name.endswith(".json") and not name.startswith("."):
                 found[name] = Claim(**json.loads(folder.read(name)))

@@ -1,6 +1,6 @@
-"""Where the lake's parts lie below its root."""
+"""Paths of the lake's parts below its root."""
 
-#: Name of the table of events below the root.
+#: Folder of the events table below the root.
 EVENTS = "events"
 
 
@@ -15,23 +15,23 @@ def checkpoints_path(root: str) -> str:
 
 
 def checkpoint_path(root: str, generation: int = 0) -> str:
-    """The stream's checkpoint, beside its table. A stream that had to begin anew has a checkpoint of a new
-    generation."""
+    """The stream's checkpoint, beside its table. Each restart of the stream at other offsets is a new generation with
+    its own checkpoint."""
     return f"{root.rstrip('/')}/_checkpoints/events{f'-{generation}' if generation else ''}"
 
 
 def progress_path(root: str) -> str:
-    """Folder of what is kept beside the checkpoint: the topics' ids, and where a new generation begins."""
+    """Folder for what the checkpoint lacks: the topics' ids, and the offsets at which a new generation starts."""
     return f"{root.rstrip('/')}/_checkpoints/progress"
 
 
 def intake_path(root: str) -> str:
-    """Folder of the batches of intake files, each written down before it is read."""
+    """Folder of the batches of intake files, each recorded before it is read."""
     return f"{root.rstrip('/')}/_checkpoints/intake"
 
 
 def lease_path(root: str, name: str = "events") -> str:
-    """Folder of the lease that admits one writer."""
+    """Folder of the lease that allows a single writer."""
     return f"{root.rstrip('/')}/_checkpoints/lease-{name}"
 
 

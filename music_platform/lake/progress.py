@@ -1,9 +1,9 @@
-"""What is kept beside the checkpoint: the topics' ids, and where a stream that had to begin anew begins.
+"""What the checkpoint lacks: the topics' ids, and the offsets at which a restarted stream begins.
 
-Offsets alone do not say what was read: a topic that is deleted and created again has the same name and new records
-under old offsets. And a checkpoint cannot be edited: a stream that is to go on elsewhere (a topic adopted, a loss
-accepted, a checkpoint lost) begins a new generation, with a checkpoint of its own that starts at given offsets. One
-small file says which generation is current, so a kill leaves either the old one or the new one.
+Offsets alone do not identify records: a topic that is deleted and created again has the same name, but new records
+under the old offsets. And a checkpoint cannot be edited: to resume elsewhere (after adopting a topic, accepting a loss
+or losing the checkpoint), the stream starts a new generation with its own checkpoint at given offsets. One small file
+names the current generation, so a kill leaves either the old one or the new one.
 """
 
 import json
@@ -21,7 +21,7 @@ FILE = "progress.json"
 
 @dataclass(frozen=True)
 class RetiredTopic:
-    """A topic as it was before it was created again: its id, and the offsets up to which it is in the lake."""
+    """A topic before it was created again: its old id, and the offsets up to which it is in the lake."""
 
     topic: str
     topic_id: str
@@ -30,7 +30,7 @@ class RetiredTopic:
 
 @dataclass(frozen=True)
 class Progress:
-    """The kept ids, the generation of the checkpoint, and the offsets at which that generation begins."""
+    """The recorded topic ids, the checkpoint's generation, and the offsets at which that generation starts."""
 
     root: str
     topic_ids: dict[str, str] = field(default_factory=dict)
@@ -46,12 +46,12 @@ class Progress:
         return checkpoint_path(self.root, self.generation)
 
     def committed(self) -> Offsets:
-        """Offset behind the last committed record, by topic and partition."""
+        """Offset after the last committed record, by topic and partition."""
         return self.starting | committed_offsets(self.checkpoint)
 
     def committed_in_lake(self, table: DeltaTable) -> Offsets:
-        """The same by the table's own word: a batch whose rows are in the lake counts, even if the stream died before
-        it could say so in its checkpoint. From here a new generation may begin without reading anything twice."""
+        """The same according to the table: a batch whose rows are in the lake counts, even if the stream died before
+        its checkpoint said so. A new generation that starts here reads nothing twice."""
         query = query_id(self.checkpoint)
         last = table.last_transaction()
         if query is None or last is None or last.app_id != query:
@@ -61,7 +61,7 @@ class Progress:
     def next_generation(
         self, starting: Offsets, topic_ids: Mapping[str, str], retired: tuple[RetiredTopic, ...] = ()
     ) -> None:
-        """Begin a new generation at `starting`."""
+        """Start a new generation at the offsets `starting`."""
         last = DeltaTable(events_path(self.root)).last_transaction()
         queries = [query_id(self.checkpoint), last.app_id if last else None]
         new = replace(
@@ -75,7 +75,7 @@ class Progress:
         new.save()
 
     def with_new_topics(self, topic_ids: Mapping[str, str]) -> "Progress":
-        """The ids of topics that were never read are kept from now on."""
+        """Record the ids of topics that were not read before."""
         if all(topic in self.topic_ids for topic in topic_ids):
             return self
         new = replace(self, topic_ids={**topic_ids, **self.topic_ids})
@@ -83,12 +83,12 @@ class Progress:
         return new
 
     def save(self) -> None:
-        """Write the file, as a whole."""
+        """Write the file atomically."""
         content = {name: value for name, value in asdict(self).items() if name != "root"}
         Folder.at(progress_path(self.root)).write(FILE, json.dumps(content, indent=2).encode())
 
     def starting_offsets(self, partitions: Offsets) -> str:
-        """`startingOffsets` for Spark: JSON of this generation's, with the first offset for every other partition."""
+        """`startingOffsets` for Spark, as JSON: this generation's offsets, and "earliest" for all other partitions."""
         if not self.starting:
             return "earliest"
         chosen = {
@@ -99,7 +99,7 @@ class Progress:
 
 
 def read_progress(root: str) -> Progress:
-    """The progress of the lake at `root`; that of a fresh one where nothing is kept."""
+    """The progress of the lake at `root`; that of a new lake if nothing is recorded."""
     try:
         found: dict[str, Any] = json.loads(Folder.at(progress_path(root)).read(FILE))
     except FileNotFoundError:
@@ -119,7 +119,7 @@ def _offsets(parts: Mapping[str, int]) -> dict[int, int]:
 
 
 def query_id(checkpoint: str) -> str | None:
-    """Id of the query that wrote a checkpoint; None where there is no checkpoint."""
+    """Id of the query that wrote a checkpoint; None if there is no checkpoint."""
     try:
         return str(json.loads(Folder.at(checkpoint).read("metadata"))["id"])
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""The data files of a Delta table at a version: its latest checkpoint, and the commits after it.
+"""The data files of a Delta table at a version, from its latest checkpoint and the commits after it.
 
 Protocol: https://github.com/delta-io/delta/blob/master/PROTOCOL.md, "Action Reconciliation" and "Checkpoints".
 """
@@ -19,7 +19,7 @@ _CHECKPOINT = re.compile(r"^(\d{20})\.checkpoint(?:\.(\d{10})\.(\d{10}))?\.parqu
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The table at a version: its files, relative to the table, each with its rows by Delta's statistics."""
+    """The table at a version: its files, relative to the table, each with its row count in Delta's statistics."""
 
     version: int
     rows_of: dict[str, int]
@@ -36,7 +36,7 @@ class Snapshot:
 
 
 def complete_checkpoints(names: list[str]) -> dict[int, list[str]]:
-    """Version → files of each checkpoint that is whole (a checkpoint in parts needs all of them)."""
+    """Version → files of each complete checkpoint (a checkpoint in parts needs all of them)."""
     found: dict[int, list[str]] = {}
     wanted: dict[int, int] = {}
     for name in names:
@@ -48,7 +48,7 @@ def complete_checkpoints(names: list[str]) -> dict[int, list[str]]:
 
 
 def snapshot(table: DeltaTable) -> Snapshot:
-    """The latest snapshot. Raises DeltaLogError where the log does not give one."""
+    """The latest snapshot. Raises DeltaLogError if the log is incomplete."""
     log, latest = Folder.at(f"{table.root}/_delta_log"), table.latest_version()
     checkpoints = complete_checkpoints(log.names())
     base = max(checkpoints, default=-1)
@@ -62,7 +62,7 @@ def snapshot(table: DeltaTable) -> Snapshot:
             lines = log.read(f"{version:020d}.json").splitlines()
         except FileNotFoundError:
             raise DeltaLogError(
-                f"the log of {table.root} has neither version {version} nor a checkpoint after it: the table cannot be "
+                f"the log of {table.root} has neither version {version} nor a later checkpoint, so the table cannot be "
                 "read. Restore _delta_log from a backup."
             ) from None
         for line in lines:

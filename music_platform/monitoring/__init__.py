@@ -1,5 +1,5 @@
-"""Looks at the platform from outside and alerts people: the watch and its messages.
+"""Observes the platform from outside and alerts people: the watch and its messages.
 
-Does not belong here: asset checks and sensors, which are Dagster's (`orchestration`). The watch runs as a process of
-its own, so that it can report a daemon that is down.
+Does not belong here: asset checks and sensors, which are Dagster's (`orchestration`). The watch is a separate process,
+so that it can report a daemon that is down.
 """

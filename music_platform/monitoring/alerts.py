@@ -1,8 +1,8 @@
-"""Alerts: what is wrong is told once, and once more when it is over.
+"""Alerts: each problem is reported once, and once more when it is resolved.
 
-`changes` is a pure decision over the problems that are there now and those that are open; `watch` reads the problems
-and sends the messages. A problem that comes and goes stays open until it has been away for a while, so that a fault
-that flaps is one alert and one all-clear.
+`changes` is a pure decision about the current problems and the open ones; `watch` finds the problems and sends the
+messages. A problem stays open until it has been gone for a while, so that a flapping one is one alert and one
+all-clear.
 """
 
 import json
@@ -17,7 +17,7 @@ CRITICAL, WARNING, SUCCESS = "critical", "warning", "success"
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that is wrong: what (`key` names it), since when (epoch seconds), how bad, and where to look."""
+    """Something that is wrong: what (`key` identifies it), since when (epoch seconds), its impact, where to look."""
 
     key: str
     what: str
@@ -28,8 +28,8 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class Open:
-    """A problem that was told and is not over, or not for long enough; `seen` is when it was last there."""
+class OpenProblem:
+    """A reported problem that is not resolved yet; `seen` is when it was last observed."""
 
     problem: Problem
     seen: float
@@ -37,7 +37,7 @@ class Open:
 
 @dataclass(frozen=True)
 class Outage:
-    """A time without a service; `until` is when it was last seen missing."""
+    """A period without a service; `until` is when it was last observed as down."""
 
     service: str
     since: float
@@ -46,9 +46,9 @@ class Outage:
 
 @dataclass(frozen=True)
 class State:
-    """What is open, and the outages of late, which explain runs that failed in them."""
+    """Open problems, and recent outages, which explain runs that failed during them."""
 
-    open: dict[str, Open] = field(default_factory=dict)
+    open: dict[str, OpenProblem] = field(default_factory=dict)
     outages: tuple[Outage, ...] = ()
 
 
@@ -63,69 +63,71 @@ class Message:
 
 @dataclass(frozen=True)
 class Changes:
-    """What is to be told: problems that are new or have become worse, and problems that are over."""
+    """What to report: problems that are new or have become worse, and problems that are resolved."""
 
     raised: tuple[Problem, ...]
-    over: tuple[Open, ...]
+    resolved: tuple[OpenProblem, ...]
 
 
 def changes(state: State, problems: Iterable[Problem], now: float, settle_seconds: float) -> Changes:
-    """What is to be told now. A problem is over when it has not been there for `settle_seconds`."""
-    there = {problem.key: problem for problem in problems}
+    """What to report now. A problem is resolved when it has been gone for `settle_seconds`."""
+    current = {problem.key: problem for problem in problems}
     raised = [
         problem
-        for key, problem in there.items()
+        for key, problem in current.items()
         if key not in state.open or (problem.severity, state.open[key].problem.severity) == (CRITICAL, WARNING)
     ]
-    over = [told for key, told in state.open.items() if key not in there and now - told.seen >= settle_seconds]
-    return Changes(tuple(raised), tuple(over))
+    resolved = [o for key, o in state.open.items() if key not in current and now - o.seen >= settle_seconds]
+    return Changes(tuple(raised), tuple(resolved))
 
 
-def after(state: State, problems: Iterable[Problem], told: Changes, outages: Iterable[Outage], now: float) -> State:
-    """The state once the changes have been told. What could not be told is to be left out of `told`: it comes again."""
-    there = {problem.key: problem for problem in problems}
-    still = {key: replace(o, seen=now) if key in there else o for key, o in state.open.items()}
-    new = {problem.key: Open(problem, now) for problem in told.raised}
-    over = {o.problem.key for o in told.over}
-    return State({key: o for key, o in (still | new).items() if key not in over}, tuple(outages))
+def next_state(
+    state: State, problems: Iterable[Problem], reported: Changes, outages: Iterable[Outage], now: float
+) -> State:
+    """The state after reporting. Leave changes that could not be sent out of `reported`: they are reported again."""
+    current = {problem.key: problem for problem in problems}
+    known = {key: replace(o, seen=now) if key in current else o for key, o in state.open.items()}
+    new = {problem.key: OpenProblem(problem, now) for problem in reported.raised}
+    resolved = {o.problem.key for o in reported.resolved}
+    return State({key: o for key, o in (known | new).items() if key not in resolved}, tuple(outages))
 
 
-#: Seconds around an outage within which a run's failure counts as its consequence: a run notices late that a service is
-#: gone, and one that was started too early fails once more.
-BEFORE, BEHIND = 15.0, 90.0
+#: A run that fails within these seconds before or after an outage counts as a consequence of it: a run notices late
+#: that a service is gone, and one that was started too early fails once more.
+SECONDS_BEFORE, SECONDS_AFTER = 15.0, 90.0
 #: Seconds for which an outage is remembered.
 REMEMBERED = 3600.0
 
 
-def note_outages(outages: Iterable[Outage], down: Mapping[str, float], now: float) -> tuple[Outage, ...]:
-    """The outages, with the services that are down now; `down` says since when. Old ones are forgotten."""
+def update_outages(outages: Iterable[Outage], down: Mapping[str, float], now: float) -> tuple[Outage, ...]:
+    """The outages, updated with the services that are down now (`down`: since when). Old ones are dropped."""
     kept = [o for o in outages if now - o.until < REMEMBERED]
     for service, since in down.items():
-        current = [o for o in kept if o.service == service and o.until >= since - BEFORE]
+        current = [o for o in kept if o.service == service and o.until >= since - SECONDS_BEFORE]
         kept = [o for o in kept if o not in current]
         kept.append(Outage(service, min([since, *(o.since for o in current)]), now))
     return tuple(kept)
 
 
-def explained(ended: float, outages: Iterable[Outage]) -> bool:
-    """Whether a run that failed at `ended` failed because a service was down: the outage is told already."""
-    return any(o.since - BEFORE <= ended <= o.until + BEHIND for o in outages)
+def caused_by_outage(ended: float, outages: Iterable[Outage]) -> bool:
+    """Whether a run that failed at `ended` failed because a service was down. The outage has its own alert."""
+    return any(o.since - SECONDS_BEFORE <= ended <= o.until + SECONDS_AFTER for o in outages)
 
 
 def alert(problem: Problem, now: float) -> Message:
-    """The message that says that something is wrong."""
+    """The message that reports a problem."""
     body = f"Since {_clock(problem.since)} ({_duration(now - problem.since)}).\n{problem.how_bad}\n{problem.where}"
     return Message(f"music-platform: {problem.what}", body, problem.severity)
 
 
-def all_clear(told: Open) -> Message:
-    """The message that says that it is over."""
-    problem = told.problem
+def all_clear(resolved: OpenProblem) -> Message:
+    """The message that reports the end of a problem."""
+    problem, end = resolved.problem, resolved.seen
     body = (
-        f"It lasted from {_clock(problem.since)} to {_clock(told.seen)} ({_duration(told.seen - problem.since)}). "
-        "Nothing is left to do."
+        f"It lasted from {_clock(problem.since)} to {_clock(end)} ({_duration(end - problem.since)}). "
+        "No action is needed."
     )
-    return Message(f"music-platform: over: {problem.what}", body, SUCCESS)
+    return Message(f"music-platform: resolved: {problem.what}", body, SUCCESS)
 
 
 def _clock(moment: float) -> str:
@@ -140,17 +142,17 @@ def _duration(seconds: float) -> str:
 
 
 def read_state(path: Path) -> State:
-    """The state of a file; an empty one where there is none."""
+    """The state in a file; an empty one if there is none."""
     try:
         found = json.loads(path.read_text())
     except FileNotFoundError:
         return State()
-    opened = {key: Open(Problem(**o["problem"]), o["seen"]) for key, o in found["open"].items()}
-    return State(opened, tuple(Outage(**o) for o in found["outages"]))
+    problems = {key: OpenProblem(Problem(**o["problem"]), o["seen"]) for key, o in found["open"].items()}
+    return State(problems, tuple(Outage(**o) for o in found["outages"]))
 
 
 def write_state(path: Path, state: State) -> None:
-    """Write the file, as a whole."""
+    """Write the file atomically."""
     new = path.with_suffix(".new")
     new.write_text(json.dumps(asdict(state), indent=2))
     os.replace(new, path)

@@ -1,7 +1,7 @@
-"""Dagster's private names that the platform needs, in one place, for the version in which they were read.
+"""Dagster's private names that the platform needs, in one place, for the version in which they were checked.
 
-Dagster moves and renames them without notice. Another version is refused here rather than failing in a sensor at night:
-read each name in the new version, run the tests, then change `READ_IN`.
+Dagster moves and renames them without notice. Any other version is refused here, so that it does not fail in a sensor
+at night. To upgrade: check each name in the new version, run the tests, then change `READ_IN`.
 """
 
 from importlib.metadata import version
@@ -27,6 +27,8 @@ from dagster._core.storage.event_log.schema import (  # noqa: E402
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage  # noqa: E402
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage  # noqa: E402
 from dagster._core.storage.tags import GRPC_INFO_TAG  # noqa: E402
+from dagster._core.workspace.context import WorkspaceProcessContext  # noqa: E402
+from dagster._core.workspace.load_target import WorkspaceFileTarget  # noqa: E402
 from dagster._grpc.client import DagsterGrpcClient  # noqa: E402
 from dagster._grpc.types import CanCancelExecutionRequest, CanCancelExecutionResult  # noqa: E402
 from dagster._serdes import deserialize_value  # noqa: E402
@@ -47,6 +49,8 @@ __all__ = [
     "SqlEventLogStorageTable",
     "SqliteEventLogStorage",
     "UnresolvedAssetJobDefinition",
+    "WorkspaceFileTarget",
+    "WorkspaceProcessContext",
     "deserialize_value",
     "get_current_datetime",
     "get_current_timestamp",

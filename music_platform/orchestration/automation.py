@@ -1,4 +1,4 @@
-"""Decisions of the automation, as pure functions of what the sensors have read. Times are seconds."""
+"""Decisions of the automation, as pure functions of what the sensors read. Times are in seconds."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ class Decision:
 
 @dataclass(frozen=True)
 class Runs:
-    """What is known of the runs of a kind.
+    """What is known about the runs of a kind.
 
-    `in_flight`: one that would do this work, or that changes its inputs, is queued or at work. `failures`: how many of
-    the last ones failed in a row; the last of them ended `idle_seconds` ago. `pauses`: seconds to wait after the first,
-    second, third … failure in a row; from the last on it stays.
+    `in_flight`: a run that does this work, or changes its inputs, is queued or running. `failures`: how many of the
+    latest runs failed in a row; the last of them ended `idle_seconds` ago. `pauses`: seconds to wait after the first,
+    second, third … failure in a row; the last number applies to all later ones.
     """
 
     in_flight: bool = False
@@ -27,16 +27,16 @@ class Runs:
     pauses: Sequence[int] = (60, 300, 900, 3600)
 
     def obstacle(self) -> str | None:
-        """Why no run can be started now; None if nothing is in the way."""
+        """Why no run can start now; None if one can."""
         if self.in_flight:
-            return "a run is at it"
+            return "a run is in progress"
         if (pause := pause_after(self.failures, self.pauses) - self.idle_seconds) > 0:
-            return f"{self.failures} runs in a row have failed, the next starts in {pause:.0f} s"
+            return f"{self.failures} runs in a row failed, retrying in {pause:.0f} s"
         return None
 
 
 def pause_after(failures: int, pauses: Sequence[int]) -> int:
-    """Seconds to wait after so many failures in a row, so that what fails for ever does not run for ever."""
+    """Seconds to wait after this many failures in a row, so that a job that keeps failing runs less and less often."""
     return pauses[min(failures, len(pauses)) - 1] if failures else 0
 
 
@@ -51,12 +51,12 @@ def decide_ingest(
     """
     if not kafka[0] and not lake[0]:
         return Decision(False, "nothing to do: every record is in RAW")
-    said = f"{_backlog('Kafka', *kafka)}, {_backlog('the lake', *lake)} not in RAW"
+    reason = f"{_backlog('Kafka', *kafka)}, {_backlog('the lake', *lake)} not in RAW"
     if obstacle := runs.obstacle() or shortage:
-        return Decision(False, f"{said}; {obstacle}")
+        return Decision(False, f"{reason}; {obstacle}")
     if lake[0] > 0 or kafka[0] >= threshold:
-        return Decision(True, said)
-    return Decision(False, f"{said}; LAG_THRESHOLD_RECORDS is {threshold:,}")
+        return Decision(True, reason)
+    return Decision(False, f"{reason}; LAG_THRESHOLD_RECORDS is {threshold:,}")
 
 
 def _backlog(where: str, records: int, seconds: float) -> str:
@@ -64,57 +64,57 @@ def _backlog(where: str, records: int, seconds: float) -> str:
 
 
 def decide_live(now: str, built: str | None, behind: str, failed_checks: Iterable[str], runs: Runs) -> Decision:
-    """Start a build of the live models when what they are made from is not what the last build was made from.
+    """Start a build of the live models if their inputs have changed since the last build.
 
-    `now` and `built` name the inputs (see `inputs`), `behind` says how far they are apart. While a blocking check on
-    what the models read fails (`failed_checks`), nothing is built: wrong data goes no further.
+    `now` and `built` name the inputs (see `inputs`); `behind` says how far apart they are. While a blocking check of
+    the inputs fails (`failed_checks`), nothing is built, so that wrong data does not spread.
     """
     if now == built:
         return Decision(False, f"nothing to do: the live models are built from {now}")
-    said = f"the live models are built from {built or 'nothing yet'}, there is {now}{behind}"
+    reason = f"the live models are built from {built or 'nothing yet'}, the inputs are now {now}{behind}"
     if failed := sorted(failed_checks):
-        return Decision(False, f"{said}; held back by the failed check {', '.join(failed)}")
+        return Decision(False, f"{reason}; held back by the failed check {', '.join(failed)}")
     if obstacle := runs.obstacle():
-        return Decision(False, f"{said}; {obstacle}")
-    return Decision(True, said)
+        return Decision(False, f"{reason}; {obstacle}")
+    return Decision(True, reason)
 
 
 def decide_policy(
     ages: Mapping[str, float], warn_after: float, backlog: str | None, failed_checks: Iterable[str], runs: Runs
 ) -> Decision:
-    """Start a rebuild of the policy marts when one is older than `warn_after` and there is something new to build from.
+    """Start a rebuild of the policy marts if one is older than `warn_after` and there are new inputs.
 
-    `ages` are seconds since the last materialization by mart, infinite for one that was never made; `backlog` says what
-    is in the live models and not in these, None for nothing.
+    `ages` are the seconds since each mart's last materialization, infinite for one that was never built. `backlog` says
+    what the live models have and these lack; None for nothing.
     """
     oldest = max(ages, key=lambda mart: ages[mart], default="")
     if not oldest or backlog is None:
-        return Decision(False, "nothing to do: the policy marts are built from what the live models are")
+        return Decision(False, "nothing to do: the policy marts are as recent as the live models")
     age = "was never built" if ages[oldest] == float("inf") else f"is {ages[oldest]:.0f} s old"
-    said = f"{backlog}; the oldest policy mart, {oldest}, {age}"
+    reason = f"{backlog}; the oldest policy mart, {oldest}, {age}"
     if ages[oldest] < warn_after:
-        return Decision(False, f"{said}; the rebuild is due at {warn_after:.0f} s")
+        return Decision(False, f"{reason}; the rebuild is due at {warn_after:.0f} s")
     if failed := sorted(failed_checks):
-        return Decision(False, f"{said}; held back by the failed check {', '.join(failed)}")
+        return Decision(False, f"{reason}; held back by the failed check {', '.join(failed)}")
     if obstacle := runs.obstacle():
-        return Decision(False, f"{said}; {obstacle}")
-    return Decision(True, said)
+        return Decision(False, f"{reason}; {obstacle}")
+    return Decision(True, reason)
 
 
-def decide_upkeep(now: str, seen: str | None, idle_seconds: float = 0.0, interval: float = 0.0) -> Decision:
-    """Start checks or upkeep when there is something that the last such run, begun `idle_seconds` ago, has not seen,
-    and at most once in `interval`."""
-    if now == seen:
-        return Decision(False, f"nothing to do: the last run has seen {now}")
-    said = f"the last run has seen {seen or 'nothing yet'}, there is {now}"
+def decide_upkeep(now: str, covered: str | None, idle_seconds: float = 0.0, interval: float = 0.0) -> Decision:
+    """Start checks or maintenance if the inputs changed since the last such run, which started `idle_seconds` ago, and
+    at most once per `interval`."""
+    if now == covered:
+        return Decision(False, f"nothing to do: the last run covered {now}")
+    reason = f"the last run covered {covered or 'nothing yet'}, the inputs are now {now}"
     if idle_seconds < interval:
-        return Decision(False, f"{said}; the next starts in {interval - idle_seconds:.0f} s")
-    return Decision(True, said)
+        return Decision(False, f"{reason}; the next run starts in {interval - idle_seconds:.0f} s")
+    return Decision(True, reason)
 
 
 def verified_complete(ages: Mapping[str, float], half_window: float, complete: bool) -> list[str]:
-    """Marts whose completeness is to be reported without a run: nothing is behind, and the last word on them is older
-    than half their window. One that was never built has nothing to be complete."""
+    """Marts to report as complete without a run: they lack no data, and their last report is older than half their
+    window. A mart that was never built is left out."""
     return sorted(mart for mart, age in ages.items() if complete and half_window <= age < float("inf"))
 
 

@@ -1,4 +1,4 @@
-"""Asset checks that belong to no dbt model: conservation on the way from Kafka to RAW, and the data itself."""
+"""Asset checks that are not dbt tests: conservation from Kafka to RAW, and the data itself."""
 
 from collections.abc import Iterator, Sequence
 
@@ -12,40 +12,40 @@ from music_platform.orchestration.resources import sentences, warehouse_session
 from music_platform.orchestration.runs import name_process
 from music_platform.settings import Settings
 
-#: Partitions that a failed check names.
-SHOWN = 10
+#: Maximum number of imbalances that a failed check lists.
+MAX_LISTED = 10
 
 
 @dg.asset_check(
     asset=RAW_EVENTS,
     blocking=True,
-    # Beside a batch that is on its way, what is committed and not loaded yet would look lost.
+    # During ingestion, records that are committed but not loaded yet would look lost.
     pool="ingest",
-    description="Every partition of every topic: rows in RAW = committed offsets − first offset, and no offset twice. "
-    "Every file that was taken in: rows = lines.",
+    description="For every partition of every topic: rows in RAW = committed offset − first offset, and no offset "
+    "twice. For every ingested file: rows = lines.",
 )
 def conservation(
     context: dg.AssetCheckExecutionContext, snowflake: SnowflakeResource, settings: dg.ResourceParam[Settings]
 ) -> dg.AssetCheckResult:
-    """Compare RAW with the offsets that the stream has committed."""
+    """Compare RAW with the offsets that the stream committed."""
     name_process(context.instance, context.run.run_id)
     with sentences(), warehouse_session(snowflake, settings, context.run, RAW_EVENTS) as session:
         found = audit(session, settings)
-    said = [f"{p.topic}/{p.number}: {what}" for p, what in found.wrong]
-    said += [f"{file}: {what}" for file, what in found.wrong_files]
+    imbalances = [f"{p.topic}/{p.number}: {what}" for p, what in found.wrong]
+    imbalances += [f"{file}: {what}" for file, what in found.wrong_files]
     return dg.AssetCheckResult(
-        passed=not said,
+        passed=not imbalances,
         metadata={
             "partitions": len(found.rows),
             "files": len(found.file_rows),
             "rows": sum(rows.count for rows in (*found.rows.values(), *found.file_rows.values())),
-            "imbalances": dg.MetadataValue.json(said[:SHOWN]),
+            "imbalances": dg.MetadataValue.json(imbalances[:MAX_LISTED]),
         },
     )
 
 
 def _data_checks(name: str, checks: Sequence[DataCheck]) -> dg.AssetChecksDefinition:
-    """Checks that share a session. No model is built meanwhile: the marts are compared with each other."""
+    """Checks that share a session. No model is built meanwhile, because the checks compare marts with each other."""
 
     @dg.multi_asset_check(name=name, specs=[check.spec() for check in checks], can_subset=True, pool="build")
     def run_checks(
@@ -66,9 +66,9 @@ asset_checks = [conservation, _data_checks("raw_checks", RAW_CHECKS), _data_chec
 
 
 def check_keys() -> list[dg.AssetCheckKey]:
-    """All of them."""
+    """Keys of all these checks."""
     return sorted(key for definition in asset_checks for key in definition.check_keys)
 
 
-#: Checks that hold back every build while they fail: what is built from such data would be wrong.
+#: Checks that hold back every build while they fail, because results built from such data would be wrong.
 BLOCKING = [CONSERVATION, *(dg.AssetCheckKey(check.asset, check.name) for check in RAW_CHECKS if check.blocking)]

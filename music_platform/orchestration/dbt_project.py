@@ -28,7 +28,7 @@ _OWN = {"compiled", "run"}
 
 
 def dbt_executable() -> str:
-    """The dbt of this Python's environment, also where that is not on the PATH."""
+    """The dbt in this Python's environment, even if that is not on the PATH."""
     return str(Path(sys.executable).parent / "dbt")
 
 
@@ -51,7 +51,7 @@ def dbt_project() -> DbtProject:
 
 @cache
 def dbt_manifest() -> Mapping[str, Any]:
-    """The project's manifest, read once a process: it has megabytes, and the definitions ask for it more than once."""
+    """The project's manifest, read once per process: it is megabytes, and the definitions need it repeatedly."""
     manifest: dict[str, Any] = json.loads(dbt_project().manifest_path.read_bytes())
     return manifest
 

@@ -1,8 +1,8 @@
 """Freshness: how old the marts of each tier may be, and how old they are.
 
-Live marts are built whenever RAW has been updated; their policy is the backstop. Policy marts are rebuilt because their
-policy says so. A window has three marks: from its half on a mart with nothing behind it is reported as complete, from
-three quarters on its state is WARN, at its end FAIL.
+Live marts are built whenever RAW is updated; their policy is a backstop. Policy marts are rebuilt when their policy
+requires it. A window has three marks: after half of it, a mart that lacks no data is reported as complete; after three
+quarters its state is WARN, and at its end FAIL.
 """
 
 from collections.abc import Iterable
@@ -15,22 +15,22 @@ from music_platform.settings import Settings
 LIVE, POLICY = "live", "policy"
 TIERS = (LIVE, POLICY)
 
-#: Parts of the window.
+#: Shares of the window.
 _VERIFY, _WARN = 0.5, 0.75
 
 
 def window(settings: Settings, tier: str) -> int:
-    """Seconds within which a mart of the tier has to be materialized, or reported as complete."""
+    """Seconds within which a mart of the tier must be materialized or reported as complete."""
     return settings.live_window_seconds if tier == LIVE else settings.policy_window_seconds
 
 
 def verify_after(settings: Settings, tier: str) -> float:
-    """Age in seconds from which a mart is reported as complete when nothing is behind it."""
+    """Age in seconds after which a mart that lacks no data is reported as complete."""
     return window(settings, tier) * _VERIFY
 
 
 def warn_after(settings: Settings, tier: str) -> float:
-    """Age in seconds from which a mart's state is WARN."""
+    """Age in seconds after which a mart's state is WARN."""
     return window(settings, tier) * _WARN
 
 
@@ -43,7 +43,7 @@ def freshness_policy(settings: Settings, tier: str) -> dg.FreshnessPolicy:
 
 
 def ages(instance: dg.DagsterInstance, keys: Iterable[dg.AssetKey], now: float) -> dict[str, float]:
-    """Seconds from the last materialization of each asset to `now`, by its name; infinite for one never made."""
+    """Seconds from the last materialization of each asset to `now`, by name; infinite if there is none."""
     found = {key.path[-1]: float("inf") for key in keys}
     for record in instance.get_asset_records(list(keys)):
         if last := record.asset_entry.last_materialization_record:

@@ -1,8 +1,7 @@
-"""What a build of the models is made from: the loaded version of the lake and the reference data.
+"""Inputs of a build of the models: the loaded version of the lake and the reference data.
 
-A build notes its inputs on its run when it has built a tier of models wholly; the sensors compare those of the last
-build with what there is now. They ask Dagster's store only: a sensor that asked the warehouse would
-keep it awake.
+A build that completes a tier of models records its inputs on its run. The sensors compare those of the last build with
+the current ones. They only read Dagster's store: a sensor that queried the warehouse would keep it awake.
 """
 
 import json
@@ -17,7 +16,7 @@ from music_platform.orchestration.keys import RAW_EVENTS, REFERENCE_KEYS
 
 @dataclass(frozen=True)
 class Inputs:
-    """Version of the lake table that RAW holds, -1 for none, and the data version of each reference table."""
+    """Version of the lake table that RAW holds (-1 for none), and the data version of each reference table."""
 
     raw: int = -1
     reference: dict[str, str] = field(default_factory=dict)
@@ -27,22 +26,22 @@ class Inputs:
 
 
 def inputs_tag(tier: str) -> str:
-    """The run tag that holds what the models of a tier were built from."""
+    """The run tag that holds the inputs of a tier's models."""
     return f"music/{tier}_built_from"
 
 
 def tier_tag(tier: str) -> str:
-    """The run tag that says that a run has built the whole tier."""
+    """The run tag that marks a run that built the whole tier."""
     return f"music/builds_{tier}"
 
 
 def recorded_version(instance: dg.DagsterInstance) -> int:
-    """Version of the lake table that the last materialization of RAW says it has loaded; -1 before the first."""
+    """Version of the lake table in the last materialization of RAW; -1 before the first."""
     return _version(_latest(instance, [RAW_EVENTS]))
 
 
 def current_inputs(instance: dg.DagsterInstance) -> Inputs:
-    """What a build of the live models would be made from now."""
+    """Inputs that a build of the live models would use now."""
     latest = _latest(instance, [RAW_EVENTS, *REFERENCE_KEYS.values()])
     tags = {name: latest[key].tags if key in latest else None for name, key in REFERENCE_KEYS.items()}
     return Inputs(
@@ -69,12 +68,12 @@ def last_load(instance: dg.DagsterInstance) -> float | None:
 
 
 def inputs_of(instance: dg.DagsterInstance, tiers: Collection[str]) -> Inputs | None:
-    """What a build of these tiers would be made from now: the policy tier alone is made from what the live one is."""
+    """Inputs that a build of these tiers would use now. The policy tier alone uses those of the live tier."""
     return current_inputs(instance) if LIVE in tiers else built_inputs(instance, LIVE)
 
 
 def note_inputs(instance: dg.DagsterInstance, run_id: str, tiers: Collection[str], inputs: Inputs | None) -> None:
-    """Note on a run that it has built these tiers wholly, and from what: what there was before it began."""
+    """Record on a run that it built these tiers completely, and from which inputs: those before it started."""
     if inputs is not None:
         for tier in tiers:
             instance.add_run_tags(run_id, {tier_tag(tier): "true", inputs_tag(tier): json.dumps(asdict(inputs))})

@@ -1,4 +1,4 @@
-"""Jobs: what sensors launch, and what a person starts as a whole."""
+"""Jobs, launched by sensors and schedules or by a person."""
 
 import dagster as dg
 
@@ -21,13 +21,13 @@ from music_platform.orchestration.keys import (
 )
 from music_platform.orchestration.upkeep import maintenance_job, pruning_job
 
-#: The topics are external: nothing here makes them.
+#: The topics are external: no job materializes them.
 _EXTERNAL = dg.AssetSelection.groups(KAFKA)
 
 ingest_job = dg.define_asset_job(
     "ingest",
     selection=dg.AssetSelection.assets(LAKE_EVENTS, RAW_EVENTS).without_checks(),
-    description="Works off the backlog: topics into the lake, lake into RAW. Started by the lag sensor.",
+    description="Ingests the backlog: topics and files into the lake, the lake into RAW. Started by the lag sensor.",
 )
 reference_job = dg.define_asset_job(
     "reference",
@@ -43,32 +43,33 @@ def _tier_job(tier: str, description: str) -> UnresolvedAssetJobDefinition:
     return dg.define_asset_job(tier, selection=selection, description=description)
 
 
-live_job = _tier_job(LIVE, "Silver and the live marts, for the dates that have changed. Started by the live sensor.")
+live_job = _tier_job(LIVE, "Builds silver and the live marts for the dates that changed. Started by the live sensor.")
 policy_job = _tier_job(
-    POLICY, "The marts that their freshness policy drives, from what silver is. Started by the freshness sensor."
+    POLICY, "Builds the marts driven by their freshness policy, from silver. Started by the freshness sensor."
 )
 build_job = dg.define_asset_job(
     "build",
     selection=dg.AssetSelection.groups(STAGING, SILVER, GOLD, OPS),
-    description="Builds and tests every model, views too, for the dates that have changed. The first build is one.",
+    description="Builds and tests every model, including views, for the dates that changed. Started by the live sensor "
+    "for the first build.",
 )
 everything_job = dg.define_asset_job(
     "everything",
     selection=dg.AssetSelection.all() - _EXTERNAL,
-    description="The whole graph: ingestion, reference data and every model with its tests.",
+    description="Materializes the whole graph: ingestion, reference data and every model with its tests.",
 )
 rebuild_job = dg.define_asset_job(
     "rebuild",
     selection=everything_job.selection - dg.AssetSelection.assets(LAKE_EVENTS),
     config=dg.RunConfig(ops={"drain": DrainConfig(rebuild_raw=True), "models": BuildConfig(full_refresh=True)}),
-    description="RAW anew from the lake, reference data from its CSVs, and every model from RAW: for a warehouse that "
-    "was dropped or is not to be trusted.",
+    description="Rebuilds RAW from the lake, the reference data from its CSVs and every model from RAW, if the "
+    "warehouse was dropped or cannot be trusted.",
 )
 quality_job = dg.define_asset_job(
     "quality",
     selection=dg.AssetSelection.checks(*(key for key in check_keys() if key != CONSERVATION)),
-    description="The data checks: quarantine, required columns, drift, ids, totals, anomalies. Started by the quality "
-    "sensor.",
+    description="Runs the data checks: quarantine, required columns, drift, ids, totals, anomalies. Started by the "
+    "quality sensor.",
 )
 reconciliation_job = dg.define_asset_job(
     "reconciliation",
@@ -80,7 +81,7 @@ nightly_job = dg.define_asset_job(
     selection=dg.AssetSelection.checks(*(spec.key for spec in build_dbt_assets().check_specs))
     | dg.AssetSelection.assets(REPORT).without_checks(),
     config=dg.RunConfig(ops={"models": BuildConfig(whole_tables=True)}),
-    description="Every test of every model over whole tables, and the quality report. Started by its schedule.",
+    description="Runs every test over whole tables and writes the quality report. Started by its schedule.",
 )
 jobs: list[dg.JobDefinition | UnresolvedAssetJobDefinition] = [
     ingest_job,

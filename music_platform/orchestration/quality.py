@@ -1,4 +1,4 @@
-"""What the latest evaluations of the asset checks say, read from Dagster's store."""
+"""The latest results of the asset checks, read from Dagster's store."""
 
 import json
 from collections.abc import Sequence
@@ -13,8 +13,8 @@ from music_platform.orchestration.keys import CONSERVATION
 
 
 def known_checks(manifest: Path) -> list[dg.AssetCheckKey]:
-    """Every asset check, without loading the definitions, which weigh 270 MB: the platform's own, and dbt's tests by
-    the project's manifest, none while that is not made yet."""
+    """Every asset check: the platform's own, and dbt's tests from the project's manifest if there is one yet. Does not
+    load the definitions, which take 270 MB."""
     nodes = json.loads(manifest.read_bytes())["nodes"] if manifest.exists() else {}
     tests = [node for node in nodes.values() if node["resource_type"] == "test" and node.get("attached_node")]
     tested = [(nodes[test["attached_node"]], test["name"]) for test in tests if test["attached_node"] in nodes]
@@ -32,7 +32,7 @@ def known_checks(manifest: Path) -> list[dg.AssetCheckKey]:
 
 @dataclass(frozen=True)
 class FailedCheck:
-    """A check that failed when it last ran: since when that evaluation stands (epoch seconds), and what it said."""
+    """A check that failed in its latest run: the time of that evaluation (epoch seconds) and its description."""
 
     key: dg.AssetCheckKey
     at: float
@@ -42,7 +42,7 @@ class FailedCheck:
 
 
 def failed_checks(instance: dg.DagsterInstance, keys: Sequence[dg.AssetCheckKey]) -> list[FailedCheck]:
-    """Those of the checks whose latest finished evaluation failed, by key."""
+    """The checks whose latest finished evaluation failed, in order of their keys."""
     found = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
     failed = []
     for key, record in sorted(found.items()):

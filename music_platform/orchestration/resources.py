@@ -1,9 +1,9 @@
-"""Resources: what assets reach through Dagster. Sessions and clients live here; what is done with them does not."""
+"""Resources that assets get from Dagster. Does not belong here: what is done with a session or client."""
 
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -16,23 +16,18 @@ from music_platform.environment import dbt_places, settings_environment, variabl
 from music_platform.errors import PlatformError
 from music_platform.orchestration.dbt_project import dbt_executable, dbt_project
 from music_platform.settings import Settings, get_settings
-from music_platform.warehouse.connection import KEY_ERRORS, connection_arguments, query_tag, unreachable
+from music_platform.warehouse.connection import LOCAL_ACCOUNT, connect, query_tag, unreachable
 from music_platform.warehouse.schema import literal
-from music_spark.session import spark_conf, store_conf
+from music_spark.session import open_session, spark_conf, store_conf
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
     from snowflake.connector import SnowflakeConnection
 
-#: Port of a Spark Connect address that names none.
+#: Default port of a Spark Connect address.
 SPARK_CONNECT_PORT = 15002
-#: Seconds within which the Spark server has to take a connection.
+#: Seconds within which the Spark server must accept a connection.
 SPARK_TIMEOUT = 5.0
-
-#: Arguments of a connection that SnowflakeResource has no field of its own for.
-_SNOWFLAKE_FIELDS = {
-    "account", "authenticator", "database", "login_timeout", "paramstyle", "password", "role", "user", "warehouse",
-}  # fmt: skip
 
 
 class SparkUnreachableError(PlatformError):
@@ -40,28 +35,60 @@ class SparkUnreachableError(PlatformError):
 
 
 def build_resources(settings: Settings) -> dict[str, Any]:
-    """Resources by the name under which assets ask for them."""
+    """Resources by the name that assets use."""
     return {
         "settings": settings,
         "spark": spark_resource(settings),
-        "snowflake": snowflake_resource(settings),
+        "snowflake": warehouse_resource(settings),
         "dbt": dbt_resource(),
     }
 
 
-def spark_resource(settings: Settings) -> LazyPySparkResource:
+class SparkResource(LazyPySparkResource):
+    """Spark as Dagster shows it. Its token comes from the settings when a session opens."""
+
+    settings: dg.ResourceDependency[Settings]
+
+    def _init_session(self) -> None:
+        if self._spark_session is None and self.settings.spark_url is not None:
+            session: Any = open_session(self.settings.spark_url, self.settings.spark_token)
+            self._spark_session = session
+        super()._init_session()
+
+
+class WarehouseResource(SnowflakeResource):
+    """Snowflake as Dagster shows it. Secrets come from the settings when a session opens.
+
+    What is a field of a resource is in the UI, and in the snapshot that Dagster stores with each run.
+    """
+
+    settings: dg.ResourceDependency[Settings]
+
+    @contextmanager
+    def get_connection(self, raw_conn: bool = True) -> Iterator[Any]:  # noqa: ARG002
+        """A session without a query tag. Raises WarehouseUnreachableError."""
+        with connect(self.settings) as session:
+            yield session
+
+
+def spark_resource(settings: Settings) -> SparkResource:
     """A Spark Connect session, or a classic one in the run's own process."""
-    if settings.spark_url is None:
-        return LazyPySparkResource(spark_config=spark_conf() | store_conf(os.environ))
-    return LazyPySparkResource(spark_config={"spark.remote": settings.spark_url})
+    conf = spark_conf() | store_conf(os.environ) if settings.spark_url is None else {"spark.remote": settings.spark_url}
+    return SparkResource(spark_config=conf, settings=settings)
 
 
-def snowflake_resource(settings: Settings) -> SnowflakeResource:
+def warehouse_resource(settings: Settings) -> WarehouseResource:
     """Sessions at the warehouse of the settings."""
-    arguments = connection_arguments(settings)
-    own = {name: value for name, value in arguments.items() if name in _SNOWFLAKE_FIELDS}
-    rest = {name: value for name, value in arguments.items() if name not in _SNOWFLAKE_FIELDS}
-    return SnowflakeResource(**own, additional_snowflake_connection_args=rest)
+    return WarehouseResource(
+        account=settings.snowflake_account or LOCAL_ACCOUNT,
+        user=settings.snowflake_user,
+        role=settings.snowflake_role,
+        warehouse=settings.snowflake_warehouse,
+        database=settings.snowflake_database,
+        # SnowflakeResource refuses a configuration in which it sees no way to log in.
+        authenticator="SNOWFLAKE_JWT" if settings.snowflake_private_key_path else "snowflake",
+        settings=settings,
+    )
 
 
 def dbt_environment(settings: Settings) -> dict[str, str]:
@@ -75,20 +102,20 @@ def dbt_environment(settings: Settings) -> dict[str, str]:
 
 
 def dbt_resource() -> DbtCliResource:
-    """dbt, which `dbt_variables` connects to the same warehouse."""
+    """dbt. `dbt_variables` connects it to the same warehouse."""
     return DbtCliResource(project_dir=dbt_project(), dbt_executable=dbt_executable())
 
 
 @contextmanager
 def dbt_variables(settings: Settings, **more: str) -> Iterator[None]:
-    """dbt's profile reads the settings from the environment: they are in it for as long as dbt is at work."""
+    """Put the settings into the environment, where dbt's profile reads them, until the block ends."""
     with variables_set(dbt_environment(settings) | more):
         yield
 
 
 @contextmanager
 def sentences() -> Iterator[None]:
-    """What a person can mend fails the step in a sentence, without a traceback."""
+    """An error that a person can fix fails the step with its message, without a traceback."""
     try:
         yield
     except PlatformError as error:
@@ -97,9 +124,9 @@ def sentences() -> Iterator[None]:
 
 @contextmanager
 def spark_session(spark: LazyPySparkResource, settings: Settings) -> Iterator["SparkSession"]:
-    """The resource's session, stopped at the end: one left open holds up the process's exit when its server is gone.
+    """The resource's session, stopped at the end: an open one delays the process's exit if its server is gone.
 
-    Raises SparkUnreachableError at once where nothing listens: the client would try again for minutes.
+    Raises SparkUnreachableError at once if nothing listens, where the client would retry for minutes.
     """
     if settings.spark_url is not None:
         address = urlsplit(settings.spark_url)
@@ -122,19 +149,18 @@ def spark_session(spark: LazyPySparkResource, settings: Settings) -> Iterator["S
 def warehouse_session(
     snowflake: SnowflakeResource, settings: Settings, run: dg.DagsterRun, asset: dg.AssetKey, role: str | None = None
 ) -> Iterator["SnowflakeConnection"]:
-    """A session whose statements carry the run's id and the asset as their query tag.
+    """A session whose statements have the run's id and the asset in their query tag.
 
     `role` unset: the resource's. Raises WarehouseUnreachableError.
     """
     from snowflake.connector.errors import Error
 
-    with ExitStack() as opened:
+    with snowflake.get_connection() as session:
         try:
-            session = opened.enter_context(snowflake.get_connection())
             tag = literal(query_tag(run.run_id, asset.to_user_string()))
             session.cursor().execute(f"ALTER SESSION SET QUERY_TAG = {tag}")
             if role is not None:
                 session.cursor().execute(f"USE ROLE {role}")
-        except (Error, *KEY_ERRORS) as error:
+        except Error as error:
             raise unreachable(settings, error) from error
         yield session

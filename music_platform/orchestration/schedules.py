@@ -17,7 +17,7 @@ def _schedule(job: dg.JobDefinition | UnresolvedAssetJobDefinition, cron: str, w
         job=job,
         cron_schedule=cron,
         name=f"{job.name}_schedule",
-        description=f"{what} Skipped while nothing was loaded since the last time.",
+        description=f"{what} Skipped if nothing was loaded since the last run.",
         default_status=dg.DefaultScheduleStatus.RUNNING,
         execution_timezone="UTC",
     )

@@ -1,7 +1,7 @@
-"""Sensors: thin shells that read, ask `automation` and launch. They run from the start.
+"""Sensors: thin shells that read, ask `automation` and launch. They run by default.
 
-Each says at every tick what it has seen and why it starts a run or not: as the tick's skip reason, or as the run's tag
-`music/reason`. They ask the brokers, the lake's log and Dagster's store, never Spark or the warehouse.
+Each tick reports what it saw and why it starts a run or not, as its skip reason or as the run's tag `music/reason`.
+Sensors read the brokers, the lake's log and Dagster's store, never Spark or the warehouse.
 """
 
 import json
@@ -63,13 +63,13 @@ from music_platform.orchestration.runs import (
 from music_platform.settings import Settings
 from music_platform.topics import BrokerUnreachableError, topic_names
 
-#: On a run that a sensor has started: why.
+#: On a run that a sensor started: the reason.
 REASON_TAG = "music/reason"
 
-#: What a sensor does at a tick: from Dagster's store, the settings and the cursor to what it asks for.
+#: A sensor's tick: from Dagster's store, the settings and the cursor to the runs that it requests.
 Tick = Callable[[dg.DagsterInstance, Settings, str | None], dg.SensorResult]
 
-#: Reference data changes seldom, and each tick costs Dagster a tenth of a second of CPU.
+#: The reference sensor ticks this many times less often: its data rarely changes, and a tick costs 0.1 s of CPU.
 REFERENCE_TICKS = 3
 
 
@@ -80,8 +80,8 @@ def _runs(
     busy: Collection[str],
     keys: Collection[dg.AssetKey],
 ) -> Runs:
-    """What is known of runs: failures of the jobs `own`, and whether one of the jobs `busy`, or one that makes `keys`,
-    is in flight."""
+    """What is known about runs: failures of the jobs `own`, and whether a run of the jobs `busy`, or one that
+    materializes `keys`, is in flight."""
     failures = failures_in_a_row(instance, *own)
     in_flight = any(targets(run, busy, keys) for run in runs_in_flight(instance))
     return Runs(in_flight, failures.count, get_current_timestamp() - failures.ended, settings.retry_pauses)
@@ -111,7 +111,7 @@ def lag_tick(instance: dg.DagsterInstance, settings: Settings, cursor: str | Non
     lake = read_lake_backlog(settings, loaded)
     files = read_files_backlog(settings)
     decision = decide_ingest(
-        # A file counts as a record: it is not read before it is taken in.
+        # A file counts as one record, because its lines are not counted before it is ingested.
         (kafka.records + files.records, max(kafka_age(settings, offsets) if kafka.records else 0.0, files.seconds)),
         (lake.records, lake_age(settings, loaded) if lake.records else 0.0),
         settings.lag_threshold_records,
@@ -155,7 +155,7 @@ def live_tick(instance: dg.DagsterInstance, settings: Settings, _cursor: str | N
 
 
 def freshness_tick(instance: dg.DagsterInstance, settings: Settings, _cursor: str | None) -> dg.SensorResult:
-    """Idle is fresh: freshness looks at the age of the last materialization, so completeness is reported as one."""
+    """An idle mart is fresh. Dagster judges by the last materialization, so completeness is reported as one."""
     moment = get_current_timestamp()
     live, policy = (built_inputs(instance, tier) for tier in TIERS)
     marts = {tier: {key.path[-1]: key for key in tier_keys(tier, GOLD)} for tier in TIERS}
@@ -164,9 +164,9 @@ def freshness_tick(instance: dg.DagsterInstance, settings: Settings, _cursor: st
     decision = decide_policy(
         aged[POLICY],
         warn_after(settings, POLICY),
-        None if live in (None, policy) else f"{_said(behind)} in the live models and not in the policy marts",
+        None if live in (None, policy) else f"{_said(behind)} in the live models but not in the policy marts",
         _held_back(instance),
-        # A live build that follows the stream ends when another build waits for its turn.
+        # A live build does not count: it ends as soon as another build is queued.
         _runs(instance, settings, [policy_job.name], BUILDING - {live_job.name}, tier_keys(POLICY)),
     )
     silent = any(verified_complete(aged[tier], verify_after(settings, tier), True) for tier in TIERS)
@@ -182,7 +182,7 @@ def freshness_tick(instance: dg.DagsterInstance, settings: Settings, _cursor: st
 
 
 def _complete(settings: Settings, instance: dg.DagsterInstance) -> set[str]:
-    """Tiers behind which nothing is left: no record on the way to RAW, and none in RAW that their models lack."""
+    """Tiers that lack no data: every record is in RAW, and their models are built from all of it."""
     try:
         _, kafka = read_kafka_backlog(settings)
     except BrokerUnreachableError:
@@ -202,7 +202,7 @@ def _verified(instance: dg.DagsterInstance, key: dg.AssetKey, moment: float) -> 
     at = datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M:%S")
     return dg.AssetMaterialization(
         key,
-        description=f"Verified complete as of {at} UTC: nothing is behind, so nothing was built.",
+        description=f"Verified complete as of {at} UTC: there is no backlog, so nothing was built.",
         metadata={**figures, "verified_complete_as_of": dg.MetadataValue.timestamp(moment)},
     )
 
@@ -212,7 +212,7 @@ def _said(stage: Backlog) -> str:
 
 
 def reference_tick(_instance: dg.DagsterInstance, settings: Settings, cursor: str | None) -> dg.SensorResult:
-    """The cursor holds size and time of each file, as JSON. A file that is refused waits until it is changed."""
+    """The cursor holds each file's size and time, as JSON. A refused file is not loaded again until it changes."""
     found = {}
     for name in REFERENCE_KEYS:
         path = settings.reference_root / f"{name}.csv"
@@ -221,8 +221,8 @@ def reference_tick(_instance: dg.DagsterInstance, settings: Settings, cursor: st
     before = json.loads(cursor or "{}")
     changed = [name for name, seen in found.items() if before.get(name) != seen]
     if not changed:
-        return dg.SensorResult(skip_reason=f"no new file in {settings.reference_root}", cursor=cursor)
-    # Another half second of writing would change the file again: wait until it rests.
+        return dg.SensorResult(skip_reason=f"nothing to do: no new file in {settings.reference_root}", cursor=cursor)
+    # A file that was just written may not be complete yet.
     if any(get_current_timestamp() - found[name][1] < REST_SECONDS for name in changed):
         return dg.SensorResult(skip_reason=f"{', '.join(changed)}: still being written", cursor=cursor)
     return dg.SensorResult(
@@ -232,7 +232,7 @@ def reference_tick(_instance: dg.DagsterInstance, settings: Settings, cursor: st
 
 
 def quality_tick(instance: dg.DagsterInstance, settings: Settings, _cursor: str | None) -> dg.SensorResult:
-    """Checks never run while nothing is new: they would wake the warehouse. The models have to be built once."""
+    """Checks do not run without new data, as they would wake the warehouse, or before the models are first built."""
     if built_inputs(instance, LIVE) is None:
         return dg.SensorResult(skip_reason="nothing to do: no model is built yet")
     now = str(current_inputs(instance))
@@ -241,12 +241,12 @@ def quality_tick(instance: dg.DagsterInstance, settings: Settings, _cursor: str 
     return _result(decision, quality_job.name, {INPUT_TAG: now})
 
 
-#: Seconds for which a file must not have changed before it is loaded.
+#: Seconds for which a file must be unchanged before it is loaded.
 REST_SECONDS = 2.0
 
 
 def build_sensors(settings: Settings) -> list[dg.SensorDefinition]:
-    """The sensors of a platform with these settings."""
+    """The platform's sensors for these settings."""
 
     def sensor(name: str, tick: Tick, seconds: int, description: str, *jobs: AssetJob) -> dg.SensorDefinition:
         @dg.sensor(
@@ -267,22 +267,22 @@ def build_sensors(settings: Settings) -> list[dg.SensorDefinition]:
             "lag_sensor",
             lag_tick,
             often,
-            "Watches the backlog from Kafka to RAW, starts ingestion when there is any, and reports the topics.",
+            "Starts ingestion when there is a backlog from Kafka or files to RAW, and reports the topics' offsets.",
             ingest_job,
         ),
         sensor(
             "reference_sensor",
             reference_tick,
             REFERENCE_TICKS * often,
-            "Loads songs.csv, artists.csv and users.csv when one of them has changed.",
+            "Loads songs.csv, artists.csv or users.csv when the file changes.",
             reference_job,
         ),
         sensor(
             "live_sensor",
             live_tick,
             often,
-            "Builds silver and the live marts when RAW or the reference data is not what the last build was made from. "
-            "The very first build is of all models.",
+            "Builds silver and the live marts when RAW or the reference data changed since the last build. "
+            "The first build covers all models.",
             live_job,
             build_job,
         ),
@@ -290,15 +290,15 @@ def build_sensors(settings: Settings) -> list[dg.SensorDefinition]:
             "freshness_sensor",
             freshness_tick,
             seldom,
-            "Rebuilds the policy marts when one nears the end of its freshness window and there is something new; "
-            "reports marts as complete, without a run, when nothing is behind them.",
+            "Rebuilds the policy marts when one nears the end of its freshness window and there is new data. "
+            "Reports marts that lack no data as complete, without a run.",
             policy_job,
         ),
         sensor(
             "quality_sensor",
             quality_tick,
             seldom,
-            "Runs the data checks when something was loaded since they last ran, at most once in "
+            "Runs the data checks when something was loaded since their last run, at most once per "
             "QUALITY_INTERVAL_SECONDS.",
             quality_job,
         ),
@@ -306,7 +306,7 @@ def build_sensors(settings: Settings) -> list[dg.SensorDefinition]:
 
 
 def _kept_instance(context: dg.SensorEvaluationContext) -> dg.DagsterInstance:
-    """Dagster's store, opened once in a process: opening it reads its migrations, most of the cost of an idle tick."""
+    """Dagster's store, opened once per process: opening it reads its migrations, most of the cost of an idle tick."""
     ref = context.instance_ref
     if ref is None:
         return context.instance

@@ -1,6 +1,6 @@
 """Dagster's store as the other rooms see it: plain figures about runs, checks, freshness and daemons.
 
-The stack and the watch ask here, so that neither of them imports Dagster. Reads only, but for `create_store`.
+The stack and the watch use it, so that neither of them imports Dagster. Only `create_store` writes.
 """
 
 import time
@@ -33,7 +33,7 @@ class Store:
         }
 
     def silent_seconds(self) -> float:
-        """Seconds since the most silent of the daemons gave a heartbeat; 0 if none ever did."""
+        """Seconds since the oldest of the daemons' last heartbeats; 0 if there was none."""
         beats = [beat for beat in self.heartbeats().values() if beat]
         return time.time() - min(beats) if beats else 0.0
 
@@ -59,7 +59,7 @@ class Store:
         return recorded_version(self._instance)
 
     def last_topic_movement(self) -> float | None:
-        """When a topic's end offsets were last seen to have moved, in epoch seconds; None if never."""
+        """When a topic's end offsets were last seen to move, in epoch seconds; None if never."""
         moved = [r for key in TOPIC_KEYS.values() for r in self._instance.fetch_observations(key, 1).records]
         return max((record.timestamp for record in moved), default=None)
 
@@ -78,9 +78,9 @@ def open_store(folder: Path, manifest: Path | None = None) -> Iterator[Store]:
 
 
 def create_store(folder: Path) -> None:
-    """Make Dagster's SQLite files unless they are there.
+    """Create Dagster's SQLite files unless they exist.
 
-    Each of Dagster's processes would do it, and of two that do it at once one dies of "table already exists".
+    Each of Dagster's processes would do it. If two did it at once, one would fail with "table already exists".
     """
     with dg.DagsterInstance.from_config(str(folder)):
         pass

@@ -31,7 +31,7 @@ def keep_lake(
     snowflake: SnowflakeResource,
     settings: dg.ResourceParam[Settings],
 ) -> None:
-    """Compact the lake, delete replaced files, clean its log and the stage. Safe beside a running micro-batch."""
+    """Compact the lake, delete replaced files, clean its log and the stage. Safe during a micro-batch."""
     name_process(context.instance, context.run_id)
     with sentences(), spark_session(spark, settings) as session:
         maintain(
@@ -46,7 +46,7 @@ def keep_lake(
 
 @dg.op(pool="maintenance", ins={"after": dg.In(dg.Nothing)})
 def prune_ledgers(context: dg.OpExecutionContext, dbt: DbtCliResource, settings: dg.ResourceParam[Settings]) -> None:
-    """Drop the notes in OPS that every model has used."""
+    """Delete rows of OPS ledgers that every model has used."""
     with dbt_variables(settings):
         dbt.cli(["run-operation", "prune_ledgers"], context=context).wait()
 

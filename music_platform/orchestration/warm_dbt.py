@@ -1,7 +1,7 @@
-"""dbt kept warm: builds of the same models one after another in this process, without the start-ups between them.
+"""A warm dbt: repeated builds of the same models in this process, without a start-up before each.
 
-A build by dbt's command line is mostly start-up: two processes, a parse, an adapter. Here the manifest stays from one
-build to the next. `dbtRunner` is dbt's own interface for this:
+A build with dbt's command line is mostly start-up: two processes, a parse, an adapter. Here the manifest is kept from
+one build to the next. `dbtRunner` is dbt's own interface for this:
 https://docs.getdbt.com/reference/programmatic-invocations
 """
 
@@ -19,13 +19,13 @@ from music_platform.errors import PlatformError
 if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest
 
-#: dbt's unit tests need no data: they run with the tests of the project. `dbt build` adds those of the models that are
-#: selected, so it has to be told with every build: they were a fifth of a live build, half of one of the policy marts.
+#: dbt's unit tests need no data and run with the project's tests. `dbt build` would add those of the selected models:
+#: a fifth of the time of a live build, half of one of the policy marts.
 NO_UNIT_TESTS = ("--exclude-resource-type", "unit_test")
 
 _PARTIAL_PARSE = "partial_parse.msgpack"
-#: Failed nodes that an error names, and characters of what the warehouse said to each.
-SHOWN, LENGTH = 3, 300
+#: Maximum number of failed nodes that an error names, and characters of the warehouse's message for each.
+MAX_LISTED, MAX_LENGTH = 3, 300
 
 
 class BuildFailedError(PlatformError):
@@ -34,7 +34,7 @@ class BuildFailedError(PlatformError):
 
 @dataclass(frozen=True)
 class Build:
-    """What dbt said about each node that it finished, and what it could not build; None where it built everything."""
+    """dbt's messages about the nodes that it finished, and what it could not build; None if it built everything."""
 
     messages: list[DbtCliEventMessage]
     complaint: str | None
@@ -46,7 +46,7 @@ class Build:
 
 
 class WarmDbt:
-    """Builds the nodes `select` (fully qualified names), as often as wanted."""
+    """Builds the nodes `select` (fully qualified names), any number of times."""
 
     def __init__(self, project: DbtProject, select: Sequence[str], target: Path) -> None:
         from dbt.cli.main import dbtRunner
@@ -64,7 +64,7 @@ class WarmDbt:
             shutil.copy(parsed, target / _PARTIAL_PARSE)
         manifest: Any = dbtRunner().invoke(["parse", *options]).result
         if manifest is None:
-            raise BuildFailedError(f"dbt does not understand {project.project_dir}: run dbt parse there")
+            raise BuildFailedError(f"dbt cannot parse {project.project_dir}. Run dbt parse there for details.")
         self._manifest: Manifest = manifest
 
     def build(self) -> Build:
@@ -72,13 +72,13 @@ class WarmDbt:
         from dbt.cli.main import dbtRunner
         from google.protobuf.json_format import MessageToDict
 
-        said: list[dict[str, Any]] = []
+        events: list[dict[str, Any]] = []
         runner = dbtRunner(
             manifest=self._manifest,
-            callbacks=[lambda event: said.append(MessageToDict(event, preserving_proto_field_name=True))],
+            callbacks=[lambda event: events.append(MessageToDict(event, preserving_proto_field_name=True))],
         )
         result = runner.invoke(self._arguments)
-        messages = [DbtCoreCliEventMessage(raw_event=raw, event_history_metadata={}) for raw in said]
+        messages = [DbtCoreCliEventMessage(raw_event=raw, event_history_metadata={}) for raw in events]
         return Build(
             [message for message in messages if message.is_result_event],
             None if result.success else _complaint(result),
@@ -89,5 +89,5 @@ def _complaint(result: Any) -> str:
     if result.exception is not None or result.result is None:
         return f"dbt could not build: {result.exception}"
     bad = [r for r in result.result.results if str(r.status) in ("error", "fail", "runtime error")]
-    said = "; ".join(f"{r.node.name}: {' '.join(str(r.message).split())[:LENGTH]}" for r in bad[:SHOWN])
-    return f"{len(bad)} of {len(result.result.results)} nodes failed: {said}"
+    listed = "; ".join(f"{r.node.name}: {' '.join(str(r.message).split())[:MAX_LENGTH]}" for r in bad[:MAX_LISTED])
+    return f"{len(bad)} of {len(result.result.results)} nodes failed: {listed}"

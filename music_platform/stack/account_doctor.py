@@ -1,7 +1,7 @@
-"""What `doctor` asks of the warehouse, and what it makes of the answers.
+"""The doctor's checks of the warehouse.
 
-`read` asks by SHOW and LIST only, which Snowflake answers without waking a warehouse. `findings` is a pure function of
-what was read; it compares the account with the grants of the set-up SQL (`account`) and says what to run.
+`read` uses only SHOW and LIST, which Snowflake answers without waking a warehouse. `findings` is a pure function of
+what was read; it compares the account with the grants in the setup SQL (`account`) and says what to run.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,21 +17,21 @@ from music_platform.warehouse.schema import LAKE_FILES_STAGE, LAKE_STAGE
 if TYPE_CHECKING:
     from snowflake.connector import SnowflakeConnection
 
-#: Roles that could do anything, and that no service should have.
+#: Administrator roles, which no service should have.
 ADMINISTRATORS = frozenset({"ACCOUNTADMIN", "ORGADMIN", "SECURITYADMIN", "SYSADMIN", "USERADMIN"})
-#: Seconds of idleness up to which a warehouse may stay awake without a word from the doctor.
+#: Maximum AUTO_SUSPEND, in seconds, that the doctor accepts.
 LONGEST_IDLE = 300
-#: What a user's sessions must be, whatever the account's defaults are.
+#: Valid time zones of a user's sessions, whatever the account's defaults are.
 TIME_ZONES = frozenset({"UTC", "ETC/UTC"})
 
-ALL_OF_IT = "music-platform snowflake-setup prints all of it"
+ALL_OF_IT = "music-platform snowflake-setup prints the whole setup"
 
 Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class AccountState:
-    """What the account has answered. A refusal is a text in place of rows."""
+    """The account's answers. A refusal is a text in place of rows."""
 
     role: str | None
     grants: Mapping[str, Sequence[Row] | str] = field(default_factory=dict)
@@ -55,7 +55,7 @@ def examine_warehouse(settings: Settings) -> Iterator[Finding]:
 
 
 def read(session: "SnowflakeConnection", settings: Settings) -> AccountState:
-    """Ask the account, or the local warehouse what it knows."""
+    """Query the account; the local warehouse only for what it supports."""
     account = Account.of(settings)
 
     def rows(statement: str) -> Sequence[Row] | str:
@@ -73,7 +73,7 @@ def read(session: "SnowflakeConnection", settings: Settings) -> AccountState:
     if settings.warehouse_is_local:
         return AccountState(session.role, parameters=rows("SHOW PARAMETERS LIKE 'TIMEZONE' IN SESSION"), stages=stages)
     if settings.loads_in_place:
-        # Nothing has to be there; that it can be looked for shows that the bucket may be read.
+        # The file need not exist. That it can be listed shows that the bucket is readable.
         shown = f"LIST @{account.named(LAKE_FILES_STAGE)}/events/_delta_log/_last_checkpoint"
         stages[LAKE_FILES_STAGE] = rows(shown)
     return AccountState(
@@ -87,7 +87,7 @@ def read(session: "SnowflakeConnection", settings: Settings) -> AccountState:
 
 
 def findings(state: AccountState, settings: Settings) -> Iterator[Finding]:
-    """What was read, judged."""
+    """Findings about the account's state."""
     account = Account.of(settings)
     if not settings.warehouse_is_local:
         yield _role(state.role, account)
@@ -113,20 +113,20 @@ def _role(role: str | None, account: Account) -> Finding:
 
 
 def missing_grants(wanted: Sequence[Grant], present: Sequence[Row], future: Sequence[Row]) -> list[str]:
-    """The GRANT statements for what is wanted and not there.
+    """The GRANT statements for grants that are wanted but missing.
 
     `present` and `future` are the rows of SHOW GRANTS TO ROLE and SHOW FUTURE GRANTS TO ROLE.
     """
-    held = {(str(row["privilege"]).upper(), _kind(row["granted_on"]), _plain(row["name"])) for row in present}
-    coming = {
+    existing = {(str(row["privilege"]).upper(), _kind(row["granted_on"]), _plain(row["name"])) for row in present}
+    in_future = {
         # The name is <database>.<schema>.<KIND>, the last part in angle brackets.
         (str(row["privilege"]).upper(), _kind(row["grant_on"]), _plain(row["name"]).rpartition(".")[0])
         for row in future
     }
     statements = []
     for grant in wanted:
-        there = coming if grant.every else held
-        lacking = tuple(p for p in grant.privileges if (p, grant.kind, grant.name.upper()) not in there)
+        granted = in_future if grant.every else existing
+        lacking = tuple(p for p in grant.privileges if (p, grant.kind, grant.name.upper()) not in granted)
         if lacking:
             statements += Grant(lacking, grant.kind, grant.name, grant.role, grant.every).statements()
     return statements
@@ -145,14 +145,14 @@ def _grants(role: str, account: Account, state: AccountState) -> Finding:
     if isinstance(present, str):
         return Finding("grants", Verdict.BAD, f"{role}: {present}", f"CREATE ROLE IF NOT EXISTS {role}; {ALL_OF_IT}")
     wanted = [grant for grant in grants(account) if grant.role == role]
-    # Who may not see future grants is told nothing of them.
+    # A user who may not see future grants gets no finding about them.
     known = wanted if not isinstance(future, str) else [grant for grant in wanted if not grant.every]
     missing = missing_grants(known, present, future if not isinstance(future, str) else ())
     if missing:
         more = f" … and {len(missing) - 3} more: {ALL_OF_IT}" if len(missing) > 3 else ""
         found = f"{role} lacks {len(missing)} of its grants"
         return Finding("grants", Verdict.BAD, found, f"USE ROLE SECURITYADMIN; {'; '.join(missing[:3])}{more}")
-    return Finding("grants", Verdict.GOOD, f"{role} has what it needs")
+    return Finding("grants", Verdict.GOOD, f"{role} has all the grants it needs")
 
 
 def _warehouse(rows: Sequence[Row] | str, account: Account) -> Finding:
@@ -168,9 +168,9 @@ def _warehouse(rows: Sequence[Row] | str, account: Account) -> Finding:
     except ValueError:
         idle = 0
     if not 0 < idle <= LONGEST_IDLE:
-        stays = f"stays awake for {idle} s" if idle else "never suspends itself"
+        problem = f"stays awake for {idle} s" if idle else "never suspends itself"
         return Finding(
-            "warehouse", Verdict.BAD, f"{found}: {stays}", f"ALTER WAREHOUSE {name} SET AUTO_SUSPEND = {AUTO_SUSPEND}"
+            "warehouse", Verdict.BAD, f"{found}: {problem}", f"ALTER WAREHOUSE {name} SET AUTO_SUSPEND = {AUTO_SUSPEND}"
         )
     if str(row.get("resource_monitor")).lower() in ("none", "null", ""):
         advice = f"USE ROLE ACCOUNTADMIN; ALTER WAREHOUSE {name} SET RESOURCE_MONITOR = <monitor>"
@@ -184,8 +184,8 @@ def _time_zone(rows: Sequence[Row] | str, account: Account, settings: Settings) 
     whose = "sessions" if settings.warehouse_is_local else f"sessions of {account.user}"
     if value is None or value.upper() not in TIME_ZONES:
         advice = f"ALTER USER {account.user} SET TIMEZONE = 'UTC'"
-        return Finding("time zone", Verdict.BAD, f"{whose} begin in {value or 'an unknown zone'}, not in UTC", advice)
-    return Finding("time zone", Verdict.GOOD, f"{whose} are in UTC")
+        return Finding("time zone", Verdict.BAD, f"{whose} use {value or 'an unknown zone'}, not UTC", advice)
+    return Finding("time zone", Verdict.GOOD, f"{whose} use UTC")
 
 
 def _stage(stage: str, found: Sequence[Row] | str, account: Account) -> Finding:
@@ -193,7 +193,7 @@ def _stage(stage: str, found: Sequence[Row] | str, account: Account) -> Finding:
         advice = f"DESC INTEGRATION {account.integration}; does the bucket trust it? {ALL_OF_IT}"
         return Finding("stage", Verdict.BAD, f"{stage}: {found}", advice)
     if isinstance(found, str):
-        return Finding("stage", Verdict.NOTE, f"{stage}: {found}", "music-platform up makes it")
+        return Finding("stage", Verdict.NOTE, f"{stage}: {found}", "music-platform up creates it")
     if stage == LAKE_FILES_STAGE:
         return Finding("stage", Verdict.GOOD, f"{stage} reads {account.lake}")
-    return Finding("stage", Verdict.GOOD, f"{stage}: {len(found)} files are under way")
+    return Finding("stage", Verdict.GOOD, f"{stage}: {len(found)} files are waiting to be loaded")

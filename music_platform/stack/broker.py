@@ -1,4 +1,4 @@
-"""The local broker: one Apache Kafka node in KRaft mode, from the locked jars, with its records under the home."""
+"""The local broker: one Apache Kafka node in KRaft mode, from the locked jars, with its records in the home."""
 
 import base64
 import os
@@ -17,33 +17,36 @@ HEAP = "512m"
 #: Bytes of a segment, at least (Kafka's own limit) and at most.
 SEGMENT_BYTES = (1 << 20, 64 << 20)
 
-#: The broker reads passwords from its environment: they stand in no file of the home.
-_PASSWORD = "${env:KAFKA_SASL_PASSWORD}"
+
+def password_variable(settings: Settings) -> str:
+    """The variable from which the broker reads its password, which is in no configuration file."""
+    return "MUSIC_SECRET" if settings.kafka_security_protocol is None else "KAFKA_SASL_PASSWORD"
 
 
 def security_properties(settings: Settings) -> dict[str, str]:
-    """What the clients' listener asks of them: nothing, a password (PLAIN), or a certificate, over TLS or not.
+    """What the listener requires of clients: nothing, a password (PLAIN) or a certificate, with or without TLS.
 
-    Raises LocalStackError for what the local broker does not offer.
+    Raises LocalStackError for settings that the local broker does not support.
     """
-    protocol = settings.kafka_security_protocol
+    protocol = settings.kafka_protocol
     lines: dict[str, str] = {}
     if protocol.startswith("SASL_"):
-        user, password = settings.kafka_sasl_username, settings.kafka_sasl_password
-        if settings.kafka_sasl_mechanism != "PLAIN" or not user or not password or set(user + password) & set('"\\;'):
+        mechanism, user, password = settings.kafka_credentials
+        if mechanism != "PLAIN" or not user or not password or set(user + password) & set('"\\;'):
             raise LocalStackError(
                 f"The local broker with KAFKA_SECURITY_PROTOCOL={protocol} needs KAFKA_SASL_MECHANISM=PLAIN, and "
                 'KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD without the characters " \\ and ;'
             )
+        variable = password_variable(settings)
         lines = {
             "config.providers": "env",
             "config.providers.env.class": "org.apache.kafka.common.config.provider.EnvVarConfigProvider",
-            "config.providers.env.param.allowlist.pattern": "KAFKA_SASL_PASSWORD",
+            "config.providers.env.param.allowlist.pattern": variable,
             "sasl.enabled.mechanisms": "PLAIN",
             "sasl.mechanism.inter.broker.protocol": "PLAIN",
             f"listener.name.{protocol.lower()}.plain.sasl.jaas.config": (
                 "org.apache.kafka.common.security.plain.PlainLoginModule required "
-                f'username="{user}" password="{_PASSWORD}" user_{user}="{_PASSWORD}";'
+                f'username="{user}" password="${{env:{variable}}}" user_{user}="${{env:{variable}}}";'
             ),
         }
     if settings.kafka_is_encrypted:
@@ -67,7 +70,7 @@ def partition_bytes(settings: Settings) -> tuple[int, int]:
 
 def server_properties(settings: Settings) -> str:
     """The broker's configuration. Sizes are for one machine: a segment is small enough that retention can act on it."""
-    protocol = settings.kafka_security_protocol
+    protocol = settings.kafka_protocol
     share, segment = partition_bytes(settings)
     client = f"{protocol}://{LOOPBACK}:{settings.kafka_port}"
     lines = {
@@ -92,7 +95,7 @@ def server_properties(settings: Settings) -> str:
         "metadata.max.retention.bytes": 32 << 20,
         "log.index.size.max.bytes": 2 << 20,
         "log.cleaner.dedupe.buffer.size": 16 << 20,
-        # A broker that was killed is let in again when its old session is over; the default of 9 s is for networks.
+        # A killed broker can rejoin when its old session times out. The default of 9 s is meant for networks.
         "broker.session.timeout.ms": 3000,
         "broker.heartbeat.interval.ms": 500,
         "num.network.threads": 2,
@@ -112,7 +115,7 @@ def server_properties(settings: Settings) -> str:
 
 
 def java_arguments(settings: Settings) -> str:
-    """The JVM's options as an argument file: the class path alone is longer than a command line should be."""
+    """The JVM's options as an argument file, because the class path is too long for a command line."""
     class_path = ":".join(str(path) for path in jar_paths(settings, BROKER))
     options = [
         f"-Xms128m -Xmx{HEAP} -XX:+ExitOnOutOfMemoryError -Djava.awt.headless=true {settings.jvm_options}",
@@ -140,10 +143,10 @@ def prepare(settings: Settings, java: Java) -> None:
     arguments.write_text(java_arguments(settings))
     if (home.kafka / "data" / "meta.properties").is_file():
         return
-    # --ignore-formatted makes a format that was killed half-way repeatable.
+    # With --ignore-formatted, a format that was killed half-way can be repeated.
     format_storage = [str(java.executable), f"@{arguments}", "kafka.tools.StorageTool", "format", "--ignore-formatted"]
     format_storage += ["--cluster-id", new_cluster_id(), "--config", str(properties)]
-    environment = {**os.environ, "KAFKA_SASL_PASSWORD": settings.kafka_sasl_password or ""}
+    environment = {**os.environ, password_variable(settings): settings.kafka_credentials[2] or ""}
     done = subprocess.run(format_storage, env=environment, capture_output=True, text=True, timeout=120, check=False)
     if done.returncode != 0:
         raise LocalStackError(

@@ -92,6 +92,10 @@ def _service(stack: LocalStack, name: str, state: str) -> Finding:
         return Finding(name, Verdict.BAD, f"runs, but: {complaint} ({address})", f"Read {stack.home.log_of(name)}")
     if state != "stopped":
         return Finding(name, Verdict.BAD, f"{state} ({address})", f"Read {stack.home.log_of(name)}")
+    try:
+        services.require_installed((name,))
+    except LocalStackError as error:
+        return Finding(name, Verdict.BAD, str(error))
     for setting in services.PORT_SETTINGS[name]:
         port = getattr(stack.settings, setting)
         if not is_free(port):

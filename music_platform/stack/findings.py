@@ -1,11 +1,11 @@
-"""What the doctor finds: how a thing stands, and what to do where it does not."""
+"""The doctor's findings: the state of a thing, and what to do if it is wrong."""
 
 from dataclasses import dataclass
 from enum import Enum
 
 
 class Verdict(Enum):
-    """GOOD, worth knowing (NOTE), or in the way (BAD)."""
+    """GOOD, worth knowing (NOTE), or a problem (BAD)."""
 
     GOOD = "ok"
     NOTE = "note"
@@ -14,7 +14,7 @@ class Verdict(Enum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the doctor: about what, how it stands, what was found where, and what to do next."""
+    """One line of the doctor: its subject, the verdict, what was found where, and what to do next."""
 
     what: str
     verdict: Verdict

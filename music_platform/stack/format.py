@@ -1,7 +1,7 @@
-"""The format of a home: what `up` finds there from an earlier version of the platform, and whether it goes on with it.
+"""The format of a home, by which `up` decides whether it can use a home of another version of the platform.
 
-Tables only grow: `up` adds missing columns to RAW and OPS, the first micro-batch those of the lake. What cannot be
-mended by adding raises the format by one, with a migration here, or with a command that a person has to run.
+Tables only grow: `up` adds missing columns to RAW and OPS, the first micro-batch to the lake. A change that cannot be
+made by adding raises the format by one, with a migration here or a command that a person has to run.
 """
 
 import json
@@ -11,36 +11,36 @@ from music_platform.home import Home
 
 #: The format that this code writes.
 FORMAT = 1
-#: The oldest one that it can go on with.
+#: The oldest format that it can use.
 OLDEST = 1
 
 
 def require_known(home: Home) -> None:
-    """Raise LocalStackError unless this code can work with the home. A home without the file is of format 1."""
+    """Raise LocalStackError unless this code can use the home. A home without the file has format 1."""
     try:
         found = int(json.loads(home.format.read_text())["format"])
     except FileNotFoundError:
         return
     except (ValueError, KeyError, TypeError) as error:
         raise LocalStackError(
-            f"{home.format} does not say the home's format ({error}). Restore it from a backup, or, if the home was "
+            f"Cannot read the home's format from {home.format} ({error}). Restore it from a backup or, if the home was "
             f'last used by this version, write {{"format": {FORMAT}}} into it.'
         ) from None
     if found > FORMAT:
         raise LocalStackError(
-            f"{home.root} was written by a newer music-platform (format {found}; this one knows {FORMAT}). Use that "
-            "version, or another folder: MUSIC_HOME=/another/folder music-platform up"
+            f"{home.root} was written by a newer music-platform (format {found}; this version supports {FORMAT}). Use "
+            "that version, or another home: MUSIC_HOME=/another/folder music-platform up"
         )
     if found < OLDEST:
         raise LocalStackError(
-            f"{home.root} is of format {found}, this version goes on from {OLDEST}. Its lake can be kept: set LAKE_URL "
-            f"to {home.root}/lake, take another home (MUSIC_HOME=/another/folder), start it (music-platform up), and "
-            "make RAW from that lake: music-platform rebuild"
+            f"{home.root} has format {found}, but this version needs at least {OLDEST}. Its lake can be kept: set "
+            f"LAKE_URL to {home.root}/lake, choose another home (MUSIC_HOME=/another/folder), start it (music-platform "
+            "up), and rebuild RAW from that lake: music-platform rebuild"
         )
 
 
 def note(home: Home) -> None:
-    """Write down the format."""
+    """Record the format."""
     text = json.dumps({"format": FORMAT}) + "\n"
     if not home.format.is_file() or home.format.read_text() != text:
         home.format.write_text(text)

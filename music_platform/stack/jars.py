@@ -1,10 +1,11 @@
 """The JVM jars of the broker and of Spark: which ones, with which checksum, fetched once into a Maven-layout folder.
 
-`jars.lock` is the committed truth. A start fetches what is missing and needs no network when nothing is.
-`python -m music_platform.stack.jars lock` resolves the roots anew and rewrites the lock.
+`jars.lock` is committed. A start fetches missing jars, and needs no network if there are none.
+`python -m music_platform.stack.jars lock` resolves the roots again and rewrites the lock.
 """
 
 import hashlib
+import json
 import shutil
 import sys
 import tempfile
@@ -25,9 +26,8 @@ if TYPE_CHECKING:
 LOCK_FILE = Path(__file__).with_name("jars.lock")
 BROKER, SPARK, S3, GCS = "broker", "spark", "s3", "gcs"
 
-#: What each set is resolved from. The broker's tarball adds the binding of slf4j to log4j, without which nothing is
-#: logged. An exclamation mark keeps a root's own dependencyManagement from bearing on the others: log4j's names an
-#: older Kafka.
+#: The roots of each set. log4j-slf4j-impl is in the broker's tarball too; without it nothing is logged. An exclamation
+#: mark keeps a root's own dependencyManagement from affecting the others: log4j's names an older Kafka.
 ROOTS: dict[str, tuple[str, ...]] = {
     BROKER: ("org.apache.kafka:kafka_2.13:4.1.1", "org.apache.logging.log4j:log4j-slf4j-impl:2.24.3!"),
     SPARK: (
@@ -41,11 +41,11 @@ ROOTS: dict[str, tuple[str, ...]] = {
         "software.amazon.awssdk:s3-transfer-manager:2.35.4!",
         "software.amazon.awssdk:sts:2.35.4",
     ),
-    # Hadoop's own client, hadoop-gcp, takes no other server than Google's, so that it could not be tried here.
+    # Hadoop's own client, hadoop-gcp, only works with Google's server, so it cannot be tested here.
     GCS: ("com.google.cloud.bigdataoss:gcs-connector:4.0.0:shaded",),
 }
-#: What a root asks for and is not taken: the bundle is all of AWS in one jar of more than 500 MB, the modules that are
-#: needed of it are named above. The rest are tools for tests that a root's author has let slip into what it needs.
+#: Dependencies that are left out. The bundle is all of AWS in one jar of more than 500 MB; the modules needed from it
+#: are roots above. The others are test tools that a root wrongly declares as runtime dependencies.
 LEFT_OUT = frozenset(
     {
         "bundle", "byte-buddy", "byte-buddy-agent", "mockito-core", "mockito-junit-jupiter", "junit-jupiter-api",
@@ -67,7 +67,7 @@ class Jar:
     version: str
     size: int
     sha256: str
-    #: Which of an artifact's jars it is; empty for the main one.
+    #: Maven classifier; empty for an artifact's main jar.
     classifier: str = ""
 
     @property
@@ -76,17 +76,17 @@ class Jar:
         return ":".join(filter(None, (self.group, self.artifact, self.version, self.classifier)))
 
     def path_in(self, repository: Path) -> Path:
-        """Where the jar lies in a Maven-layout folder."""
+        """The jar's path in a Maven-layout folder."""
         folder = repository.joinpath(*self.group.split("."), self.artifact, self.version)
         return folder / f"{'-'.join(filter(None, (self.artifact, self.version, self.classifier)))}.jar"
 
     def line(self) -> str:
-        """The jar as the lock writes it."""
+        """The jar's line in the lock."""
         return f"{self.sha256} {self.size} {self.set} {self.coordinate}"
 
 
 def parse_lock(text: str) -> tuple[Jar, ...]:
-    """The jars of a lock's text: `sha256 bytes set group:artifact:version[:classifier]` a line; # begins a comment."""
+    """The jars in a lock's text: `sha256 bytes set group:artifact:version[:classifier]` per line, # for comments."""
     jars = []
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip() or line.startswith("#"):
@@ -98,7 +98,7 @@ def parse_lock(text: str) -> tuple[Jar, ...]:
         except ValueError as error:
             raise LocalStackError(
                 f"{LOCK_FILE.name}, line {number}: expected 'sha256 bytes set group:artifact:version', got {line!r}. "
-                "Make it anew: python -m music_platform.stack.jars lock"
+                "Write the lock again: python -m music_platform.stack.jars lock"
             ) from error
     return tuple(jars)
 
@@ -122,27 +122,63 @@ def spark_sets(settings: Settings) -> tuple[str, ...]:
 
 
 def jar_paths(settings: Settings, *jar_sets: str) -> list[Path]:
-    """The files of sets, whether they are there or not."""
+    """The files of these sets, whether they exist or not."""
     return [jar.path_in(repository(settings)) for jar in locked_jars(*jar_sets)]
 
 
 def missing_jars(jars: Iterable[Jar], folder: Path) -> list[Jar]:
-    """Jars that are absent from the folder or have another size than the lock says."""
+    """Jars that are missing from the folder or differ from the lock in size."""
     return [jar for jar in jars if not _has_size(jar.path_in(folder), jar.size)]
 
 
 def damaged_jars(jars: Iterable[Jar], folder: Path) -> list[Jar]:
-    """Jars that are there and differ from the lock's checksum. Reads them all; for `doctor`."""
+    """Jars in the folder whose checksum differs from the lock. Reads all of them; for `doctor`."""
     return [jar for jar in jars if (path := jar.path_in(folder)).is_file() and _sha256(path) != jar.sha256]
 
 
-def ensure_jars(settings: Settings, sets: Iterable[str], console: "Console | None" = None) -> int:
-    """Fetch what is missing of the sets, with a progress bar, and return how many jars were fetched.
+class Checked:
+    """Checksums that were compared before: a jar is read again only if its file has changed since.
 
-    Raises LocalStackError when a jar cannot be had or does not match its checksum.
+    The repository is shared with every other tool of this user, and what is in these jars runs as the platform.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        try:
+            self._seen: dict[str, list[object]] = json.loads(file.read_text())
+        except (FileNotFoundError, ValueError):
+            self._seen = {}
+        self._before = dict(self._seen)
+
+    def matches(self, jar: Jar, path: Path) -> bool:
+        """Whether the file is the jar of the lock."""
+        found = path.stat()
+        state: list[object] = [found.st_mtime_ns, found.st_size, found.st_ino, jar.sha256]
+        if self._seen.get(str(path)) == state:
+            return True
+        if _sha256(path) != jar.sha256:
+            return False
+        self._seen[str(path)] = state
+        return True
+
+    def save(self) -> None:
+        """Keep what was compared."""
+        if self._seen != self._before:
+            self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._file.write_text(json.dumps(self._seen))
+
+
+def ensure_jars(settings: Settings, sets: Iterable[str], console: "Console | None" = None) -> int:
+    """Fetch missing jars of the sets, with a progress bar, and return how many were fetched.
+
+    Raises LocalStackError if a jar cannot be fetched or does not match its checksum.
     """
     folder = repository(settings)
-    wanted = missing_jars(locked_jars(*sets), folder)
+    locked = locked_jars(*sets)
+    wanted = missing_jars(locked, folder)
+    checked = Checked(settings.home / "jars-checked.json")
+    wanted += [jar for jar in locked if jar not in wanted and not checked.matches(jar, jar.path_in(folder))]
+    checked.save()
     if wanted:
         _fetch(wanted, folder, console)
     return len(wanted)
@@ -181,7 +217,7 @@ def _fetch_one(jar: Jar, staging: Path, folder: Path, progress: "Progress") -> N
         reraise=True,
     )
     def download() -> Path:
-        # A download that broke off leaves a part of the file, which jgo would take for the whole.
+        # A broken download leaves a partial file, which jgo would mistake for the whole one.
         jar.path_in(staging).unlink(missing_ok=True)
         context = MavenContext(
             PythonResolver(progress_callback=count), repo_cache=staging, local_repos=[], timeout=_TIMEOUT_SECONDS
@@ -192,14 +228,14 @@ def _fetch_one(jar: Jar, staging: Path, folder: Path, progress: "Progress") -> N
         path = download()
     except (RequestException, RuntimeError, OSError) as error:
         raise LocalStackError(
-            f"Cannot fetch {jar.coordinate}: {error}. Check the network (proxy, firewall) and start again; "
-            "what was fetched already is kept."
+            f"Cannot fetch {jar.coordinate}: {error}. Check the network (proxy, firewall) and start again. "
+            "Jars that were already fetched are kept."
         ) from error
     found = _sha256(path)
     if found != jar.sha256:
         raise LocalStackError(
             f"{jar.coordinate} has the checksum {found}, but {LOCK_FILE.name} says {jar.sha256}: the file was changed "
-            "on its way or at its source. Do not use it; try another network."
+            "in transit or at its source. Do not use it. Try another network."
         )
     target = jar.path_in(folder)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -218,7 +254,7 @@ def _progress(jars: list[Jar], console: "Console | None") -> Iterator["Progress"
 
 
 def resolve_roots() -> list[Jar]:
-    """Resolve the roots with all they need, as a fresh lock. Of Spark's only what pyspark does not ship is taken."""
+    """Resolve the roots with their dependencies, for a new lock. Spark's jars that pyspark ships are left out."""
     shipped = {_artifact_of(path) for path in pyspark_home().joinpath("jars").glob("*.jar")}
     with tempfile.TemporaryDirectory() as folder:
         return sorted(
@@ -250,7 +286,7 @@ def _resolve_set(jar_set: str, roots: tuple[str, ...], folder: Path) -> Iterator
 
 
 def pyspark_home() -> Path:
-    """The folder of the installed pyspark, found without importing it (the import costs seconds)."""
+    """The folder of the installed pyspark, found without importing it (the import takes seconds)."""
     from importlib.util import find_spec
 
     spec = find_spec("pyspark")
@@ -260,7 +296,7 @@ def pyspark_home() -> Path:
 
 
 def _artifact_of(jar: Path) -> str:
-    """The artifact's name of a file artifact-version.jar: versions start at the last hyphen before a digit."""
+    """The artifact in a file name artifact-version.jar. The version starts at the last hyphen before a digit."""
     name, _, rest = jar.stem.rpartition("-")
     while name and not rest[:1].isdigit():
         name, _, rest = name.rpartition("-")

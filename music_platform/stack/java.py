@@ -1,6 +1,6 @@
 """Finds a Java that can run the broker and Spark: 17 or newer, with the module that Spark's vectorised code needs.
 
-Never downloads one: where none is found the error names what was found and the line that installs it.
+Never downloads one. If none fits, the error names what was found and the command that installs Java.
 """
 
 import re
@@ -17,7 +17,7 @@ from music_platform.settings import Settings
 OLDEST = 17
 #: Spark 4.2 starts its JVMs with this module; trimmed runtimes lack it.
 NEEDED_MODULE = "jdk.incubator.vector"
-#: Logging of every JVM of the stack: warnings to the standard output, which supervisor rotates and bounds.
+#: Logging of every JVM of the stack: warnings go to standard output, which supervisor rotates and bounds.
 LOG4J_CONFIG = Path(__file__).with_name("log4j2.properties")
 
 _PROPERTY = re.compile(r"^\s+(java\.(?:home|version|specification\.version)) = (.+?)\s*$", re.MULTILINE)
@@ -50,14 +50,14 @@ def parse_java_properties(text: str) -> Java | None:
 
 
 def install_line(platform: str = sys.platform) -> str:
-    """The command that installs a fitting Java on this kind of machine."""
+    """The command that installs a suitable Java on this platform."""
     if platform == "darwin":
         return "brew install openjdk@17 && export JAVA_HOME=$(brew --prefix openjdk@17)"
     return "sudo apt-get install openjdk-17-jdk-headless"
 
 
 def find_java(settings: Settings) -> Java:
-    """The Java of `JAVA_HOME`, else the one on the PATH.
+    """The Java in `JAVA_HOME`, else the one on the PATH.
 
     Raises LocalStackError if there is none, it is older than 17 or it lacks Spark's module.
     """
@@ -80,13 +80,13 @@ def _candidates(settings: Settings) -> Iterator[tuple[str, Path]]:
 
 
 def _examine(executable: Path) -> tuple[Java | None, str | None]:
-    """The installation behind the program, and what speaks against it."""
+    """The program's Java installation, and why it is not suitable; None if it is."""
     if not executable.is_file():
         return None, "no such file"
     shown = _run(executable, "-XshowSettings:properties", "-version")
     java = parse_java_properties(shown.stderr)
     if java is None:
-        return None, f"does not tell its version: {(shown.stderr or shown.stdout).strip()[:120]}"
+        return None, f"does not report its version: {(shown.stderr or shown.stdout).strip()[:120]}"
     if java.major < OLDEST:
         return java, f"Java {java.version} is too old"
     if _run(executable, "--add-modules", NEEDED_MODULE, "-version").returncode != 0:

@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING
 
 from music_platform.environment import inherited_environment
 from music_platform.errors import LocalStackError
-from music_platform.home import Home
+from music_platform.home import Home, make_private_folder
 from music_platform.settings import Settings
 from music_platform.stack import format, processes, services
 from music_platform.stack.jars import ensure_jars
 from music_platform.stack.java import Java, find_java
 from music_platform.stack.ports import require_free, with_ports
 from music_platform.stack.readiness import lacks
+from music_platform.stack.secret import fingerprint, with_secret
 from music_platform.stack.supervision import ProcessState, Supervisor, render_conf
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class LocalStack:
     """The services of the settings' home. Every method may be called at any time, from any process."""
 
     def __init__(self, settings: Settings, report: Report = silent, console: "Console | None" = None) -> None:
-        self.settings = with_ports(settings)
+        self.settings = with_secret(with_ports(settings))
         self.home = Home(settings.home)
         self._report = report
         self._console = console
@@ -87,8 +88,11 @@ class LocalStack:
         """
         with self._locked():
             format.require_known(self.home)
-            self.settings = with_ports(self.settings, choose=True)
+            if self.home.socket.parent != self.home.root:
+                make_private_folder()
+            self.settings = with_secret(with_ports(self.settings, choose=True), make=True)
             wanted = services.select_services(self.settings, only)
+            services.require_installed(wanted)
             configured = tuple(
                 name
                 for name in services.local_services(self.settings)
@@ -162,7 +166,15 @@ class LocalStack:
 
     def _configure(self, java: Java | None, configured: tuple[str, ...], starting: tuple[str, ...]) -> tuple[str, ...]:
         """Give supervisord its configuration; returns what is to be started, with what a change has stopped."""
-        conf = render_conf(self.home, services.programs(self.settings, java, configured))
+        mark = fingerprint(self.settings)
+        conf = render_conf(self.home, services.programs(self.settings, java, configured), mark)
+        if self._supervisor.is_running() and self._supervisor.identifier() != mark:
+            # Services inherit secrets from supervisord, and it has those of its own start.
+            ran = tuple(n for n, process in self._supervisor.states().items() if process.state in _UP_STATES)
+            self._report("supervisor", "a secret changed: restarting everything")
+            self._supervisor.shutdown(STOP_TIMEOUT)
+            services.prepare(self.settings, java, ran)
+            starting = (*starting, *(name for name in ran if name not in starting))
         if not self._supervisor.is_running():
             self._supervisor.start(conf, inherited_environment(self.settings))
             return starting
@@ -245,7 +257,8 @@ class LocalStack:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """Only one `up` or `down` at a time changes a home."""
-        self.home.root.mkdir(parents=True, exist_ok=True)
+        self.home.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.home.root.chmod(0o700)
         with self.home.lock.open("w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,7 +1,7 @@
-"""Which ports a home's services use, and who holds one that is taken.
+"""Which ports a home's services use, and which process holds a port that is taken.
 
-A port of the environment (or `.env`) wins, then the home's `ports.env`. Where neither says anything the default home
-takes the standard ports and any other home takes free ones, which `up` writes to `ports.env` for good.
+A port in the environment (or `.env`) wins, then the home's `ports.env`. If neither has it, the default home uses the
+standard ports, and any other home gets free ones, which `up` stores in `ports.env`.
 """
 
 import hashlib
@@ -13,12 +13,12 @@ from pathlib import Path
 from music_platform.errors import LocalStackError
 from music_platform.settings import DEFAULT_HOME, LOOPBACK, PORT_FIELDS, PORTS_FILE, Settings
 
-#: Chosen ports lie below the ephemeral ranges of Linux (32768) and macOS (49152), which outgoing connections use.
+#: Chosen ports are below the ephemeral ranges of Linux (32768) and macOS (49152), which outgoing connections use.
 _FIRST, _LAST = 20_000, 29_999
 
 
 def with_ports(settings: Settings, *, choose: bool = False) -> Settings:
-    """The settings with the ports of their home. With `choose`, free ports are chosen and written where none is set."""
+    """The settings with the ports of their home. With `choose`, choose and store free ports if none are set."""
     stored = read_ports(settings.home / PORTS_FILE)
     known = settings.model_fields_set
     ports = {name: port for name, port in stored.items() if name not in known}
@@ -33,7 +33,7 @@ def with_ports(settings: Settings, *, choose: bool = False) -> Settings:
 
 
 def choose_ports(names: Iterable[str], ports: Iterator[int], fits: Callable[[int], bool]) -> dict[str, int]:
-    """A port of its own for each name: the first ones that fit."""
+    """A different port for each name: the first ones that fit."""
     fitting = (port for port in ports if fits(port))
     chosen = dict(zip(names, fitting, strict=False))
     if len(chosen) < len(list(names)):
@@ -42,7 +42,7 @@ def choose_ports(names: Iterable[str], ports: Iterator[int], fits: Callable[[int
 
 
 def candidates(home: Path) -> Iterator[int]:
-    """The ports to try for a home, from a place of its own, so that homes made at the same moment keep apart."""
+    """The ports to try for a home. Each home starts elsewhere, so that homes made at the same time do not collide."""
     span = _LAST - _FIRST + 1
     digest = hashlib.sha256(os.fsencode(home)).digest()
     start = int.from_bytes(digest[:4]) % span
@@ -50,7 +50,7 @@ def candidates(home: Path) -> Iterator[int]:
 
 
 def read_ports(path: Path) -> dict[str, int]:
-    """The ports of a `ports.env`; nothing if there is none."""
+    """The ports in a `ports.env`; empty if there is no file."""
     if not path.is_file():
         return {}
     ports = {}
@@ -62,9 +62,9 @@ def read_ports(path: Path) -> dict[str, int]:
 
 
 def write_ports(path: Path, ports: dict[str, int]) -> None:
-    """Write a `ports.env`, whole or not at all."""
+    """Write a `ports.env` atomically."""
     lines = [
-        "# Ports of this home, chosen by `music-platform up`. Delete the file while the stack is down to choose anew."
+        "# Ports of this home, chosen by `music-platform up`. To choose again, delete the file while the stack is down."
     ]
     lines += [f"{name.upper()}={ports[name]}" for name in PORT_FIELDS if name in ports]
     draft = path.with_suffix(f".{os.getpid()}")
@@ -79,7 +79,7 @@ def is_free(port: int) -> bool:
         if probe.connect_ex((LOOPBACK, port)) == 0:
             return False
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        # Connections of a service that stopped a moment ago may still be in TIME_WAIT; they do not hold the port.
+        # Connections of a service that just stopped may still be in TIME_WAIT; they do not hold the port.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((LOOPBACK, port))
@@ -89,7 +89,7 @@ def is_free(port: int) -> bool:
 
 
 def holder_of(port: int) -> str | None:
-    """Who listens on the port, as 'name (pid 1, command)'; None where the system does not tell."""
+    """The process that listens on the port, as 'name (pid 1: command)'; None if the system does not show it."""
     import psutil
 
     try:
@@ -104,12 +104,12 @@ def holder_of(port: int) -> str | None:
 
 
 def require_free(service: str, port_settings: Iterable[str], settings: Settings) -> None:
-    """Raise LocalStackError if a port of the service is held by somebody else."""
+    """Raise LocalStackError if another process holds a port of the service."""
     for name in port_settings:
         port = getattr(settings, name)
         if not is_free(port):
             holder = holder_of(port) or "another process (whose name this user cannot see)"
             raise LocalStackError(
-                f"Port {port}, which {service} is to use, is held by {holder}. "
-                f"Stop that, or choose another port: {name.upper()}=<port> music-platform up"
+                f"Port {port}, which {service} needs, is held by {holder}. "
+                f"Stop that process, or choose another port: {name.upper()}=<port> music-platform up"
             )

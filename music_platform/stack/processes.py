@@ -1,4 +1,4 @@
-"""The operating system's view of the stack: process trees, their memory, and ending what is left of a home's stack."""
+"""The operating system's view of the stack: process trees, their memory, and ending a home's leftover processes."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ from music_platform.environment import MARKER
 
 
 def tree_of(pid: int) -> list[psutil.Process]:
-    """The process and all its descendants; nothing if it is gone."""
+    """The process and all its descendants; empty if it is gone."""
     try:
         process = psutil.Process(pid)
         return [process, *process.children(recursive=True)]
@@ -21,7 +21,7 @@ def tree_of(pid: int) -> list[psutil.Process]:
 
 
 def memory_of(pid: int) -> int:
-    """Resident bytes of the process's whole tree."""
+    """Resident bytes of the process and its descendants."""
     return sum(_resident(process) for process in tree_of(pid))
 
 
@@ -34,14 +34,14 @@ def is_alive(pid: int | None) -> bool:
 
 
 def processes_of_home(home: Path) -> list[psutil.Process]:
-    """Every process that carries the home's marker, whoever its parent is; never this process or its ancestors."""
+    """Every process with the home's marker, whatever its parent, except this process and its ancestors."""
     own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
     wanted = str(home)
     return [p for p in psutil.process_iter() if p.pid not in own and _marker_of(p) == wanted]
 
 
 def end(processes: Iterable[psutil.Process], *, patience: float = 10) -> list[str]:
-    """SIGTERM, wait `patience` seconds, SIGKILL what remains. Returns 'name (pid)' of each process ended."""
+    """Send SIGTERM, wait `patience` seconds, send SIGKILL to the rest. Returns 'name (pid)' of each process ended."""
     running = [process for process in processes if process.is_running()]
     names = [f"{_name(process)} ({process.pid})" for process in running]
     _signal(running, signal.SIGTERM)
@@ -52,7 +52,7 @@ def end(processes: Iterable[psutil.Process], *, patience: float = 10) -> list[st
 
 
 def await_end(those: list[psutil.Process], patience: float) -> list[psutil.Process]:
-    """The processes that still run after `patience` seconds. A zombie counts as gone: its parent may never look."""
+    """The processes that still run after `patience` seconds. A zombie counts as gone: its parent may never reap it."""
     deadline = time.monotonic() + patience
     while (alive := [process for process in those if is_alive(process.pid)]) and time.monotonic() < deadline:
         time.sleep(0.05)

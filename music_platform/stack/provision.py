@@ -1,4 +1,4 @@
-"""What the platform needs before its first run: its topics, its database and the empty reference tables."""
+"""Creates what the platform needs before its first run: topics, database and empty reference tables."""
 
 from music_platform.errors import LocalStackError
 from music_platform.settings import Settings
@@ -8,12 +8,12 @@ _TIMEOUT_SECONDS = 30
 
 
 def provision(settings: Settings) -> list[str]:
-    """Create what is missing and leave what is there. Returns the names of the topics that were created."""
+    """Create whatever is missing. Returns the names of the topics that were created."""
     return provision_for(settings, None)
 
 
 def provision_for(settings: Settings, services: set[str] | None) -> list[str]:
-    """The same for some services only; all if None. A service that runs elsewhere is provisioned like a local one."""
+    """The same for some services only; all if None. External services are provisioned like local ones."""
     created = create_topics(settings) if services is None or KAFKA in services else []
     if services is None or WAREHOUSE in services:
         from music_platform.warehouse.schema import provision_warehouse
@@ -49,10 +49,10 @@ def create_topics(settings: Settings) -> list[str]:
             future.result()
             created.append(name)
         except KafkaException as error:
-            # Somebody else may have been faster.
+            # Another process may have created it first.
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise LocalStackError(
-                    f"Kafka at {settings.bootstrap_servers} does not create the topic {name}: {error}. "
-                    "TOPIC_PARTITIONS and TOPIC_REPLICATION must suit the cluster."
+                    f"Kafka at {settings.bootstrap_servers} cannot create the topic {name}: {error}. "
+                    "TOPIC_PARTITIONS and TOPIC_REPLICATION must be valid for the cluster."
                 ) from error
     return created

@@ -1,6 +1,6 @@
-"""Asks each service itself whether it can do its work. No probe sleeps; each answers within seconds.
+"""Asks each service whether it is ready. No probe sleeps; each answers within seconds.
 
-A probe returns None when the service is ready, else what it still lacks.
+A probe returns None if the service is ready, else what it still lacks.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ _TIMEOUT_SECONDS = 5
 
 
 def lacks(service: str, settings: Settings, started: int = 0) -> str | None:
-    """What keeps the service from work; None if nothing does."""
+    """Why the service is not ready; None if it is."""
     try:
         return _PROBES[service](settings, started)
     except OSError as error:
@@ -51,36 +51,40 @@ def _kafka(settings: Settings, _started: int) -> str | None:
 
 
 def _spark(settings: Settings, _started: int) -> str | None:
-    """The Connect server says which Spark it is."""
+    """The Connect server reports its Spark version."""
     if settings.spark_url is None:
         return None
     address = urlsplit(settings.spark_url)
-    _require_listener(f"{address.hostname}:{address.port or 15002}")
+    target = f"{address.hostname}:{address.port or 15002}"
+    _require_listener(target)
     import grpc
 
     session = _string(1, str(uuid.uuid4())) + _message(2, _string(1, "music-platform"))
-    with grpc.insecure_channel(f"{address.hostname}:{address.port or 15002}") as channel:
+    encrypted = not settings.spark_is_local and ("use_ssl=true" in address.path or settings.spark_token is not None)
+    opened = grpc.secure_channel(target, grpc.ssl_channel_credentials()) if encrypted else grpc.insecure_channel(target)
+    with opened as channel:
         try:
-            _spark_call(channel, "AnalyzePlan", session + _message(10, b""))
+            _spark_call(channel, "AnalyzePlan", session + _message(10, b""), settings.spark_token)
             # Without this the server would keep the session for an hour.
-            _spark_call(channel, "ReleaseSession", session)
+            _spark_call(channel, "ReleaseSession", session, settings.spark_token)
         except grpc.RpcError as error:
             return f"no answer: {error.code().name}: {error.details()}"
     return None
 
 
-def _spark_call(channel: object, method: str, request: bytes) -> bytes:
+def _spark_call(channel: object, method: str, request: bytes, token: str | None) -> bytes:
     """A call with hand-made protobuf: importing pyspark's generated classes takes seconds.
 
     Field numbers are those of spark/connect/base.proto of Spark 4.2.
     """
     call = channel.unary_unary(f"/spark.connect.SparkConnectService/{method}")  # type: ignore[attr-defined]
+    metadata = (("authorization", f"Bearer {token}"),) if token else ()
     # The first request makes the server's first session, which takes a while.
-    return bytes(call(request, timeout=30))
+    return bytes(call(request, timeout=30, metadata=metadata))
 
 
 def _message(field: int, content: bytes) -> bytes:
-    """A protobuf field of wire type 2 (length-delimited); contents here are shorter than 128 bytes."""
+    """A protobuf field of wire type 2 (length-delimited). Contents here are shorter than 128 bytes."""
     return bytes([field << 3 | 2, len(content)]) + content
 
 
@@ -94,7 +98,7 @@ def _warehouse(settings: Settings, _started: int) -> str | None:
 
 
 def _code(settings: Settings, _started: int) -> str | None:
-    """The code server answers; it does so once it has loaded the definitions."""
+    """The code server answers, which it does once it has loaded the definitions."""
     import grpc
 
     with grpc.insecure_channel(f"unix:{Home(settings.home).code_socket}") as channel:
@@ -108,28 +112,28 @@ def _code(settings: Settings, _started: int) -> str | None:
 
 
 def _webserver(settings: Settings, _started: int) -> str | None:
-    if b"dagster_version" not in _request(f"{settings.dagster_url}/server_info"):
+    if b"dagster_version" not in _request(f"{settings.dagster_url}/server_info", settings.music_secret):
         return "the port answers, but not as Dagster's webserver"
     return None
 
 
 def _daemon(settings: Settings, started: int) -> str | None:
-    """Every daemon that the instance needs has given a sign of life since the service started."""
+    """Every daemon that the instance needs has sent a heartbeat since the service started."""
     try:
         heartbeats = _heartbeats_by_webserver(settings)
     except OSError:
         heartbeats = _heartbeats_by_instance(settings)
     silent = sorted(name for name, heartbeat in heartbeats.items() if heartbeat < started)
-    return f"no sign of life yet from {', '.join(silent).lower()}" if silent else None
+    return f"no heartbeat yet from {', '.join(silent).lower()}" if silent else None
 
 
 def _watch(_settings: Settings, _started: int) -> str | None:
-    """Supervisor has seen it stay up; it listens nowhere."""
+    """It listens nowhere, so supervisor's word that it stays up is enough."""
     return None
 
 
 def code_location_errors(settings: Settings) -> dict[str, str]:
-    """Why a code location does not load, by its name, as the webserver sees it; empty if all do."""
+    """Code locations that do not load, with the reason, according to the webserver; empty if all load."""
     query = (
         "{workspaceOrError{... on Workspace{locationEntries"
         "{name locationOrLoadError{... on PythonError{message}}}}... on PythonError{message}}}"
@@ -142,14 +146,14 @@ def code_location_errors(settings: Settings) -> dict[str, str]:
 
 
 def _heartbeats_by_webserver(settings: Settings) -> dict[str, float]:
-    """Epoch second of the last sign of life of each needed daemon, 0 if there is none."""
+    """Epoch second of the last heartbeat of each required daemon; 0 if there is none."""
     query = "{instance{daemonHealth{allDaemonStatuses{daemonType required lastHeartbeatTime}}}}"
     rows = _graphql(settings, query)["instance"]["daemonHealth"]["allDaemonStatuses"]
     return {row["daemonType"]: row["lastHeartbeatTime"] or 0 for row in rows if row["required"]}
 
 
 def _heartbeats_by_instance(settings: Settings) -> dict[str, float]:
-    """The same where no webserver runs, from Dagster's store: importing Dagster takes seconds."""
+    """The same from Dagster's store, if no webserver runs. Slower: importing Dagster takes seconds."""
     from music_platform.orchestration.store import open_store
 
     with open_store(Home(settings.home).dagster) as store:
@@ -157,21 +161,23 @@ def _heartbeats_by_instance(settings: Settings) -> dict[str, float]:
 
 
 def _require_listener(address: str) -> None:
-    """Raise OSError at once where nothing listens; the clients themselves would retry for long."""
+    """Raise OSError at once if nothing listens; the clients would retry for a long time."""
     host, _, port = address.rpartition(":")
     with contextlib.closing(socket.create_connection((host, int(port)), timeout=_TIMEOUT_SECONDS)):
         pass
 
 
 def _graphql(settings: Settings, query: str) -> Any:
-    answer = json.loads(_request(f"{settings.dagster_url}/graphql", json.dumps({"query": query}).encode()))
+    body = json.dumps({"query": query}).encode()
+    answer = json.loads(_request(f"{settings.dagster_url}/graphql", settings.music_secret, body))
     return answer["data"]
 
 
-def _request(url: str, body: bytes | None = None) -> bytes:
+def _request(url: str, secret: str | None = None, body: bytes | None = None) -> bytes:
     # Loopback needs no proxy, whatever the environment says.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    request = urllib.request.Request(url, data=body, headers={"Content-Type": "application/json"})
+    headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {secret}"} if secret else {})
+    request = urllib.request.Request(url, data=body, headers=headers)
     with opener.open(request, timeout=_TIMEOUT_SECONDS) as response:
         return bytes(response.read())
 

@@ -1,12 +1,13 @@
-"""The services of the stack: what each one is called, runs, listens on and has to be prepared with.
+"""The services of the stack: their names, commands, addresses and preparation.
 
-The order is that of `up`'s report: what others need comes first.
+They are in the order of `up`'s report: services that others need come first.
 """
 
 import hashlib
 import json
 import sys
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 from music_platform.environment import dagster_environment, dbt_sources, project_root, venv_bin
@@ -20,11 +21,11 @@ from music_platform.stack.java import Java
 
 KAFKA, SPARK_CONNECT, WAREHOUSE = "kafka", "spark", "warehouse"
 CODE, WEBSERVER, DAEMON, WATCH = "code", "webserver", "daemon", "watch"
-#: The order of starting: what `provision` needs and the code server; what looks for them; what looks at all of them.
+#: The order of starting: services that `provision` needs and the code server; its clients; the watch over all of them.
 FIRST, SECOND, LAST = (KAFKA, SPARK_CONNECT, WAREHOUSE, CODE), (WEBSERVER, DAEMON), (WATCH,)
 SERVICES = (*FIRST, *SECOND, *LAST)
 
-#: The module whose definitions the code server serves, and the name under which Dagster knows them.
+#: The module whose definitions the code server serves, and their name in Dagster.
 DEFINITIONS, LOCATION = "music_platform.definitions", "music_platform"
 
 #: Settings that hold the ports of each service.
@@ -40,11 +41,14 @@ PORT_SETTINGS: dict[str, tuple[str, ...]] = {
 #: Services that need Java.
 ON_JAVA = (KAFKA, SPARK_CONNECT)
 
-#: Seconds after which the local warehouse rolls back the transaction of a client that died: its locks hold up the next
-#: load for so long. The statements of a transaction follow each other within milliseconds.
+#: Seconds after which the local warehouse rolls back a dead client's transaction, whose locks block the next load until
+#: then. The statements of a live transaction follow each other within milliseconds.
 TRANSACTION_IDLE_SECONDS = 8
 
-#: Variable with a fingerprint of a service's configuration file: when the file changes, so does what supervisor reads.
+#: The package that is the local warehouse, an extra of this one.
+LOCAL_WAREHOUSE = "snowflake_local"
+
+#: Variable with a fingerprint of a service's configuration file, so that supervisor notices a change of the file.
 CONFIGURATION = "MUSIC_CONFIGURATION"
 
 
@@ -58,7 +62,7 @@ class Program:
     environment: dict[str, str] = field(default_factory=dict)
     #: Seconds that the service gets between SIGTERM and SIGKILL.
     stop_seconds: int = 10
-    #: Order of starting; stopping goes the other way.
+    #: Order of starting; services stop in reverse order.
     priority: int = 100
 
 
@@ -86,8 +90,17 @@ def select_services(settings: Settings, only: set[str] | None) -> tuple[str, ...
     return tuple(name for name in local_services(settings) if only is None or name in only)
 
 
+def require_installed(services: tuple[str, ...]) -> None:
+    """Raise LocalStackError if one of these services runs a package that is not installed."""
+    if WAREHOUSE in services and find_spec(LOCAL_WAREHOUSE) is None:
+        raise LocalStackError(
+            "The local warehouse is not installed. Install the extra `local`, in the checkout: "
+            "pip install ./packages/snowflake_local '.[local]'. Or set SNOWFLAKE_ACCOUNT to use an account."
+        )
+
+
 def address_of(service: str, settings: Settings) -> str | None:
-    """Where the service answers; None for what listens nowhere."""
+    """The service's address; None if it listens nowhere."""
     addresses = {
         KAFKA: settings.bootstrap_servers,
         SPARK_CONNECT: settings.spark_url or "in the run's own process",
@@ -99,7 +112,7 @@ def address_of(service: str, settings: Settings) -> str | None:
 
 
 def programs(settings: Settings, java: Java | None, services: tuple[str, ...]) -> list[Program]:
-    """The programs of these services. `java` may be None where no service needs it."""
+    """The programs of these services. `java` may be None if no service needs it."""
     return [_program(name, settings, java) for name in services]
 
 
@@ -121,18 +134,17 @@ def _program(name: str, settings: Settings, java: Java | None) -> Program:
         case "warehouse":
             arguments = ["--root", str(home.warehouse), "--port", str(settings.warehouse_port)]
             arguments += ["--transaction-idle-seconds", str(TRANSACTION_IDLE_SECONDS)]
-            command = [sys.executable, "-m", "music_platform.local.warehouse", *arguments]
+            command = [sys.executable, "-m", LOCAL_WAREHOUSE, *arguments]
             return Program(name, command, project_root(), stop_seconds=20, priority=20)
         case "code":
-            # One for webserver and daemon. Without it each starts its own, and the daemon a new one every minute.
+            # Shared by webserver and daemon. Otherwise each starts its own, and the daemon a new one every minute.
             command = [str(venv_bin() / "dagster"), "api", "grpc", "--socket", str(home.code_socket)]
             command += ["--module-name", DEFINITIONS, "--location-name", LOCATION]
             command += ["--working-directory", str(project_root()), "--log-level", "warning"]
             environment = {CONFIGURATION: _fingerprint(_sources()), **dagster_environment(settings)}
             return Program(name, command, project_root(), environment, stop_seconds=20, priority=30)
         case "webserver":
-            command = [str(venv_bin() / "dagster-webserver"), "-w", str(home.workspace), "-h", LOOPBACK]
-            command += ["-p", str(settings.dagster_port), "--log-level", "warning"]
+            command = [sys.executable, "-m", "music_platform.orchestration.webserver"]
         case "watch":
             command = [str(venv_bin() / "music-platform"), "watch"]
         case _:
@@ -141,7 +153,7 @@ def _program(name: str, settings: Settings, java: Java | None) -> Program:
 
 
 def _sources() -> str:
-    """The files that the definitions are made of, with their times: after an edit `up` starts the code server anew."""
+    """The source files of the definitions, with their times: after an edit `up` restarts the code server."""
     packages = [
         path for name in ("music_platform", "spark/music_spark") for path in (project_root() / name).rglob("*.py")
     ]
@@ -154,7 +166,7 @@ def _fingerprint(text: str) -> str:
 
 
 def prepare(settings: Settings, java: Java | None, services: tuple[str, ...]) -> None:
-    """Make the folders and configuration files that the services start from."""
+    """Create the folders and configuration files of the services."""
     home = Home(settings.home)
     for folder in (home.logs, home.kafka, home.spark, home.warehouse, home.dagster):
         folder.mkdir(parents=True, exist_ok=True)
@@ -174,18 +186,18 @@ def prepare(settings: Settings, java: Java | None, services: tuple[str, ...]) ->
 
 
 def create_dagster_store(folder: Path) -> None:
-    """Make Dagster's SQLite files unless they are there.
+    """Create Dagster's SQLite files unless they exist.
 
-    Each of Dagster's processes would, and of two that do it at once one dies of "table already exists".
+    Each of Dagster's processes would do it. If two did it at once, one would fail with "table already exists".
     """
     if not (folder / "schedules" / "schedules.db").exists():
-        # Imported here: it takes seconds, which only the first start in a home needs.
+        # Imported here because it takes seconds, and only the first start in a home needs it.
         from music_platform.orchestration.store import create_store
 
         create_store(folder)
 
 
-#: What production adds to dagster.yaml. The URL is a secret: it comes from the environment.
+#: What production adds to dagster.yaml. The URL is a secret, so it comes from the environment.
 _POSTGRES = """
 storage:
   postgres:
@@ -195,6 +207,6 @@ storage:
 
 
 def dagster_yaml(settings: Settings) -> str:
-    """Dagster's configuration: the same everywhere but for the storage, SQLite or PostgreSQL."""
+    """Dagster's configuration. Only the storage differs: SQLite or PostgreSQL."""
     template = Path(__file__).with_name("dagster.yaml").read_text()
     return template + (_POSTGRES if settings.dagster_postgres_url else "")

@@ -14,7 +14,7 @@ SERVER_CLASS = "org.apache.spark.sql.connect.service.SparkConnectServer"
 
 
 def server_conf(settings: Settings) -> dict[str, str]:
-    """The platform's Spark settings with what this one server adds."""
+    """The platform's Spark settings, with those of this server."""
     home = Home(settings.home)
     return {
         **spark_conf(),
@@ -29,10 +29,13 @@ def server_conf(settings: Settings) -> dict[str, str]:
         ),
         "spark.connect.grpc.binding.address": LOOPBACK,
         "spark.connect.grpc.binding.port": str(settings.spark_port),
+        # Connect runs what its clients send, and the driver's own ports unpack Java objects: both ask who it is.
+        **({"spark.connect.authenticate.token": settings.music_secret} if settings.music_secret else {}),
+        "spark.authenticate": "true",
         "spark.jars": ",".join(str(path) for path in jar_paths(settings, *spark_sets(settings))),
         "spark.local.dir": str(home.spark / "scratch"),
         "spark.sql.warehouse.dir": str(home.spark / "tables"),
-        # No Hive metastore: tables of the platform are paths.
+        # No Hive metastore: the platform's tables are paths.
         "spark.sql.catalogImplementation": "in-memory",
     }
 
@@ -50,12 +53,12 @@ def command(settings: Settings) -> list[str]:
 
 
 def environment(java: Java) -> dict[str, str]:
-    """What spark-submit and Spark's Python workers look for."""
+    """Variables for spark-submit and Spark's Python workers."""
     return {"SPARK_HOME": str(pyspark_home()), "JAVA_HOME": str(java.home), "PYSPARK_PYTHON": sys.executable}
 
 
 def prepare(settings: Settings) -> None:
-    """Render the configuration and drop the scratch files that a killed server left."""
+    """Render the configuration and delete the scratch files of a killed server."""
     home = Home(settings.home)
     shutil.rmtree(home.spark / "scratch", ignore_errors=True)
     (home.spark / "scratch").mkdir(parents=True)

@@ -1,10 +1,10 @@
-"""Supervisor, which keeps the services up: its configuration, its start and what is asked of it over XML-RPC."""
+"""Supervisor, which keeps the services up: its configuration, its start and its XML-RPC calls."""
 
 import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from http.client import HTTPException
 from typing import Any
@@ -15,7 +15,7 @@ from music_platform.home import Home
 from music_platform.stack.processes import is_alive
 from music_platform.stack.services import Program
 
-#: A service that lives this long counts as started; one that dies earlier is tried again after a growing pause.
+#: A service that lives this long counts as started. One that dies earlier is retried after a growing pause.
 START_SECONDS = 3
 
 _LOG_BYTES, _LOG_BACKUPS = "10MB", 2
@@ -23,14 +23,14 @@ _LOG_BYTES, _LOG_BACKUPS = "10MB", 2
 
 @dataclass(frozen=True)
 class ProcessState:
-    """What supervisor knows of a service: its state's name in lower case, pid and epoch second of its start."""
+    """Supervisor's view of a service: its state in lower case, its pid and the epoch second of its start."""
 
     state: str
     pid: int | None
     started: int
 
 
-def render_conf(home: Home, programs: Iterable[Program]) -> str:
+def render_conf(home: Home, programs: Iterable[Program], identifier: str = "supervisor") -> str:
     """Supervisord's configuration. No service starts by itself: `up` says which ones are wanted."""
     sections: dict[str, dict[str, object]] = {
         "unix_http_server": {"file": home.socket, "chmod": "0700"},
@@ -41,6 +41,8 @@ def render_conf(home: Home, programs: Iterable[Program]) -> str:
             "pidfile": home.supervisor_pid,
             "childlogdir": home.logs,
             "directory": home.root,
+            "identifier": identifier,
+            "umask": "077",
         },
         "rpcinterface:supervisor": {
             "supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface",
@@ -53,13 +55,14 @@ def render_conf(home: Home, programs: Iterable[Program]) -> str:
 
 def _program_section(home: Home, program: Program) -> dict[str, object]:
     section: dict[str, object] = {
-        "command": shlex.join(program.command),
+        # Supervisor's own `environment` cannot hold a quotation mark.
+        "command": shlex.join(["/usr/bin/env", *_assignments(program.environment), *program.command]),
         "directory": program.directory,
         "priority": program.priority,
         "autostart": "false",
         "autorestart": "true",
         "startsecs": START_SECONDS,
-        # The pause between two tries grows by a second each time; an unattended stack does not give up.
+        # The pause before each retry grows by a second. An unattended stack does not give up.
         "startretries": 1000,
         "stopwaitsecs": program.stop_seconds,
         "stopasgroup": "true",
@@ -69,9 +72,11 @@ def _program_section(home: Home, program: Program) -> dict[str, object]:
         "stdout_logfile_maxbytes": _LOG_BYTES,
         "stdout_logfile_backups": _LOG_BACKUPS,
     }
-    if program.environment:
-        section["environment"] = ",".join(f'{k}="{v}"' for k, v in sorted(program.environment.items()))
     return section
+
+
+def _assignments(environment: Mapping[str, str]) -> list[str]:
+    return [f"{name}={value}" for name, value in sorted(environment.items())]
 
 
 def _render_section(name: str, values: dict[str, object]) -> str:
@@ -93,6 +98,10 @@ class Supervisor:
             return False
         return True
 
+    def identifier(self) -> str:
+        """What the configuration that it was started with calls it."""
+        return str(self._call("getIdentification"))
+
     def pid(self) -> int:
         """Supervisord's process id."""
         return int(self._call("getPID"))
@@ -105,7 +114,7 @@ class Supervisor:
             arguments, env=environment, capture_output=True, text=True, timeout=60, check=False, start_new_session=True
         )
         if done.returncode != 0:
-            raise LocalStackError(f"supervisord does not start: {(done.stderr or done.stdout).strip()[-800:]}")
+            raise LocalStackError(f"supervisord failed to start: {(done.stderr or done.stdout).strip()[-800:]}")
         deadline = time.monotonic() + 20
         while not self.is_running():
             if time.monotonic() > deadline:
@@ -113,7 +122,7 @@ class Supervisor:
             time.sleep(0.05)
 
     def update(self, conf: str) -> list[str]:
-        """Take over a changed configuration; returns the services that it stopped because theirs changed."""
+        """Apply a changed configuration; returns the services that were stopped because theirs changed."""
         if self._home.supervisor_conf.is_file() and self._home.supervisor_conf.read_text() == conf:
             return []
         self._home.supervisor_conf.write_text(conf)
@@ -126,7 +135,7 @@ class Supervisor:
         return list(changed)
 
     def states(self) -> dict[str, ProcessState]:
-        """The state of every configured service; nothing if supervisord does not run."""
+        """The state of every configured service; empty if supervisord does not run."""
         try:
             rows = self._call("getAllProcessInfo")
         except LocalStackError:
@@ -137,7 +146,7 @@ class Supervisor:
         }
 
     def start_service(self, name: str) -> None:
-        """Ask for the service's start and return at once."""
+        """Start the service without waiting for it."""
         self._call("startProcess", name, False)
 
     def stop_service(self, name: str) -> None:
@@ -145,9 +154,9 @@ class Supervisor:
         self._call("stopProcess", name, True)
 
     def shutdown(self, patience: float) -> None:
-        """Stop supervisord and all it runs, and wait for `patience` seconds at the most until it is gone."""
+        """Stop supervisord and all its services, and wait up to `patience` seconds until it is gone."""
         pid = self.pid()
-        # All at once: one after another, as supervisord's own shutdown does it, takes the sum of their times.
+        # All at once. Supervisord's own shutdown stops one after another, which takes the sum of their times.
         self._call("stopAllProcesses", False)
         deadline = time.monotonic() + patience
         while time.monotonic() < deadline and any(
@@ -166,6 +175,6 @@ class Supervisor:
             with ServerProxy("http://127.0.0.1", transport=transport) as proxy:
                 return getattr(proxy.supervisor, method)(*arguments)
         except Fault as fault:
-            raise LocalStackError(f"supervisord refuses {method}{arguments}: {fault.faultString}") from fault
+            raise LocalStackError(f"supervisord refused {method}{arguments}: {fault.faultString}") from fault
         except (OSError, HTTPException) as error:
             raise LocalStackError(f"supervisord of {self._home.root} does not answer: {error}") from error

@@ -1,6 +1,6 @@
-"""Self-made certificates of the local broker, for a home that is set to TLS: a CA of its own, the broker's, a client's.
+"""Self-signed certificates for a local broker with TLS: a CA, the broker's certificate and a client's.
 
-PEM files, which librdkafka and the Java client both read; keys in PKCS #8, the only form that the Java client takes.
+PEM files, which librdkafka and the Java client both read. Keys are PKCS #8, the only form that the Java client reads.
 """
 
 import ipaddress
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
     from cryptography.x509 import Certificate
 
-#: Names of the files. `BROKER` holds key and certificate, as Kafka wants a PEM key store.
+#: Names of the files. `BROKER` holds key and certificate, as Kafka expects in a PEM key store.
 CA, BROKER, CLIENT, CLIENT_KEY = "ca.pem", "broker.pem", "client.pem", "client.key"
 
 _VALID = timedelta(days=3650)
 
 
 def make_certificates(folder: Path) -> None:
-    """Make them all, unless they are there already."""
+    """Create all of them, unless they exist."""
     if all((folder / name).is_file() for name in (CA, BROKER, CLIENT, CLIENT_KEY)):
         return
     folder.mkdir(parents=True, exist_ok=True)
@@ -37,7 +37,7 @@ def make_certificates(folder: Path) -> None:
 def _certificate(
     name: str, issuer: "tuple[EllipticCurvePrivateKey, Certificate] | None"
 ) -> "tuple[EllipticCurvePrivateKey, Certificate]":
-    """A key and its certificate, signed by the issuer; by itself, as a CA, where there is none."""
+    """A key and its certificate, signed by the issuer or, without one, by itself as a CA."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric import ec

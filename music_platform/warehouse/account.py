@@ -1,12 +1,12 @@
-"""What the platform needs of a Snowflake account: roles, grants, users, a warehouse, masking policies, a stage.
+"""What the platform needs in a Snowflake account: roles, grants, users, a warehouse, masking policies, a stage.
 
-`music-platform snowflake-setup` prints it as SQL, which an administrator reads and runs once; nothing here is run by
-the platform itself, and none of its roles could. Every statement can be run again. `doctor` compares the account with
-the same list of grants.
+`music-platform snowflake-setup` prints it as SQL for an administrator to read and run once. The platform itself runs
+none of it, and none of its roles could. Every statement can be run again. `doctor` compares the account with the same
+list of grants.
 
-Three roles: one loads RAW and keeps OPS, one builds the models, one reads. The reading role has no grant on RAW and
-STAGING; a table of a model is opened to it by the build that makes it, after its personal columns are masked
-(dbt_project/macros/readers.sql), so that there is no moment in which it could read them.
+Three roles: one loads RAW and writes OPS, one builds the models, one reads. The reading role has no grant on RAW and
+STAGING. The build that creates a model's table grants it to the reading role after masking the personal columns
+(dbt_project/macros/readers.sql), so that they can never be read unmasked.
 """
 
 import textwrap
@@ -33,12 +33,12 @@ from music_platform.warehouse.schema import (
     tables,
 )
 
-#: Seconds without a statement after which the warehouse sleeps. It is billed for a minute at the least.
+#: Seconds without a statement after which the warehouse suspends. It is billed for at least a minute.
 AUTO_SUSPEND = 60
-#: Seconds after which a statement is ended: one that hangs must not cost a night.
+#: Seconds after which a statement is cancelled, so that one that hangs does not cost a whole night.
 STATEMENT_TIMEOUT = 3600
 
-#: What the reading role sees of a personal column.
+#: What the reading role sees in a personal column.
 _MASKED = {ColumnType.STRING: "'***'", ColumnType.DOUBLE: "NULL"}
 
 
@@ -48,7 +48,7 @@ class KeyFileError(PlatformError):
 
 @dataclass(frozen=True)
 class Account:
-    """Names of the account's objects. What the settings do not name is called after the database."""
+    """Names of the account's objects. Names that the settings leave out are derived from the database's."""
 
     database: str
     warehouse: str
@@ -57,12 +57,12 @@ class Account:
     reader: str
     user: str
     dashboard_user: str
-    #: The lake's folder as Snowflake writes it (s3://…/, gcs://…/) where COPY reads it in place; None for PUT.
+    #: The lake's folder as Snowflake writes it (s3://…/, gcs://…/) if COPY reads it in place; None for PUT.
     lake: str | None
 
     @classmethod
     def of(cls, settings: Settings) -> "Account":
-        """The names under these settings."""
+        """The names according to the settings."""
         database = settings.snowflake_database
         return cls(
             database,
@@ -86,7 +86,7 @@ class Account:
         return self.loader, self.transformer, self.reader
 
     def named(self, name: str) -> str:
-        """The full name of a table, stage or policy of a schema."""
+        """The full name of a table, stage or policy in a schema."""
         return f"{self.database}.{name}"
 
 
@@ -95,9 +95,9 @@ Kind = Literal["DATABASE", "SCHEMA", "WAREHOUSE", "TABLE", "VIEW", "STAGE", "MAS
 
 @dataclass(frozen=True)
 class Grant:
-    """Privileges of a role on one object, or on every one of a kind in a schema.
+    """Privileges of a role on one object, or on every object of a kind in a schema.
 
-    `kind` is in the singular. `every`: on all that are there and on those to come (`name` is the schema then).
+    `kind` is in the singular. `every`: on all existing and future objects; `name` is then the schema.
     """
 
     privileges: tuple[str, ...]
@@ -107,7 +107,7 @@ class Grant:
     every: bool = False
 
     def statements(self) -> list[str]:
-        """The GRANTs."""
+        """The GRANT statements."""
         privileges = ", ".join(self.privileges)
         if not self.every:
             return [f"GRANT {privileges} ON {self.kind} {self.name} TO ROLE {self.role}"]
@@ -118,7 +118,7 @@ class Grant:
 
 
 def grants(account: Account) -> list[Grant]:
-    """Every grant to the three roles, and no wider."""
+    """Every grant that the three roles need, and no others."""
     load, build, read = account.roles
 
     def schema(name: str, *privileges: str) -> tuple[tuple[str, ...], Kind, str]:
@@ -153,7 +153,7 @@ def grants(account: Account) -> list[Grant]:
 
 @dataclass(frozen=True)
 class Step:
-    """Statements that belong together: why they are there, and the role that runs them."""
+    """Statements that belong together, with the reason for them and the role that runs them."""
 
     why: str
     role: str
@@ -163,15 +163,17 @@ class Step:
 def setup(
     account: Account, user_key: str, dashboard_key: str | None, monthly_credits: int, aws_role: str | None
 ) -> list[Step]:
-    """The set-up, in order. Keys are public ones, in base64; `aws_role` is the ARN of the one that may read the bucket.
+    """The setup, in order. Keys are public keys in base64; `aws_role` is the ARN of the role that may read the bucket.
 
-    ACCOUNTADMIN is asked for where Snowflake lets nobody else: for the resource monitor and the storage integration.
+    ACCOUNTADMIN is used only where Snowflake requires it: for the resource monitor and the storage integration.
     """
     loader, _, reader = account.roles
     statements = _user(account, account.user, user_key, loader, account.roles)
     if dashboard_key:
         statements += _user(account, account.dashboard_user, dashboard_key, reader, (reader,))
-    why = "Service users: a key pair, no password, no role but their own. Run it again with a new key to change it."
+    why = (
+        "Service users with a key pair, no password and only their own roles. To change a key, run it with the new one."
+    )
     return [
         *_roles(account),
         *_warehouse(account, monthly_credits),
@@ -193,8 +195,8 @@ def script(steps: Iterable[Step]) -> str:
 
 def _roles(account: Account) -> list[Step]:
     why = (
-        "One role each for loading, transforming and reading. SYSADMIN inherits them, so that what they own can be "
-        "administered."
+        "One role each for loading, transforming and reading. SYSADMIN inherits them, so that it can administer what "
+        "they own."
     )
     return [
         Step(why, "USERADMIN", tuple(f"CREATE ROLE IF NOT EXISTS {role}" for role in account.roles)),
@@ -206,7 +208,7 @@ def _warehouse(account: Account, monthly_credits: int) -> list[Step]:
     name = account.warehouse
     return [
         Step(
-            "The warehouse sleeps when nobody asks anything. Database and schemas.",
+            "The virtual warehouse, which suspends while it is idle, the database and the schemas.",
             "SYSADMIN",
             (
                 f"CREATE WAREHOUSE IF NOT EXISTS {name} WAREHOUSE_SIZE = 'XSMALL' "
@@ -218,7 +220,7 @@ def _warehouse(account: Account, monthly_credits: int) -> list[Step]:
             ),
         ),
         Step(
-            "A month's credits at the most; then what runs may end, and nothing new begins.",
+            "A monthly limit of credits. Once it is reached, running statements finish and no new ones start.",
             "ACCOUNTADMIN",
             (
                 f"CREATE RESOURCE MONITOR IF NOT EXISTS {name} WITH CREDIT_QUOTA = {monthly_credits} "
@@ -235,7 +237,7 @@ def _tables_and_grants(account: Account) -> list[Step]:
     by_name = tuple(statement for statement in privileges if " ON TABLE " in statement)
     return [
         Step(
-            "Grants, for what is there and for what will be.",
+            "Grants on existing and future objects.",
             "SECURITYADMIN",
             tuple(statement for statement in privileges if statement not in by_name),
         ),
@@ -254,8 +256,8 @@ def _tables_and_grants(account: Account) -> list[Step]:
 
 def _policies(account: Account) -> Step:
     return Step(
-        "What hides personal columns (music_platform/contracts) from everybody but the roles that load and build. "
-        "Masking policies need Snowflake's Enterprise Edition.",
+        "Masking policies, which hide personal columns (music_platform/contracts) from all but the roles that load and "
+        "build. They need Snowflake's Enterprise Edition.",
         "SYSADMIN",
         tuple(_policy(account, column_type) for column_type in MASKING_POLICIES),
     )
@@ -275,8 +277,8 @@ def _external_stage(account: Account, lake: str, aws_role: str | None) -> list[S
     provider = "'GCS'" if lake.startswith("gcs:") else f"'S3' STORAGE_AWS_ROLE_ARN = {literal(aws_role or '')}"
     return [
         Step(
-            "The right to read the lake's files where they are. DESC INTEGRATION then says to whom the bucket has to "
-            "be opened (docs/production.md); reading is enough.",
+            "Access to the lake's files in place. DESC INTEGRATION shows the identity that needs read access to the "
+            "bucket (docs/guide/production.md).",
             "ACCOUNTADMIN",
             (
                 f"CREATE STORAGE INTEGRATION IF NOT EXISTS {account.integration} TYPE = EXTERNAL_STAGE "
@@ -300,7 +302,7 @@ def _user(account: Account, user: str, key: str, role: str, roles: Iterable[str]
     properties = {
         "RSA_PUBLIC_KEY": literal(key),
         "DEFAULT_ROLE": role,
-        # Else a session has all of the user's roles at once, and sees what any of them may.
+        # Otherwise a session has all of the user's roles at once and sees what any of them may see.
         "DEFAULT_SECONDARY_ROLES": "()",
         "DEFAULT_WAREHOUSE": account.warehouse,
         "DEFAULT_NAMESPACE": account.database,
@@ -314,7 +316,7 @@ def _user(account: Account, user: str, key: str, role: str, roles: Iterable[str]
 
 
 def public_key(file: Path, passphrase: str | None = None) -> str:
-    """The public key in base64, as Snowflake takes it, of a PEM file that holds it or its private key."""
+    """The public key in base64, as Snowflake expects it, from a PEM file with the public or the private key."""
     from base64 import b64encode
 
     from cryptography.hazmat.primitives.serialization import (
@@ -332,7 +334,7 @@ def public_key(file: Path, passphrase: str | None = None) -> str:
             key = load_pem_public_key(pem)
     except (OSError, ValueError, TypeError) as error:
         raise KeyFileError(
-            f"{file} holds no key that can be read: {error}. To make a pair: openssl genrsa 2048 | openssl pkcs8 "
-            "-topk8 -out rsa_key.p8; the passphrase is SNOWFLAKE_PRIVATE_KEY_PASSPHRASE."
+            f"Cannot read a key from {file}: {error}. To create a key pair: openssl genrsa 2048 | openssl pkcs8 "
+            "-topk8 -out rsa_key.p8. Its passphrase goes into SNOWFLAKE_PRIVATE_KEY_PASSPHRASE."
         ) from error
     return b64encode(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).decode()

@@ -1,4 +1,4 @@
-"""The one way to a Snowflake session: the account of the settings, or the local warehouse where none is set."""
+"""Opens Snowflake sessions: at the account in the settings, or at the local warehouse if none is set."""
 
 import json
 from collections.abc import Iterator
@@ -11,12 +11,12 @@ from music_platform.settings import LOOPBACK, Settings
 if TYPE_CHECKING:
     from snowflake.connector import SnowflakeConnection
 
-#: Every session reckons in UTC, and weeks begin on Monday, whatever the account's defaults are.
+#: Every session uses UTC and weeks that start on Monday, whatever the account's defaults are.
 SESSION_PARAMETERS = {"TIMEZONE": "UTC", "WEEK_START": 1}
 
 LOCAL_ACCOUNT = "local"
 
-#: What the connector raises for a private key that is not there, is none, or has another passphrase.
+#: What the connector raises for a private key that is missing or invalid, or a wrong passphrase.
 KEY_ERRORS = (OSError, ValueError, TypeError)
 
 
@@ -51,13 +51,13 @@ def connection_arguments(settings: Settings, tag: str | None = None, role: str |
             "port": settings.warehouse_port,
             "protocol": "http",
             "login_timeout": 10,
-            # The client otherwise asks at which cloud it runs, by names that no resolver here need know: 5 s.
+            # Otherwise the client asks which cloud it runs in, and waits 5 s for names that do not resolve here.
             "platform_detection_timeout_seconds": 0,
         }
     given = {
         "account": settings.snowflake_account,
         "password": settings.snowflake_password,
-        # Said outright, because SnowflakeResource refuses a configuration in which it sees no way to log in.
+        # Explicit, because SnowflakeResource refuses a configuration without a visible login method.
         "authenticator": "SNOWFLAKE_JWT" if settings.snowflake_private_key_path else None,
         "private_key_file": settings.snowflake_private_key_path and str(settings.snowflake_private_key_path),
         "private_key_file_pwd": settings.snowflake_private_key_passphrase,
@@ -68,16 +68,16 @@ def connection_arguments(settings: Settings, tag: str | None = None, role: str |
 
 
 def warehouse_address(settings: Settings) -> str:
-    """Where the warehouse is, for messages."""
+    """The warehouse's name and address, for messages."""
     if settings.warehouse_is_local:
         return f"the local warehouse at {LOOPBACK}:{settings.warehouse_port}"
     return f"Snowflake account {settings.snowflake_account}"
 
 
 def unreachable(settings: Settings, error: Exception) -> WarehouseUnreachableError:
-    """The error that says that no session could be opened."""
+    """The error for a session that could not be opened."""
     return WarehouseUnreachableError(
-        f"{warehouse_address(settings)} gives no session: {str(error).splitlines()[0]}. "
+        f"Cannot connect to {warehouse_address(settings)}: {str(error).splitlines()[0]}. "
         "Is it up (music-platform status), and are the SNOWFLAKE_* settings right (music-platform doctor)?"
     )
 

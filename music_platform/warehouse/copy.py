@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from music_platform.contracts.events import SNOWFLAKE_TYPES, Column, ColumnType
 
-#: Names that `FILES = (…)` takes at the most.
+#: Maximum number of names in `FILES = (…)`.
 MAX_FILES = 1_000
 
 
@@ -18,8 +18,8 @@ def copy_statement(
 ) -> str:
     """COPY of staged Parquet files into `table`.
 
-    Each column is read by name and cast to its type; VARIANT columns are JSON text in the files. `constants` gives
-    columns that the files do not have: column → SQL expression.
+    Each column is read by name and cast to its type; VARIANT columns are JSON text in the files. `constants` fills
+    columns that the files lack: column → SQL expression.
     """
     if len(files) > MAX_FILES:
         raise ValueError(f"COPY takes {MAX_FILES} files at a time, not {len(files)}")
@@ -41,5 +41,5 @@ def _from_file(column: Column) -> str:
 
 
 def loaded_rows(result: Iterable[Sequence[object]]) -> int:
-    """Rows that COPY says it loaded; a skipped file has none. Columns: file, status, rows parsed, rows loaded, …"""
+    """Rows that COPY reports as loaded; 0 for a skipped file. Columns: file, status, rows parsed, rows loaded, …"""
     return sum(int(str(row[3])) for row in result if len(row) > 3 and row[1] == "LOADED")

@@ -1,11 +1,12 @@
 """Lake → RAW, exactly once.
 
-A version of the lake table is loaded in one transaction: the watermark moves from the version before it by
-compare-and-swap, COPY takes its files, the rows are counted against the Parquet footers, the ledger gets its row. So a
-loader that dies leaves nothing, a second one finds the watermark moved, and a file is never in RAW twice. Staging comes
-before, and is repeated whole by whoever repeats the load. No DDL in here: it would commit the transaction.
+Each version of the lake table is loaded in one transaction: a compare-and-swap moves the watermark from the previous
+version, COPY loads the files, the rows are counted against the Parquet footers, and the ledger gets its row. So a
+loader that dies leaves nothing behind, a second one finds the watermark moved, and no file is in RAW twice. Files are
+staged before the transaction, and staged again in full if the load is retried. No DDL here: it would commit the
+transaction.
 
-A rebuild of RAW in progress (`rebuild`) keeps every loader out by the same compare-and-swap.
+While RAW is being rebuilt (`rebuild`), the same compare-and-swap keeps every loader out.
 """
 
 import time
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class LoadError(PlatformError):
-    """A version was not loaded; RAW is as it was before."""
+    """A version was not loaded; RAW is unchanged."""
 
 
 class WatermarkMovedError(LoadError):
@@ -36,7 +37,7 @@ class WatermarkMovedError(LoadError):
 
 @dataclass(frozen=True)
 class Loaded:
-    """A version that was loaded: its files, rows, and the seconds of staging and of the transaction."""
+    """A loaded version: its files and rows, and the seconds spent on staging and on the transaction."""
 
     version: int
     files: int
@@ -46,25 +47,25 @@ class Loaded:
 
 
 def loaded_version(session: "SnowflakeConnection") -> int:
-    """Version of the lake table up to which RAW.EVENTS is loaded; -1 for none."""
+    """Version of the lake table up to which RAW.EVENTS is loaded; -1 if none is."""
     return load_state(session)[0]
 
 
 def load_state(session: "SnowflakeConnection") -> tuple[int, int | None]:
-    """The watermark, and the version of a rebuild that has not ended."""
+    """The watermark, and the version of an unfinished rebuild if there is one."""
     statement = f"SELECT last_version, rebuilding FROM {LOAD_STATE} WHERE table_name = '{RAW_EVENTS}'"
     cursor = session.cursor()
     cursor.execute(statement)
     row = cursor.fetchone()
     if row is None:
-        raise LoadError(f"{LOAD_STATE} has no row for {RAW_EVENTS}: run music-platform up once, which makes the tables")
+        raise LoadError(f"{LOAD_STATE} has no row for {RAW_EVENTS}. Run music-platform up once to create the tables.")
     return int(row[0]), None if row[1] is None else int(row[1])
 
 
 def load(session: "SnowflakeConnection", table: DeltaTable, method: StagingMethod = PUT) -> Iterator[Loaded]:
     """Load every version that RAW does not have yet, in order; yield each as it is committed.
 
-    Beside another loader each version is loaded by one of the two. Raises LoadError.
+    If another loader runs at the same time, each version is loaded by one of the two. Raises LoadError.
     """
     watermark = _start(session, table)
     while True:
@@ -74,24 +75,24 @@ def load(session: "SnowflakeConnection", table: DeltaTable, method: StagingMetho
                 watermark = version.number
             return
         except WatermarkMovedError:
-            # Begin again behind what the other one has loaded.
+            # Resume after what the other one has loaded.
             if (moved := _start(session, table)) == watermark:
                 raise
             watermark = moved
 
 
 def _start(session: "SnowflakeConnection", table: DeltaTable) -> int:
-    """The watermark to go on from. Raises LoadError where loading would be wrong."""
+    """The watermark to resume from. Raises LoadError if loading would be wrong."""
     loaded, rebuilding = load_state(session)
     if rebuilding is not None:
         raise LoadError(
             f"{RAW_EVENTS} is being rebuilt from version {rebuilding} of the lake, or a rebuild was killed. "
-            "To end it: music-platform rebuild"
+            "To finish it: music-platform rebuild"
         )
     if loaded > (latest := table.latest_version()):
         raise LoadError(
             f"{RAW_EVENTS} has version {loaded} of the lake, but {table.root} ends at {latest}: it is not the lake "
-            "that RAW was loaded from (LAKE_URL), or it was replaced. To make RAW from this lake: music-platform "
+            "that RAW was loaded from (LAKE_URL), or it was replaced. To rebuild RAW from this lake: music-platform "
             "rebuild"
         )
     return loaded
@@ -114,13 +115,13 @@ def _load_version(session: "SnowflakeConnection", table: DeltaTable, version: Ve
         if cursor.rowcount != 1:
             raise WatermarkMovedError(
                 f"version {version.number} of {table.root} was not loaded: another loader has moved the watermark. "
-                "Nothing is lost; the next load goes on behind it."
+                "Nothing is lost: the next load resumes after it."
             )
         copied = copy_files(session, RAW_EVENTS, stage, footers, version.number) if rows else 0
         if copied != rows:
             raise LoadError(
-                f"version {version.number}: COPY loaded {copied} rows, its {len(version.files)} files hold {rows}; "
-                "rolled back. Files that COPY has loaded before are skipped by it: look into OPS.LOADS and the stage "
+                f"version {version.number}: COPY loaded {copied} rows, but its {len(version.files)} files hold {rows}. "
+                "The load was rolled back. COPY skips files that it has loaded before: check OPS.LOADS and the stage "
                 f"(LIST @{stage}/)."
             )
         failpoints.reach(failpoints.AFTER_COPY)
@@ -144,16 +145,16 @@ def _load_version(session: "SnowflakeConnection", table: DeltaTable, version: Ve
 def copy_files(
     session: "SnowflakeConnection", target: str, stage: str, footers: Mapping[str, Footer], batch_id: int
 ) -> int:
-    """COPY staged files into a table of RAW's columns; returns the rows. Belongs into a transaction.
+    """COPY staged files into a table with RAW's columns; returns the number of rows. Call it in a transaction.
 
-    Files are taken together with those of the same columns: a column that a file lacks stays NULL.
+    Files with the same columns are loaded together. A column that a file lacks stays NULL.
     """
     constants = {"batch_id": str(batch_id), "loaded_at": "SYSDATE()"}
-    alike: dict[frozenset[str], list[str]] = {}
+    names_by_columns: dict[frozenset[str], list[str]] = {}
     for file, footer in footers.items():
-        alike.setdefault(footer.columns, []).append(Path(file).name)
+        names_by_columns.setdefault(footer.columns, []).append(Path(file).name)
     copied = 0
-    for found, names in alike.items():
+    for found, names in names_by_columns.items():
         columns = [c for c in events.raw_columns() if c.column in found or c.column in constants]
         for start in range(0, len(names), MAX_FILES):
             cursor = session.cursor()

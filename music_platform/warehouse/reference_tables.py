@@ -1,4 +1,4 @@
-"""Reference CSVs → RAW.SONGS, RAW.ARTISTS, RAW.USERS: each replaced whole, in one transaction."""
+"""Reference CSVs → RAW.SONGS, RAW.ARTISTS, RAW.USERS. Each table is replaced in one transaction."""
 
 import hashlib
 import tempfile
@@ -30,19 +30,19 @@ _ARROW = {
 
 
 class ReferenceFileError(PlatformError):
-    """A reference CSV does not keep its contract; the table is as it was before."""
+    """A reference CSV violates its contract; the table is unchanged."""
 
 
 @dataclass(frozen=True)
 class ReferenceLoad:
-    """A loaded CSV: rows, and the SHA-256 of the file."""
+    """A loaded CSV: its number of rows, and the SHA-256 of the file."""
 
     rows: int
     sha256: str
 
 
 def read_reference(table: ReferenceTable, path: Path) -> pa.Table:
-    """The CSV in the contract's columns. Raises ReferenceFileError naming what is wrong."""
+    """The CSV's rows in the contract's columns. Raises ReferenceFileError, which says what is wrong."""
     wanted = {column.column: _ARROW[column.sql_type] for column in table.columns}
     try:
         found = pa_csv.read_csv(
@@ -59,14 +59,12 @@ def read_reference(table: ReferenceTable, path: Path) -> pa.Table:
     chosen = found.select(list(wanted))
     keys = chosen.column(table.key)
     if keys.null_count or len(keys.unique()) != len(keys):
-        raise ReferenceFileError(
-            f"{path}: {table.key} must be filled and unique; it is not. Mend the file and load again."
-        )
+        raise ReferenceFileError(f"{path}: {table.key} has empty or duplicate values. Fix the file and load it again.")
     return chosen
 
 
 def load_reference(session: "SnowflakeConnection", table: ReferenceTable, path: Path) -> ReferenceLoad:
-    """Replace the table by the CSV's rows. Raises ReferenceFileError; the table is then as it was before."""
+    """Replace the table's rows with the CSV's. Raises ReferenceFileError and leaves the table unchanged."""
     rows = read_reference(table, path)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     target, cursor = f"RAW.{table.name.upper()}", session.cursor()
@@ -87,14 +85,14 @@ def _replace_rows(cursor: "SnowflakeCursor", table: ReferenceTable, target: str,
     cursor.execute("BEGIN")
     try:
         cursor.execute(f"DELETE FROM {target}")
-        # The table was emptied just now: COPY's own memory of what it has loaded must not skip the file.
+        # The table was just emptied, so COPY must load the file even if it has loaded it before.
         statement = copy_statement(target, table.columns, REFERENCE_FOLDER, [file], {}, force=True)
         copied = 0
         if rows:
             cursor.execute(statement)
             copied = loaded_rows(cursor.fetchall())
         if copied != rows:
-            raise ReferenceFileError(f"{target}: COPY loaded {copied} rows of {rows}; rolled back")
+            raise ReferenceFileError(f"{target}: COPY loaded {copied} of {rows} rows; rolled back")
         cursor.execute("COMMIT")
     except BaseException:
         cursor.execute("ROLLBACK")

@@ -1,4 +1,4 @@
-"""The tables of RAW and OPS, made additively: what is there stays, what is missing is added."""
+"""The tables of RAW and OPS, created additively: existing tables and columns stay, missing ones are added."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -18,54 +18,55 @@ SCHEMAS = ("RAW", "STAGING", "SILVER", "GOLD", "OPS")
 RAW_EVENTS = "RAW.EVENTS"
 #: Internal stage through which a lake on a local disk is loaded.
 LAKE_STAGE = "RAW.LAKE"
-#: External stage over the lake's own folder in an object store; made by the set-up SQL (`account`).
+#: External stage over the lake's folder in an object store; created by the setup SQL (`account`).
 LAKE_FILES_STAGE = "RAW.LAKE_FILES"
 
 LOAD_STATE, LOADS = "OPS.LOAD_STATE", "OPS.LOADS"
 BUILDS, TOUCHED_DATES, DISPLACED_EVENTS = "OPS.BUILDS", "OPS.TOUCHED_DATES", "OPS.DISPLACED_EVENTS"
 GAPS = "OPS.GAPS"
 
-#: What hides a personal column of a type from the reading role; made by the set-up SQL (`account`).
+#: Policy that masks personal columns of a type for the reading role; created by the setup SQL (`account`).
 MASKING_POLICIES: dict[ColumnType, str] = {
     ColumnType.STRING: "OPS.PERSONAL_TEXT",
     ColumnType.DOUBLE: "OPS.PERSONAL_NUMBER",
 }
 
-#: View: quarantined rows with what became of them.
+#: View: quarantined rows, and what became of them.
 QUARANTINE = "OPS.QUARANTINE"
 
 T = ColumnType
 
 OPS_TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
-    LOAD_STATE: ("Watermark of each loaded table: the version up to which it is loaded.", (
+    LOAD_STATE: ("Watermark of each loaded table: the lake version up to which it is loaded.", (
         Column("table_name", T.STRING, "Table in RAW."),
-        Column("last_version", T.BIGINT, "Version of the lake table up to which every row is loaded; -1 for none."),
-        Column("updated_at", T.TIMESTAMP, "When the watermark was moved, UTC."),
+        Column("last_version", T.BIGINT, "Version of the lake table up to which every row is loaded; -1 if none is."),
+        Column("updated_at", T.TIMESTAMP, "When the watermark was last moved, UTC."),
         Column("rebuilding", T.BIGINT, "Version from which the table is being rebuilt; NULL if it is not."),
     )),
-    LOADS: ("Ledger of loads: one row for each version of the lake table.", (
+    LOADS: ("Ledger of loads: one row per version of the lake table.", (
         Column("table_name", T.STRING, "Table in RAW."),
         Column("version", T.BIGINT, "Version of the lake table; batch_id of its rows."),
-        Column("files", T.BIGINT, "Files that it added."),
-        Column("row_count", T.BIGINT, "Rows that it added."),
+        Column("files", T.BIGINT, "Number of files that the version added."),
+        Column("row_count", T.BIGINT, "Number of rows that the version added."),
         Column("committed_at", T.TIMESTAMP, "When the version was committed to the lake, UTC."),
         Column("loaded_at", T.TIMESTAMP, "When it was loaded, UTC."),
     )),
-    BUILDS: ("Ledger of builds: one row for each build of a model.", (
+    BUILDS: ("Ledger of builds: one row per build of a model.", (
         Column("model", T.STRING, "Name of the dbt model."),
         Column("version", T.BIGINT, "Version of the lake table that the build covers."),
-        Column("built_at", T.TIMESTAMP, "When the build ended, UTC; NULL while it runs and where it died."),
+        Column("built_at", T.TIMESTAMP, "When the build ended, UTC; NULL while it runs or if it died."),
         Column("invocation_id", T.STRING, "dbt's id of the invocation."),
-        Column("build", T.BIGINT, "Number of the build up to which the model has followed the events."),
-        Column("since_build", T.BIGINT, "The same of the model's build before."),
-        Column("since_version", T.BIGINT, "Version of the lake table that the model's build before covered."),
+        Column("build", T.BIGINT, "Number of the build of events that the model is up to date with."),
+        Column("since_build", T.BIGINT, "The same number for the model's previous build."),
+        Column("since_version", T.BIGINT, "Version of the lake table that the model's previous build covered."),
     )),
-    TOUCHED_DATES: ("Dates whose rows a build has changed in silver, for the models that come after.", (
+    TOUCHED_DATES: ("Dates whose rows a build has changed in silver, for downstream models.", (
         Column("build", T.BIGINT, "Number of the build."),
-        Column("event_date", T.DATE, "Date of what came or went; NULL where it may be any."),
-        Column("subject", T.STRING, "What came or went: 'rivals' (records), 'events', 'songs' (names), 'sessions'."),
+        Column("event_date", T.DATE, "Date of the rows that were added or removed; NULL if it may be any date."),
+        Column("subject", T.STRING, "What was added or removed: 'rivals' (records), 'events', 'songs' (names), "
+               "'sessions'."),
     )),
-    DISPLACED_EVENTS: ("Events whose record another one of the same id, but with other content, has displaced.", (
+    DISPLACED_EVENTS: ("Events whose record was displaced by another one with the same id but other content.", (
         Column("build", T.BIGINT, "Number of the build."),
         Column("event_id", T.STRING, "Id of the event."),
         Column("event_kind", T.STRING, "Kind of the displaced event."),
@@ -77,12 +78,12 @@ OPS_TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
         Column("artist", T.STRING, "Its artist, as the producer wrote it."),
         Column("song", T.STRING, "Its song, as the producer wrote it."),
     )),
-    GAPS: ("Losses that a person has accepted: ranges of offsets that are in no row.", (
+    GAPS: ("Losses that someone has accepted: ranges of offsets that are in no row.", (
         Column("kafka_topic", T.STRING, "Topic."),
         Column("kafka_topic_id", T.STRING, "Kafka's id of the topic."),
         Column("kafka_partition", T.BIGINT, "Partition."),
-        Column("first_offset", T.BIGINT, "First offset that is lost."),
-        Column("last_offset", T.BIGINT, "Last offset that is lost."),
+        Column("first_offset", T.BIGINT, "First lost offset."),
+        Column("last_offset", T.BIGINT, "Last lost offset."),
         Column("accepted_at", T.TIMESTAMP, "When the loss was accepted, UTC."),
         Column("accepted_by", T.STRING, "Who accepted it."),
     )),
@@ -90,20 +91,20 @@ OPS_TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
 
 
 def tables() -> dict[str, tuple[str, tuple[Column, ...]]]:
-    """Each table that the platform makes itself: name → description and columns."""
-    raw = {RAW_EVENTS: ("One row for each Kafka record or file line, good or bad.", events.raw_columns())}
+    """Each table that the platform creates: name → description and columns."""
+    raw = {RAW_EVENTS: ("One row per Kafka record or file line, valid or quarantined.", events.raw_columns())}
     references = {f"RAW.{t.name.upper()}": (t.description, t.columns) for t in reference.TABLES}
     return {**raw, **references, **OPS_TABLES}
 
 
 class NotSetUpError(PlatformError):
-    """The account lacks what the set-up SQL makes, or the role may not use it."""
+    """The account lacks what the setup SQL creates, or the role may not use it."""
 
 
 def provision_warehouse(settings: Settings) -> None:
-    """Create tables and stage where they are missing, and add missing columns to tables.
+    """Create missing tables and the stage, and add missing columns to tables.
 
-    At the local warehouse database and schemas too. Raises NotSetUpError where an account has none.
+    At the local warehouse, create database and schemas too. Raises NotSetUpError if an account lacks them.
     """
     from snowflake.connector.errors import ProgrammingError
 
@@ -115,13 +116,13 @@ def provision_warehouse(settings: Settings) -> None:
             raise
         raise NotSetUpError(
             f"{warehouse_address(settings)} is not set up for role {settings.snowflake_role}: {error.msg}. "
-            "music-platform snowflake-setup prints the SQL that an administrator runs once; "
-            "music-platform doctor says what is missing."
+            "music-platform snowflake-setup prints the SQL for an administrator to run once; "
+            "music-platform doctor lists what is missing."
         ) from error
 
 
 def provision(session: "SnowflakeConnection", settings: Settings) -> None:
-    """The same in a session that is open."""
+    """The same in an open session."""
     cursor = session.cursor()
     if settings.warehouse_is_local:
         _create_schemas(cursor, settings.snowflake_database)
@@ -138,7 +139,7 @@ def provision(session: "SnowflakeConnection", settings: Settings) -> None:
 
 
 def _create_schemas(cursor: "SnowflakeCursor", database: str) -> None:
-    """An account's are made by the set-up SQL: no role of the platform may make them."""
+    """Only for the local warehouse: in an account the setup SQL creates them, and no role of the platform may."""
     cursor.execute(f"CREATE DATABASE IF NOT EXISTS {database}")
     cursor.execute(f"USE DATABASE {database}")
     for schema in SCHEMAS:
@@ -146,7 +147,7 @@ def _create_schemas(cursor: "SnowflakeCursor", database: str) -> None:
 
 
 def quarantine_view() -> str:
-    """CREATE VIEW of the quarantined rows: where each began, how often it was redriven, and how many are valid."""
+    """CREATE VIEW of the quarantined rows: the original record, how often it was redriven, how often successfully."""
     origin = "kafka_topic_id || '/' || kafka_partition || '/' || kafka_offset"
     return (
         f"CREATE OR REPLACE VIEW {QUARANTINE} AS "
@@ -167,13 +168,13 @@ def create_table(name: str, description: str, columns: Iterable[Column]) -> str:
 
 
 def column_definition(column: Column) -> str:
-    """A column as CREATE TABLE and ADD COLUMN take it; a personal one with its masking policy."""
+    """A column as CREATE TABLE and ADD COLUMN take it; personal columns get their masking policy."""
     masked = f" WITH MASKING POLICY {MASKING_POLICIES[column.sql_type]}" if column.personal else ""
     return f"{column.column} {SNOWFLAKE_TYPES[column.sql_type]}{masked} COMMENT {literal(column.description)}"
 
 
 def literal(text: str) -> str:
-    """The text as an SQL string."""
+    """The text as an SQL string literal."""
     return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
 
 

@@ -1,13 +1,13 @@
-"""The stage: lake files on their method into the warehouse.
+"""The stage through which lake files get into the warehouse.
 
-By PUT they go through an internal stage, in one folder for each version. By IN_PLACE they do not move: where the lake
-is in an object store that Snowflake can read, COPY takes them from there by an external stage, which nobody here ever
-writes to or removes from: its files are the lake.
+With PUT, files are copied to an internal stage, one folder per version. With IN_PLACE, they stay where they are: if
+Snowflake can read the lake's object store, COPY reads them through an external stage. Nothing here writes to that
+stage or removes from it, because its files are the lake.
 
-A staged file is never trusted: a loader that comes to a version stages its files anew, over whatever a killed one may
-have left (OVERWRITE), and COPY's rows are counted against the Parquet footers inside the transaction. On Snowflake's
-object stores, and in the local warehouse, a PUT that dies leaves no file under its name; where one did leave a torn
-file, the repeat would replace it. What is loaded is removed, so the stage holds the versions under method and no more.
+A staged file is never trusted. A loader stages the files of its version again, over whatever a killed one may have
+left (OVERWRITE), and counts COPY's rows against the Parquet footers inside the transaction. On Snowflake's object
+stores and in the local warehouse, a PUT that dies leaves no file under its name; a torn file would be replaced by the
+retry. Loaded files are removed, so the stage holds only the versions being loaded.
 """
 
 import re
@@ -43,14 +43,14 @@ _FOLDER = re.compile(rf"^(v|{REBUILD})(\d+)$")
 
 @dataclass(frozen=True)
 class StagingMethod:
-    """How lake files get to where COPY finds them."""
+    """How lake files become readable for COPY."""
 
     in_place: bool
 
     def stage(
         self, session: "SnowflakeConnection", folder: Folder, files: Iterable[str], version: int, purpose: str = "v"
     ) -> str:
-        """Have a version's files where COPY finds them; returns their folder of the stage."""
+        """Make a version's files readable for COPY; returns their folder in the stage."""
         if self.in_place:
             return f"{LAKE_FILES_STAGE}/{EVENTS}"
         target = version_folder(version, purpose)
@@ -58,7 +58,7 @@ class StagingMethod:
         return target
 
     def clear(self, session: "SnowflakeConnection", target: str) -> None:
-        """They are loaded: what was PUT is removed. What is in its place is the lake, and stays."""
+        """Remove staged files after they are loaded. Files read in place are the lake, and stay."""
         if not self.in_place:
             unstage(session, target)
 
@@ -67,17 +67,17 @@ PUT, IN_PLACE = StagingMethod(in_place=False), StagingMethod(in_place=True)
 
 
 def staging_method(settings: Settings) -> StagingMethod:
-    """How lake files get to the warehouse of these settings."""
+    """The staging method for these settings."""
     return IN_PLACE if settings.loads_in_place else PUT
 
 
 def version_folder(version: int, purpose: str = "v") -> str:
-    """Folder of the stage for a version's files. A rebuild has folders of its own."""
+    """Folder of the stage for a version's files. A rebuild uses its own folders."""
     return f"{STAGE_FOLDER}/{purpose}{version}"
 
 
 def stage_files(session: "SnowflakeConnection", folder: Folder, files: Iterable[str], target: str) -> None:
-    """PUT data files into a folder of the stage; files of an object store are brought to this machine first."""
+    """PUT data files into a folder of the stage. Files in an object store are downloaded to this machine first."""
     for file in files:
         if isinstance(folder.system, fs.LocalFileSystem):
             _put(session, Path(folder.file(file)), target)
@@ -99,7 +99,7 @@ def unstage(session: "SnowflakeConnection", target: str) -> None:
 
 
 def staged_folders(session: "SnowflakeConnection") -> set[str]:
-    """The folders below the stage's folder of events that hold files."""
+    """Folders with files in the events folder of the stage."""
     cursor = session.cursor()
     cursor.execute(f"LIST @{STAGE_FOLDER}/")
     names = [str(row[0]) for row in cursor.fetchall()]

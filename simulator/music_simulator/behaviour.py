@@ -1,28 +1,28 @@
 """How a visitor behaves: the Markov chain over (page, auth, level), and what happens while a song plays.
 
 The chain is eventsim's example configuration (github.com/Interana/eventsim, examples/example-config.json): 38 states,
-198 transitions over 17 pages; what is missing to 1 in a row is the chance that the session ends there. Pages beyond
-these (thumbs, playlist, friend, advert, Skip, Pause, Resume) happen *within* a song and leave the chain as it is: taken
-out, the rest is eventsim's chain, whose figures therefore hold to the letter. The rates of eventsim's own such pages
-are those of its larger configurations (configs/Guitar-config.json).
+198 transitions over 17 pages. Where a row adds up to less than 1, the rest is the chance that the session ends there.
+The other pages (thumbs, playlist, friend, advert, Skip, Pause, Resume) happen *within* a song and do not affect the
+chain: without them, what remains is exactly eventsim's chain, so its figures still apply. Where eventsim has such a
+page too, its rate is from eventsim's larger configurations (configs/Guitar-config.json).
 """
 
 from dataclasses import dataclass
 
-#: Mean pause between two pages, seconds; times the user's own lognormal factor.
+#: Mean pause between two pages in seconds, multiplied by the user's own lognormal factor.
 PAGE_GAP_SECONDS = 90.0
-#: Mean pause between two sessions, seconds: a week; times the user's own lognormal factor.
+#: Mean pause between two sessions in seconds (a week), multiplied by the user's own lognormal factor.
 SESSION_GAP_SECONDS = 604_800.0
 #: Sigma of the lognormal factors, whose mean is 1.
 FACTOR_SIGMA = 1.0
-#: Least pause between two sessions of a user, seconds.
-LEAST_SESSION_GAP_SECONDS = 1800
-#: A page answered by a redirect follows its cause after this many seconds.
+#: Minimum pause between two sessions of a user in seconds.
+MIN_SESSION_GAP_SECONDS = 1800
+#: A page that is a redirect follows the page before it after this many seconds.
 REDIRECT_SECONDS = 1
 #: Weights of (free, paid) and of (logged in, logged out) among the users at the start.
 START_LEVELS = {"free": 10, "paid": 2}
 START_AUTHS = {"Logged In": 10, "Logged Out": 1}
-#: Moves of house per user and year (about one in eight Americans moves in a year, US Census Bureau).
+#: House moves per user and year (about one in eight Americans moves each year, US Census Bureau).
 MOVES_PER_YEAR = 0.12
 
 LEVELS = ("free", "paid")
@@ -119,7 +119,7 @@ TRANSITIONS: dict[tuple[str, str], dict[str, dict[str, float]]] = {
     },
 }  # fmt: skip
 
-#: (auth, level) → page → weight of a session that starts with it.
+#: (auth, level) → page → weight of sessions that start with it.
 SESSION_STARTS: dict[tuple[str, str], dict[str, int]] = {
     ("Guest", "free"): {"About": 20, "Help": 10, "Home": 100, "Register": 30, "Error": 5},
     ("Logged In", "free"): {"About": 5, "Help": 10, "Home": 1000, "NextSong": 1500, "Error": 1},
@@ -128,18 +128,18 @@ SESSION_STARTS: dict[tuple[str, str], dict[str, int]] = {
     ("Logged Out", "paid"): {"About": 10, "Help": 10, "Home": 1000, "Login": 500, "Error": 1},
 }
 
-#: What a listener does during a song, and how often per song: at most one of them. Adverts are for the free.
+#: Reactions to a song and their chance per song; at most one happens. Adverts are almost only for free users.
 _REACTIONS = {"Thumbs Up": 0.05, "Thumbs Down": 0.01, "Add to Playlist": 0.025, "Add Friend": 0.01}
 REACTIONS: dict[str, dict[str, float]] = {
     "free": {**_REACTIONS, "Roll Advert": 0.08},
     "paid": {**_REACTIONS, "Roll Advert": 0.001},
 }
-#: Chance that a song is paused and resumed once, and mean and greatest length of the pause in seconds.
-PAUSE_CHANCE, PAUSE_MEAN_SECONDS, PAUSE_MOST_SECONDS = 0.03, 120.0, 1200
-#: Chance that a song which another one follows is skipped, somewhere before its end.
+#: Chance that a song is paused and resumed once, and mean and maximum length of the pause in seconds.
+PAUSE_CHANCE, PAUSE_MEAN_SECONDS, MAX_PAUSE_SECONDS = 0.03, 120.0, 1200
+#: Chance that a song followed by another one is skipped at some point before its end.
 SKIP_CHANCE = 0.06
 
-#: Pages of the moment within a song; those about a song carry its id.
+#: Moments: pages that happen within a song. Those about the song carry its id.
 MOMENTS = ("Thumbs Up", "Thumbs Down", "Add to Playlist", "Add Friend", "Roll Advert", "Skip", "Pause", "Resume")
 ABOUT_A_SONG = frozenset(MOMENTS) - {"Add Friend", "Roll Advert"}
 
@@ -190,8 +190,8 @@ def _chain() -> dict[State, dict[State, float]]:
     return chain
 
 
-#: State → next state → probability; the confirmations of a cancellation lead nowhere.
+#: State → next state → probability. Nothing follows the confirmation of a cancellation.
 CHAIN = _chain()
-#: All states: first those of the chain, then the moments within a song.
+#: All states: those of the chain, then the moments within a song.
 STATES: tuple[State, ...] = (*CHAIN, *(State(page, "Logged In", level) for page in MOMENTS for level in LEVELS))
 NUMBER = {state: i for i, state in enumerate(STATES)}

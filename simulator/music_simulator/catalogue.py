@@ -1,7 +1,7 @@
-"""The catalogue: artists and songs, made from the seed with Faker's words and names, and how often each is played.
+"""The catalogue: artists and songs, generated from the seed with Faker's words and names, and how often each is played.
 
-What breaks joins by name is in it on purpose: artists that share a name, songs that share a title, artists with two
-songs of one title, and quotes, commas, backslashes and letters beyond ASCII.
+It deliberately contains what breaks joins by name: artists that share a name, songs that share a title, artists with
+two songs of the same title, and quotes, commas, backslashes and non-ASCII letters.
 """
 
 import numpy as np
@@ -16,9 +16,9 @@ GENRES: dict[str, int] = {
     "Folk": 3, "Classical": 2,
 }  # fmt: skip
 SONGS_PER_ARTIST = 3
-#: Every so-manieth artist has the name of another one; every so-manieth song the title of its artist's song before.
+#: One artist in this many has the name of another one; one song in this many has title and artist of the song before.
 SHARED_NAME_EVERY, REPEATED_TITLE_EVERY = 50, 60
-#: Weight of the song of rank r among n: a slope 1 - r/n, and on top of it HITS · r ** -0.5 · exp((1 - r) / HIT_RANKS).
+#: Weight of the song with rank r of n: a slope 1 - r/n, plus HITS · r ** -0.5 · exp((1 - r) / HIT_RANKS).
 #: Fitted to eventsim's own song list: the first of 10,000 songs has 0.4 % of all plays, the first ten have 2 %.
 HITS, HIT_RANKS = 19.5, 20.0
 _WORDS = 900
@@ -38,7 +38,7 @@ _ODD_TITLES = (
 
 
 class Catalogue:
-    """Songs and artists as parallel lists; their index is what the simulation calls a song."""
+    """Songs and artists as parallel lists. The simulation refers to a song by its index."""
 
     def __init__(self, options: Options) -> None:
         n = options.songs
@@ -55,7 +55,7 @@ class Catalogue:
         self.titles = self._titles(n, key)
         self._repeat_titles()
         minutes = np.exp(normal(uniform(key, numbers + n), uniform(key, numbers + 2 * n)) * 0.32 + np.log(3.85))
-        #: Durations in units of 10 microseconds, so that they are exact in five decimals.
+        #: Durations in units of 10 microseconds, so that they are exact to five decimals.
         self.duration_e5: I64 = (np.clip(minutes * 60, 20, 1800) * 1e5).astype(np.int64)
         self.durations: F64 = self.duration_e5 / 1e5
         genre_shares = cumulative_shares(list(GENRES.values()))
@@ -93,13 +93,13 @@ class Catalogue:
         return titles
 
     def _repeat_titles(self) -> None:
-        """Give some artists two songs of one title: another song under another id, as with album and live versions."""
+        """Give some artists two songs with the same title and different ids, as with album and live versions."""
         for i in range(1, len(self.titles), REPEATED_TITLE_EVERY):
             self.titles[i], self.artist_of[i] = self.titles[i - 1], self.artist_of[i - 1]
 
     @staticmethod
     def _play_shares(n: int, key: np.uint64) -> F64:
-        """Cumulative shares of the plays; which song has which rank is drawn."""
+        """Cumulative shares of the plays. The songs' ranks are drawn at random."""
         ranks = np.argsort(np.argsort(uniform(key, np.arange(n) + 6 * n), kind="stable"), kind="stable")
         hits = HITS * (ranks + 1.0) ** -0.5 * np.exp(-ranks / HIT_RANKS)
         return cumulative_shares(hits + 1.0 - (ranks + 0.5) / n)

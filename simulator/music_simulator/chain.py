@@ -1,4 +1,4 @@
-"""The Markov chain as arrays, to be looked up for many users at once by the number of their state."""
+"""The Markov chain as arrays, indexed by state number, for looking up many users at once."""
 
 import numpy as np
 
@@ -30,7 +30,7 @@ def _transitions() -> np.ndarray[tuple[int, int], np.dtype[np.int16]]:
         for to, p in row.items():
             width = round(p * RESOLUTION)
             if abs(width - p * RESOLUTION) > 1e-9 or at + width > RESOLUTION:
-                raise ValueError(f"{state}: no multiples of 1/{RESOLUTION} that add up to at most 1")
+                raise ValueError(f"{state}: probabilities must be multiples of 1/{RESOLUTION} and add up to at most 1")
             table[NUMBER[state], at : at + width] = NUMBER[to]
             at += width
     return table
@@ -48,7 +48,7 @@ def _session_starts() -> dict[tuple[str, str], tuple[np.ndarray[tuple[int], np.d
 
 
 _PAGES = [state.page for state in STATES]
-#: By state: what it is.
+#: Properties of each state.
 IS_SONG = np.array([page == NEXT_SONG for page in _PAGES])
 IS_LOGIN = np.array([page == LOGIN for page in _PAGES])
 REGISTERS = np.array([page == REGISTERED for page in _PAGES])
@@ -62,14 +62,14 @@ LEVEL = np.array([LEVELS.index(state.level) for state in STATES])
 #: Next state by (state, ⌊u · RESOLUTION⌋) for a uniform u; END where the session ends.
 TRANSITIONS = _transitions()
 _STARTS = _session_starts()
-#: Kinds of visitors, (auth, level); the number of each state's kind; by kind the states that a session starts with, and
-#: their cumulative shares.
+#: Kinds of visitors, (auth, level); the kind of each state, as an index into them; for each kind, the states that a
+#: session starts with and their cumulative shares.
 VISITORS = list(_STARTS)
 VISITOR = np.array([VISITORS.index((s.auth, s.level)) if (s.auth, s.level) in _STARTS else 0 for s in STATES])
 _WIDTH = max(len(numbers) for numbers, _ in _STARTS.values())
 FIRST = np.array([np.resize(numbers, _WIDTH) for numbers, _ in _STARTS.values()])
 FIRST_SHARES = np.array([np.r_[shares, np.ones(_WIDTH - len(shares))] for _, shares in _STARTS.values()])
-#: By level: states of the reactions to a song with their cumulative chances, and the moments' states.
+#: By level: the states of the reactions to a song, their cumulative chances, and the states of the other moments.
 REACTION = np.array([[NUMBER[State(page, "Logged In", level)] for page in REACTIONS[level]] for level in LEVELS])
 REACTION_SHARES = np.array([np.cumsum(list(REACTIONS[level].values())) for level in LEVELS])
 MOMENT = {

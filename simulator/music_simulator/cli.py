@@ -1,10 +1,11 @@
-"""`music-platform simulate`: from the command line to a run."""
+"""`music-platform simulate`: turns the command line into a run."""
 
 import signal
 import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
@@ -16,45 +17,46 @@ from music_platform.settings import Settings, get_settings
 from music_simulator.clock import DAY
 from music_simulator.display import Display, summary
 from music_simulator.generation import Generation, Plan, World
-from music_simulator.options import RATE_MOST, BadOptionError, Burst, Options
+from music_simulator.options import MAX_RATE, BadOptionError, Burst, Options
 from music_simulator.pace import AtOnce, ByClock, ByRate, Pace
 from music_simulator.reference import write_catalogue, write_users
 from music_simulator.run import Run
 from music_simulator.sinks import Files, Retrying, Sink, SinkError
 
-#: Seconds after which a paced run to files ends its parts.
+#: Seconds after which a paced run to files completes its part files.
 PUBLISH_SECONDS = 10.0
 
 _SHARE = "Disturbances (each a share from 0 to 1)"
 _WHO = "Who and when"
-_HOW = "How and where to"
+_HOW = "How and where"
 
 
 def simulate(
     seed: Annotated[int, typer.Option(help="The same seed, start and options give the same events.",
                                       rich_help_panel=_WHO)] = 1,
-    users: Annotated[int, typer.Option(help="Users at the start. A user makes some 2 pages a day on average.",
+    users: Annotated[int, typer.Option(help="Users at the start. A user views about 2 pages a day on average.",
                                        rich_help_panel=_WHO)] = 1000,
     start: Annotated[str | None, typer.Option(
-        help="First day, or instant, of simulated time: 2026-06-01 or 2026-06-01T08:00:00, UTC. "
-             "Default 2026-06-01; with --rate or --live: now.", rich_help_panel=_WHO)] = None,
+        help="Start of simulated time, UTC, as a day or an instant: 2026-06-01 or 2026-06-01T08:00:00. "
+             "Default: 2026-06-01; with --rate or --live: now.", rich_help_panel=_WHO)] = None,
     days: Annotated[int | None, typer.Option(
-        help="Days of simulated time. Default 7; with --rate or --live from now on: 1.", rich_help_panel=_WHO)] = None,
+        help="Days of simulated time. Default: 7; with --rate or --live from now: 1.", rich_help_panel=_WHO)] = None,
     end: Annotated[str | None, typer.Option(
-        help="End of simulated time instead of --days, whole days after --start.", rich_help_panel=_WHO)] = None,
-    events: Annotated[int | None, typer.Option(help="Stop after so many records.", rich_help_panel=_WHO)] = None,
+        help="End of simulated time, instead of --days. A whole number of days after --start.",
+        rich_help_panel=_WHO)] = None,
+    events: Annotated[int | None, typer.Option(help="Stop after this many records.", rich_help_panel=_WHO)] = None,
     omit: Annotated[list[str] | None, typer.Option(
         metavar="PAGE", help="Leave out a page that eventsim's example does not have: Skip, Pause, Thumbs Up, … May be "
                              "repeated.", rich_help_panel=_WHO)] = None,
-    growth: Annotated[float, typer.Option(help="New guests a year, in proportion to all users so far.",
+    growth: Annotated[float, typer.Option(help="New guests per year, as a multiple of all users so far.",
                                           rich_help_panel=_WHO)] = 2.0,
     songs: Annotated[int, typer.Option(help="Songs in the catalogue.", rich_help_panel=_WHO)] = 10_000,
     id_base: Annotated[int | None, typer.Option(
-        help="User ids start after this number, session ids after 100,000 times as much. Default: 10 million times the "
-             "seed modulo 1000, so that two seeds are two populations.", rich_help_panel=_WHO)] = None,
-    rate: Annotated[float | None, typer.Option(help="Live: so many records a second, 1 to 50,000, from now on.",
+        help="User ids start after this number, session ids after 100,000 times this number. Default: 10 million times "
+             "the seed modulo 1000, so that different seeds give different users.", rich_help_panel=_WHO)] = None,
+    rate: Annotated[float | None, typer.Option(help="Live: this many records per second, 1 to 50,000.",
                                                rich_help_panel=_HOW)] = None,
-    live: Annotated[bool, typer.Option("--live", help="Live: as the simulated clock says, one second in one second.",
+    live: Annotated[bool, typer.Option("--live", help="Live: one simulated second per second.",
                                        rich_help_panel=_HOW)] = False,
     out: Annotated[str, typer.Option(
         metavar="kafka|DIR", help="'kafka', or a folder for JSON lines: DIR/<topic>/part-….jsonl.",
@@ -63,49 +65,54 @@ def simulate(
         metavar="DIR", help="Folder for songs.csv, artists.csv, users.csv. Default: where the platform looks for them; "
                             "with --out DIR: DIR/reference.", rich_help_panel=_HOW)] = None,
     truth: Annotated[Path | None, typer.Option(
-        metavar="FILE", help="Write what the gold marts must contain after this run, as JSON (see docs/marts.md).",
-        rich_help_panel=_HOW)] = None,
-    workers: Annotated[int, typer.Option(help="Processes that generate. The events do not depend on it.",
+        metavar="FILE", help="Write what the gold marts must contain after this run, as JSON (see "
+                             "docs/reference/marts.md).", rich_help_panel=_HOW)] = None,
+    workers: Annotated[int, typer.Option(help="Worker processes. The events do not depend on their number.",
                                          rich_help_panel=_HOW)] = 1,
     duplicates: Annotated[float, typer.Option(help="Records sent twice: same id, same bytes.",
                                               rich_help_panel=_SHARE)] = 0.0,
-    late: Annotated[float, typer.Option(help="Records that come one hour to three days late.",
+    late: Annotated[float, typer.Option(help="Records delivered one hour to three days late.",
                                         rich_help_panel=_SHARE)] = 0.0,
-    out_of_order: Annotated[float, typer.Option(help="Records that come up to five minutes late.",
+    out_of_order: Annotated[float, typer.Option(help="Records delivered up to five minutes late.",
                                                 rich_help_panel=_SHARE)] = 0.0,
-    malformed: Annotated[float, typer.Option(help="Records that are no JSON object.", rich_help_panel=_SHARE)] = 0.0,
+    malformed: Annotated[float, typer.Option(help="Records that are not a JSON object.", rich_help_panel=_SHARE)] = 0.0,
     invalid: Annotated[float, typer.Option(help="Records that are JSON but break the contract.",
                                            rich_help_panel=_SHARE)] = 0.0,
-    unknown_fields: Annotated[float, typer.Option(help="Records with fields that the contract does not know.",
+    unknown_fields: Annotated[float, typer.Option(help="Records with fields that are not in the contract.",
                                                   rich_help_panel=_SHARE)] = 0.0,
     v2: Annotated[float, typer.Option(help="Sessions in version 2 of the wire format.", rich_help_panel=_SHARE)] = 0.0,
     hot_key: Annotated[float, typer.Option(help="Users who share one account, whose id is then a hot message key.",
                                            rich_help_panel=_SHARE)] = 0.0,
     burst: Annotated[list[str] | None, typer.Option(
         metavar="HOUR:MINUTES:FACTOR",
-        help="A rush: from this hour of the run, for so many minutes, FACTOR times the usual session starts (and, with "
-             "--rate, records a second). May be repeated.",
+        help="A rush: from this hour of the run, for this many minutes, FACTOR times the usual session starts (and, "
+             "with --rate, records per second). May be repeated.",
         rich_help_panel=_SHARE)] = None,
 ) -> None:  # fmt: skip
     """Simulate a music-streaming service and send its events to Kafka or to files.
 
-    Without --rate or --live it makes history, as fast as it can. Some runs to begin with:
+    Without --rate or --live it generates history as fast as it can. Some runs to start with:
 
       simulate --out /tmp/events                          a week of 1000 users, as files
 
-      simulate --users 20000 --days 30 --truth truth.json the same for Kafka, with what the marts must then contain
+      simulate --users 20000 --days 30 --truth truth.json a month to Kafka, with what the marts must contain after it
 
-      simulate --rate 200 --users 50000                   live, 200 records a second, until Ctrl-C or the day is over
+      simulate --rate 200 --users 50000                   live, 200 records per second, for a day or until Ctrl-C
 
       simulate --duplicates .02 --late .03 --malformed .001 --invalid .001 --v2 .4
     """
     now = datetime.now(UTC).replace(tzinfo=None, microsecond=0)
     paced = rate is not None or live
     try:
-        if rate is not None and not 1 <= rate <= RATE_MOST:
-            raise BadOptionError(f"--rate {rate:g}: must lie between 1 and {RATE_MOST:,.0f} records a second")
+        if rate is not None and not 1 <= rate <= MAX_RATE:
+            raise BadOptionError(f"--rate {rate:g}: must be between 1 and {MAX_RATE:,.0f} records per second")
         if not 1 <= workers <= 64:
-            raise BadOptionError(f"--workers {workers}: must lie between 1 and 64")
+            raise BadOptionError(f"--workers {workers}: must be between 1 and 64")
+        if truth is not None and find_spec("duckdb") is None:
+            raise BadOptionError(
+                "--truth: DuckDB, which computes it, is not installed. Install the extra `local`, in the checkout: "
+                "pip install ./packages/snowflake_local '.[local]'"
+            )
         begin = _instant("--start", start) if start is not None else now if paced else Options().start
         options = Options(
             seed=seed, users=users, start=begin, days=_days(begin, days, end, 1 if paced and start is None else 7),
@@ -130,23 +137,23 @@ def _instant(option: str, text: str) -> datetime:
         instant = datetime.fromisoformat(text)
     except ValueError:
         raise BadOptionError(
-            f"{option} {text!r}: give a day or an instant, as 2026-06-01 or 2026-06-01T08:00:00"
+            f"{option} {text!r}: give a day or an instant, such as 2026-06-01 or 2026-06-01T08:00:00"
         ) from None
     whole = instant.replace(microsecond=0)
     return whole.astimezone(UTC).replace(tzinfo=None) if whole.tzinfo else whole
 
 
 def _days(start: datetime, days: int | None, end: str | None, default: int) -> int:
-    """Days of the run, given as such or by its end."""
+    """Days of the run, from --days or --end."""
     if end is None:
         return default if days is None else days
     if days is not None:
-        raise BadOptionError("--days and --end: give one of them")
+        raise BadOptionError("--days and --end: give only one of them")
     until = _instant("--end", end)
     if until <= start:
-        raise BadOptionError(f"--end {end}: must lie after the start, {start.isoformat()}")
+        raise BadOptionError(f"--end {end}: must be after the start, {start.isoformat()}")
     if (until - start) % timedelta(days=1):
-        raise BadOptionError(f"--end {end}: must lie whole days after the start, {start.isoformat()}")
+        raise BadOptionError(f"--end {end}: must be a whole number of days after the start, {start.isoformat()}")
     return (until - start).days
 
 
@@ -165,22 +172,24 @@ class Target:
 
 
 def _run(options: Options, pace: Pace, paced: bool, target: Target, workers: int, settings: Settings) -> None:
-    """Carry the run out; SinkError where something cannot be written."""
+    """Execute the run. Raises SinkError if something cannot be written."""
     folder = target.reference or (settings.reference_root if target.to_kafka else Path(target.out) / "reference")
     if target.truth and not target.truth.absolute().parent.is_dir():
-        raise SinkError(f"cannot write {target.truth}: there is no folder {target.truth.absolute().parent}")
+        raise SinkError(f"cannot write {target.truth}: the folder {target.truth.absolute().parent} does not exist")
     world = World(options)
     with ExitStack() as stack:
         generation = stack.enter_context(Generation(world, Plan(workers, target.to_kafka, paced)))
         sink, where = _sink(options, paced, target, settings)
         if paced:
             repeat = f"--start {options.start.isoformat()} --days {options.days}"
-            _say(f"start {options.start.isoformat()} UTC; the same events again: {repeat} with the same other options")
+            _say(f"start {options.start.isoformat()} UTC; for the same events again, add {repeat} to the same options")
         try:
             write_catalogue(folder, world.catalogue)
             write_users(folder, world.population, world.clock, {})
         except OSError as error:
-            raise SinkError(f"cannot write reference data to {folder}: {error.strerror}; see --reference") from None
+            raise SinkError(
+                f"cannot write reference data to {folder}: {error.strerror}; choose another folder with --reference"
+            ) from None
         log = None
         if target.truth:
             from music_simulator.truth.log import DeliveryLog
@@ -189,7 +198,7 @@ def _run(options: Options, pace: Pace, paced: bool, target: Target, workers: int
             log = DeliveryLog(Path(folder_of_log) / "log.parquet", world)
         stop = stack.enter_context(Stop())
         with Display(options, where, paced) as display:
-            run = Run(options, generation, sink, pace, stop.wanted, display.show, log)
+            run = Run(options, generation, sink, pace, stop.requested, display.show, log)
             progress = run.carry_out()
         _say(summary(progress, where))
         if isinstance(sink, Retrying):
@@ -210,7 +219,7 @@ def _run(options: Options, pace: Pace, paced: bool, target: Target, workers: int
 
 
 def _sink(options: Options, paced: bool, target: Target, settings: Settings) -> tuple[Sink, str]:
-    """The sink and its name for people."""
+    """The sink, and its name in messages."""
     if target.to_kafka:
         from music_simulator.kafka import Kafka  # librdkafka is not needed for files
 
@@ -220,28 +229,28 @@ def _sink(options: Options, paced: bool, target: Target, settings: Settings) -> 
 
 
 class Stop:
-    """Ctrl-C or SIGTERM, once: end cleanly. Twice: at once."""
+    """Handles Ctrl-C and SIGTERM: the first one ends the run cleanly, the second one at once."""
 
     def __init__(self) -> None:
-        self._asked = False
+        self._requested = False
 
     def __enter__(self) -> "Stop":
-        self._before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        self._before = {number: signal.signal(number, self._request) for number in (signal.SIGINT, signal.SIGTERM)}
         return self
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def wanted(self) -> bool:
-        """Whether the run is to end."""
-        return self._asked
+    def requested(self) -> bool:
+        """Whether the run should end."""
+        return self._requested
 
-    def _ask(self, _number: int, _frame: FrameType | None) -> None:
-        if self._asked:
+    def _request(self, _number: int, _frame: FrameType | None) -> None:
+        if self._requested:
             raise KeyboardInterrupt
-        self._asked = True
-        print("\nstopping: what is under way is being flushed (again to leave it)", file=sys.stderr, flush=True)
+        self._requested = True
+        print("\nstopping: flushing what is under way (Ctrl-C again stops at once)", file=sys.stderr, flush=True)
 
 
 def _say(text: str) -> None:

@@ -1,9 +1,9 @@
-"""Simulated time: whole seconds since the start of the run, and when in the day and week people listen.
+"""Simulated time: whole seconds since the start of the run, and at what times of the day and week people listen.
 
-The service has one clock, which eventsim calls local time and writes as if it were UTC; so do we. Sessions start least
-often at 3 am: each start is moved along a sine that stretches the night and presses the afternoon together. On weekends
-and holidays a share of the starts is dropped, with a ramp of six hours around midnight (both as in eventsim's
-TimeUtilities, whose figures these are).
+The service has one clock. eventsim calls it local time and writes it as if it were UTC, and so do we. The fewest
+sessions start at 3 am: each start is shifted along a sine that stretches the night and compresses the afternoon. On
+weekends and holidays a share of the starts is dropped, with a ramp of six hours around midnight. Both work as in
+eventsim's TimeUtilities and use its figures.
 """
 
 from datetime import UTC, date, datetime, timedelta
@@ -15,14 +15,14 @@ from music_simulator.randomness import F64, I64
 
 DAY = 86_400
 YEAR = 365.25 * DAY
-#: How far a session's start is moved at the most, as a share of a day; the trough lies at TROUGH_SECOND of the day.
+#: Largest shift of a session's start, as a share of a day, and the second of the day with the fewest starts.
 DAILY_SWING, TROUGH_SECOND = 0.09375, 3 * 3600
-#: Share of the session starts that weekends and holidays lose, and length of the ramp around midnight in seconds.
+#: Share of the session starts dropped on weekends and holidays, and length of the ramp around midnight in seconds.
 WEEKEND_LOSS, RAMP_SECONDS = 0.5, 6 * 3600
 
 
 def _weekday_of_month(year: int, month: int, weekday: int, nth: int) -> date:
-    """The nth (from 1; -1: the last) given weekday (Monday = 0) of a month."""
+    """The nth (from 1; -1: the last) occurrence of a weekday (Monday = 0) in a month."""
     if nth > 0:
         first = date(year, month, 1)
         return first + timedelta(days=(weekday - first.weekday()) % 7 + 7 * (nth - 1))
@@ -57,7 +57,7 @@ class Clock:
         return milliseconds
 
     def loss(self, seconds: I64) -> F64:
-        """Share of the session starts that is lost at each instant: by the quiet time within three hours of it."""
+        """Share of the session starts dropped at each instant, by the quiet time within three hours of it."""
         shifted = seconds + (self.start_epoch - self._calendar_start + RAMP_SECONDS // 2)
         day = np.clip(shifted // DAY, 1, len(self._quiet) - 1)
         ramp = np.minimum((shifted % DAY) / RAMP_SECONDS, 1.0)
@@ -65,7 +65,7 @@ class Clock:
         return loss
 
     def swung(self, seconds: I64) -> I64:
-        """Instants moved along the daily cycle."""
+        """The instants, shifted along the daily cycle."""
         of_day = (seconds + self.start_epoch) % DAY
         swing = DAILY_SWING * DAY * np.sin((of_day - TROUGH_SECOND) * (2 * np.pi / DAY))
         moved: I64 = seconds + swing.astype(np.int64)

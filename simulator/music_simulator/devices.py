@@ -1,8 +1,8 @@
 """Browsers and devices: the User-Agent headers that users send, and what kind of device each one is.
 
-Version 1 of the wire format carries a User-Agent only. Its device type and operating system follow from the first
-pattern, in order of priority, that it matches: the seed `device_patterns.csv` of the dbt project, read here too, so
-that simulator and models know the same devices. A pattern is one of SQL's LIKE, case-sensitive, with `%` only.
+Version 1 of the wire format carries only a User-Agent. The first pattern that it matches, in order of priority, gives
+its device type and operating system. The patterns are the dbt seed `device_patterns.csv`, read here too so that the
+simulator and the models know the same devices. A pattern is a SQL LIKE pattern, case-sensitive, with `%` only.
 """
 
 import csv
@@ -26,7 +26,7 @@ class Device:
     os: str
 
 
-#: User-Agent header → weight. The headers are the kind that eventsim sends: most stand in literal double quotes.
+#: User-Agent header → weight. The headers are the kind that eventsim sends: most are in literal double quotes.
 USER_AGENTS: dict[str, int] = {
     '"Mozilla/5.0 (Windows NT 6.1; WOW64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/36.0.1985.143 '
     'Safari/537.36"': 150,
@@ -62,7 +62,7 @@ USER_AGENTS: dict[str, int] = {
     "Roku/DVP-9.10 (519.10E04111A)": 4,
 }  # fmt: skip
 
-#: Devices that only version 2 can tell of, and the share of users who have one of them.
+#: Devices that only version 2 can report, and the share of users who have one of them.
 UNSEEN_DEVICES = (Device("speaker", "Linux"), Device("tv", "Tizen"), Device("car", "QNX"), Device("watch", "watchOS"))
 UNSEEN_SHARE = 0.15
 CONNECTIONS = ("wifi", "4g", "5g", "ethernet")
@@ -76,17 +76,17 @@ def patterns(path: Path = PATTERNS_CSV) -> list[tuple[re.Pattern[str], Device]]:
 
 
 def _like(pattern: str) -> re.Pattern[str]:
-    """A pattern of SQL's LIKE as a regular expression for the whole text."""
+    """A SQL LIKE pattern as a regular expression for the whole text."""
     return re.compile(".*".join(map(re.escape, pattern.split("%"))), re.DOTALL)
 
 
 def recognised(user_agent: str, known: list[tuple[re.Pattern[str], Device]]) -> Device:
-    """Device that a User-Agent stands for; `Other` where no pattern matches."""
+    """The device of a User-Agent; `Other` if no pattern matches."""
     return next((device for pattern, device in known if pattern.fullmatch(user_agent)), Device(OTHER, OTHER))
 
 
 class Devices:
-    """The User-Agents with the device of each; numbers of `kinds` name devices elsewhere."""
+    """The User-Agents with the device of each. Other modules refer to a device by its index in `kinds`."""
 
     def __init__(self) -> None:
         known = patterns()

@@ -1,4 +1,4 @@
-"""What a run shows while it goes on and says when it is over."""
+"""What a run shows while it is running and prints when it ends."""
 
 import sys
 import time
@@ -12,12 +12,12 @@ from rich.table import Table
 from music_simulator.options import Options
 from music_simulator.run import Progress
 
-#: Seconds over which the rate is taken, and between two lines where the output is no terminal.
+#: Seconds over which the rate is measured, and between two lines if the output is not a terminal.
 RATE_SECONDS, LINE_SECONDS = 5.0, 15.0
 
 
 class Display:
-    """A table that lives at the bottom of a terminal; a line now and then where there is none."""
+    """A live table at the bottom of a terminal, or a line now and then where there is no terminal."""
 
     def __init__(self, options: Options, where: str, paced: bool) -> None:
         self._options, self._where, self._paced = options, where, paced
@@ -38,7 +38,7 @@ class Display:
             self._live.stop()
 
     def show(self, progress: Progress) -> None:
-        """Bring the display up to date."""
+        """Update the display."""
         rate = self._rate(progress)
         if self._live:
             self._live.update(self._table(progress, rate))
@@ -76,7 +76,7 @@ class Display:
 
 
 def summary(progress: Progress, where: str) -> str:
-    """The last word of a run, in one paragraph."""
+    """Summary of a finished run, in one paragraph."""
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in progress.delivered.items())
     speed = progress.total / progress.seconds if progress.seconds else 0.0
     ended = "stopped after" if progress.stopped else "delivered"

@@ -1,8 +1,8 @@
-"""From pages to records: which records each page makes, and what goes wrong with some of them on their way.
+"""From pages to records: which records each page produces, and what goes wrong with some of them on their way.
 
-Whether an event is broken, late or repeated is drawn from its own identity (seed, user, session, item, kind), so it is
-the same in every run that contains the event. A broken event stays broken in its copies; the copies of an event are the
-same bytes. Delays move the delivery only, never the event's own time.
+Whether an event is broken, late or duplicated is drawn from its own identity (seed, user, session, item, kind), so it
+is the same in every run that contains the event. The copies of an event have the same bytes: a broken event is broken
+in all of them. Delays affect only the delivery, never the event's own time.
 """
 
 from dataclasses import dataclass
@@ -17,18 +17,18 @@ from music_simulator.options import Options
 from music_simulator.randomness import F64, U64, hashed, key_of, mix, uniform, unit
 from music_simulator.sessions import PAGE, Pages
 
-#: Numbers of the kinds of events.
+#: The kinds of events; a kind's number is its index here.
 KINDS = (PAGE_VIEW, LISTEN, STATUS_CHANGE, AUTH)
 #: What is wrong with a record.
 VALID, MALFORMED, INVALID = 0, 1, 2
-#: Why a record comes later than it should.
+#: Why a record is delivered later than it should be.
 ON_TIME, OUT_OF_ORDER, LATE = 0, 1, 2
 #: Delays in seconds: out of order up to five minutes, late from an hour to three days, copies soon or within a day.
-OUT_OF_ORDER_MOST, LATE_LEAST, LATE_MOST = 300, 3600, 3 * DAY
-COPY_SOON_MOST, COPY_MOST, COPY_SOON_SHARE = 5, DAY, 0.7
+MAX_OUT_OF_ORDER, MIN_LATE, MAX_LATE = 300, 3600, 3 * DAY
+MAX_COPY_SOON, MAX_COPY, COPY_SOON_SHARE = 5, DAY, 0.7
 
-#: A record to be: the page that it tells of, and what is particular to the record. `due`: second of its delivery.
-#: `identity`: 64 bits that are the event's own. `copy`: 0 for the original, 1 for its duplicate.
+#: A record before it is rendered: its page, and what belongs to the record itself. `due`: second of its delivery.
+#: `identity`: 64 bits that identify the event. `copy`: 0 for the original, 1 for its duplicate.
 RECORD = np.dtype([
     *PAGE.descr, ("due", "i8"), ("kind", "i1"), ("identity", "u8"), ("fault", "i1"), ("delay", "i1"), ("copy", "i1"),
     ("version", "i1"), ("unknown", "?"),
@@ -41,7 +41,7 @@ _CHANGES_LEVEL = np.array([state.page in ("Submit Upgrade", "Submit Downgrade") 
 
 @dataclass(frozen=True)
 class Disturbances:
-    """Makes the records of a run."""
+    """Creates the records of a run."""
 
     options: Options
 
@@ -71,7 +71,7 @@ class Disturbances:
         return hashed(key_of(self.options.seed ^ (self.options.first_user << 1), "event"), parts)
 
     def _is_v2(self, records: Records) -> npt.NDArray[np.bool_]:
-        """A session is of one version, since one client makes it."""
+        """All events of a session have the same version, since one client sends them."""
         if self.options.v2 == 0:
             return np.zeros(len(records), dtype=np.bool_)
         session = (records["who"].astype(np.uint64) << np.uint64(20)) | records["session"].astype(np.uint64)
@@ -94,23 +94,23 @@ class Disturbances:
             u, far = chance(3), chance(4)
             late, astray = u < o.late, (u >= o.late) & (u < o.late + o.out_of_order)
             records["delay"] = np.where(late, LATE, np.where(astray, OUT_OF_ORDER, ON_TIME))
-            due += np.where(late, LATE_LEAST + (far * (LATE_MOST - LATE_LEAST)).astype(np.int64), 0)
-            due += np.where(astray, 1 + (far * OUT_OF_ORDER_MOST).astype(np.int64), 0)
+            due += np.where(late, MIN_LATE + (far * (MAX_LATE - MIN_LATE)).astype(np.int64), 0)
+            due += np.where(astray, 1 + (far * MAX_OUT_OF_ORDER).astype(np.int64), 0)
         records["due"] = due
         if o.duplicates:
             copies = records[chance(5) < o.duplicates]
             copies["copy"] = 1
             u, soon = unit(mix(copies["identity"] ^ np.uint64(6))), unit(mix(copies["identity"] ^ np.uint64(7)))
-            pause = u * np.where(soon < COPY_SOON_SHARE, COPY_SOON_MOST, COPY_MOST)
+            pause = u * np.where(soon < COPY_SOON_SHARE, MAX_COPY_SOON, MAX_COPY)
             copies["due"] += pause.astype(np.int64)
             records = np.concatenate([records, copies])
-        # What would come after the end of the run comes at its end.
+        # Anything due after the end of the run is delivered at its end.
         records["due"] = np.minimum(records["due"], o.days * DAY)
         return records
 
 
 def delivery_order(records: Records) -> npt.NDArray[np.intp]:
-    """Order of delivery: by due second, then user, item, kind and copy; the same whoever made the records.
+    """Order of delivery: by due second, then user, item, kind and copy. The number of workers does not change it.
 
     63 bits: 19 for the second (of one window), 26 for the user, 15, 2 and 1 for the rest.
     """

@@ -1,7 +1,7 @@
-"""Broken records, in ways that no reader may take for valid ones.
+"""Broken records, in ways that no reader may accept as valid.
 
-Malformed: not one JSON object (RFC 8259) in UTF-8. Invalid: one JSON object that breaks the contract of its topic, by
-the JSON type of a field, by a missing required field or by a value out of range.
+Malformed: not a single JSON object (RFC 8259) in UTF-8. Invalid: a JSON object that breaks the contract of its topic by
+the JSON type of a field, a missing required field or a value out of range.
 """
 
 from collections.abc import Callable
@@ -16,19 +16,19 @@ _MALFORMED: tuple[Callable[[bytes], bytes], ...] = (
     lambda text: text + b"}",  # something after the object
     lambda text: text + text,  # two objects
     lambda text: b"{'ts':" + text.split(b'"ts":', 1)[1].replace(b'"', b"'"),  # single quotes
-    lambda text: text.replace(b'"city":"', b'"city":"\xc3\x28', 1),  # no UTF-8
-    lambda text: text[:-1] + b',"lag":NaN}',  # no JSON number
-    lambda text: b"\x00" + text,  # a byte that JSON has no place for
+    lambda text: text.replace(b'"city":"', b'"city":"\xc3\x28', 1),  # not UTF-8
+    lambda text: text[:-1] + b',"lag":NaN}',  # not a JSON number
+    lambda text: b"\x00" + text,  # a byte that JSON does not allow
 )
 
 
 def malformed(text: bytes, _kind: str, which: int) -> bytes:
-    """Not a JSON object any more; `which` chooses how."""
+    """Break the text so that it is not a JSON object. `which` chooses how."""
     return _MALFORMED[which % len(_MALFORMED)](text)
 
 
 def invalid(text: bytes, kind: str, which: int) -> bytes:
-    """Still JSON, but against the contract of the topic of `kind`; `which` chooses how."""
+    """Break the contract of the topic of `kind`, but keep the text JSON. `which` chooses how."""
     event = orjson.loads(text)
     breaks = _breaks(event, kind)
     name, value = breaks[which % len(breaks)]
@@ -40,7 +40,7 @@ def invalid(text: bytes, kind: str, which: int) -> bytes:
 
 
 def _breaks(event: dict[str, Any], kind: str) -> list[tuple[str, Any]]:
-    """(field, wrong value) pairs that break this event; None stands for leaving the field out."""
+    """(field, wrong value) pairs that break this event; None means to leave the field out."""
     required = [field.path for field in FIELDS if kind in field.required_in]
     breaks: list[tuple[str, Any]] = [(name, None) for name in required]
     breaks += [

@@ -1,8 +1,7 @@
-"""From options to batches of records in the order of their delivery, on one or several processes.
+"""From options to batches of records in order of delivery, in one or several processes.
 
-The users are dealt out to as many parts as there are workers. A part simulates its users window by window, renders
-their records and hands them over; the parts' batches are merged by (due, user, item, …), an order that does not know of
-parts.
+The users are divided into one part per worker. A part simulates its users window by window, renders their records and
+hands them over. The parts' batches are merged by (due, user, item, …), an order that does not depend on the parts.
 """
 
 import multiprocessing
@@ -22,15 +21,15 @@ from music_simulator.sessions import LEAD_SECONDS, Sessions
 from music_simulator.users import Population
 from music_simulator.wire import Wire
 
-#: Pages that one window is meant to have: many, since arrays like it, or few, where a schedule is to be kept.
+#: Intended pages per window: many, since arrays are faster in bulk, or few, where there is a schedule to keep.
 PAGES_PER_WINDOW, PAGES_PER_PACED_WINDOW = 60_000, 8_000
-#: Shortest and longest window, seconds; the order of delivery has 19 bits for the seconds of a window.
+#: Shortest and longest window in seconds. The order of delivery has 19 bits for the seconds of a window.
 SHORTEST_WINDOW, LONGEST_WINDOW = 20, 5 * DAY
 
 
 @dataclass
 class Batch:
-    """Records in the order of delivery, with their texts and, if asked for, message keys."""
+    """Records in order of delivery, with their texts and, if asked for, message keys."""
 
     records: Records
     texts: list[bytes]
@@ -40,18 +39,18 @@ class Batch:
         return len(self.texts)
 
     def packed(self) -> tuple[Records, bytes, bytes]:
-        """For the way between processes, where one long text is much cheaper than many; none has a line's end in it."""
+        """For transfer between processes, where one long text is much cheaper than many. No text has a line break."""
         return self.records, b"\n".join(self.texts), b"\n".join(self.keys)
 
     @classmethod
     def unpacked(cls, records: Records, texts: bytes, keys: bytes) -> "Batch":
-        """The batch again."""
+        """Restore a packed batch."""
         return cls(records, texts.split(b"\n") if len(records) else [], keys.split(b"\n") if keys else [])
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a generation needs to know besides the options; none of it changes an event or its place in the order."""
+    """How to generate. Unlike the options, none of it changes an event or its place in the order."""
 
     workers: int = 1
     with_keys: bool = False
@@ -59,7 +58,7 @@ class Plan:
 
 
 class World:
-    """What is the same for all parts of a run."""
+    """What all parts of a run share."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
@@ -68,7 +67,7 @@ class World:
         self.catalogue = Catalogue(options)
 
     def windows(self, paced: bool) -> list[int]:
-        """Ends of the windows in seconds of the run; the last one takes in what is delivered at the very end."""
+        """Ends of the windows in seconds of the run. The last window is for what is delivered at the very end."""
         wanted = PAGES_PER_PACED_WINDOW if paced else PAGES_PER_WINDOW
         width = wanted * DAY / (self.population.size * PAGES_PER_USER_AND_DAY)
         width = int(min(max(width, SHORTEST_WINDOW), LONGEST_WINDOW))
@@ -77,7 +76,7 @@ class World:
 
 
 class Part:
-    """One part of the users, with the records that wait for their delivery."""
+    """One part of the users, with the records that are not due yet."""
 
     def __init__(self, world: World, plan: Plan, part: int) -> None:
         self._world, self._plan = world, plan
@@ -108,7 +107,7 @@ class Part:
 
 
 def merged(parts: list[Batch]) -> Batch:
-    """The batches of one window from all parts as one."""
+    """Merge the batches of one window from all parts."""
     if len(parts) == 1:
         return parts[0]
     records = np.concatenate([part.records for part in parts])
@@ -122,7 +121,7 @@ def merged(parts: list[Batch]) -> Batch:
 
 
 class Generation:
-    """All batches of a run. Closes its worker processes when left as a context."""
+    """All batches of a run. Leaving it as a context manager ends its worker processes."""
 
     def __init__(self, world: World, plan: Plan) -> None:
         self._world, self._plan = world, plan
@@ -132,7 +131,7 @@ class Generation:
         if plan.workers == 1:
             self._part = Part(world, plan, 0)
             return
-        # Not "fork": of a process with threads, such as a test's with a Spark session, the child may crash.
+        # Not "fork": the child of a process with threads, such as a test with a Spark session, may crash.
         context = multiprocessing.get_context("spawn")
         for part in range(plan.workers):
             ours, theirs = context.Pipe()
@@ -151,7 +150,7 @@ class Generation:
             process.join()
 
     def batches(self) -> Iterator[Batch]:
-        """Batch after batch, in the order of delivery; some may be empty."""
+        """Batch after batch, in order of delivery. Some may be empty."""
         if self._part is not None:
             yield from self._part.batches()
             return
@@ -168,20 +167,20 @@ class Generation:
         try:
             packed, new = connection.recv()
         except EOFError:
-            raise RuntimeError("a worker process of the simulator has died; with --workers 1 its error shows") from None
+            raise RuntimeError("a simulator worker process died; run with --workers 1 to see its error") from None
         self._registrations.update(new)
         return Batch.unpacked(*packed)
 
 
 def _work(world: World, plan: Plan, part: int, out: Connection) -> None:
-    """A worker process: sends batch after batch; a full pipe makes it wait. The parent sees to Ctrl-C."""
+    """A worker process: sends batch after batch, and waits while the pipe is full. The parent handles Ctrl-C."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    work, told = Part(world, plan, part), set[int]()
+    work, sent = Part(world, plan, part), set[int]()
     try:
         for batch in work.batches():
-            new = {who: second for who, second in work.registrations().items() if who not in told}
-            told.update(new)
+            new = {who: second for who, second in work.registrations().items() if who not in sent}
+            sent.update(new)
             out.send((batch.packed(), new))
     except (BrokenPipeError, ConnectionResetError):
         return

@@ -1,8 +1,8 @@
-"""The sink that is a Kafka cluster: idempotent, patient with brokers that go away and come back.
+"""The Kafka sink: idempotent, and patient with brokers that go away and come back.
 
-Every record is handed to librdkafka, which keeps the order within a partition, repeats what was not acknowledged and
-lets the broker drop what it has already (`enable.idempotence`). Only what failed for good is reported back, so a record
-that is not reported after the last flush was acknowledged.
+Every record goes to librdkafka, which keeps the order within a partition, resends what was not acknowledged and lets
+the broker drop duplicates (`enable.idempotence`). It reports back only what failed for good, so a record that is not
+reported by the end of the last flush was acknowledged.
 """
 
 import json
@@ -18,18 +18,18 @@ from music_platform.topics import REFUSALS, refusal
 from music_simulator.disturbances import KINDS
 from music_simulator.sinks import SinkError
 
-#: Seconds for which a broker that refuses connections is waited for at the start, and one that says nothing at all.
+#: Seconds to wait at the start for a broker that refuses connections, and for one that does not answer at all.
 REFUSED_SECONDS, SILENT_SECONDS = 2.0, 4.0
-#: Seconds for which an unacknowledged record is repeated before it counts as lost.
+#: Seconds for which an unacknowledged record is resent before it counts as lost.
 DELIVERY_TIMEOUT_SECONDS = 900
-#: Seconds for which room in a full queue is waited for before the run is asked what to do.
+#: Seconds to wait for room in a full queue before returning to the run.
 QUEUE_FULL_SECONDS = 0.2
-#: A broker that is still away is spoken of as such for this long after its last sign.
+#: Seconds after the last connection error for which a broker is reported as away.
 AWAY_SECONDS = 3.0
 
 
 class Kafka:
-    """Topics of the contract on the cluster of the settings."""
+    """The topics of the contract, on the cluster in the settings."""
 
     def __init__(self, settings: Settings) -> None:
         self._where = settings.bootstrap_servers
@@ -55,16 +55,16 @@ class Kafka:
                 "reconnect.backoff.max.ms": 2000,
                 "delivery.report.only.error": True,
                 "statistics.interval.ms": 1000,
-                "stats_cb": self._statistics,
-                "error_cb": self._trouble,
+                "stats_cb": self._on_statistics,
+                "error_cb": self._on_error,
                 "log_level": 0,
             }
         )
         self._first_contact()
 
     def deliver(self, kinds: list[int], texts: list[bytes], keys: list[bytes]) -> int:
-        """Queue the records; while the queue stays full, those that found room."""
-        produce, topics, failed, first = self._producer.produce, self._topics, self._failed, self._next
+        """Queue the records, or as many as there is room for while the queue stays full."""
+        produce, topics, failed, first = self._producer.produce, self._topics, self._on_delivery, self._next
         for kind, text, key in zip(kinds, texts, keys, strict=True):
             try:
                 try:
@@ -75,32 +75,32 @@ class Kafka:
             except BufferError:
                 break
             except KafkaException as error:
-                raise SinkError(f"Kafka at {self._where} refuses to go on: {error.args[0].str()}") from None
+                raise SinkError(f"Kafka at {self._where} accepts no more records: {error.args[0].str()}") from None
             self._next += 1
         self._producer.poll(0)
         return self._next - first
 
-    def rest(self) -> str:
-        """Serve callbacks; says if brokers are away."""
+    def poll(self) -> str:
+        """Serve callbacks. Reports brokers that are away."""
         self._producer.poll(0)
         if self._error_at and time.monotonic() - self._error_at < AWAY_SECONDS and len(self._producer):
             self._waited = max(self._waited, len(self._producer))
-            return f"{self._last_error}; {len(self._producer):,} records wait and are sent again"
+            return f"{self._last_error}; {len(self._producer):,} records are waiting and will be resent"
         return ""
 
     def retried(self) -> str:
-        """One line on what had to be sent again."""
+        """One line about what had to be resent."""
         requests = sum(self._retries.values())
         if not requests and not self._errors:
-            return "acknowledged without a connection error"
-        last = f" (the last: {self._last_error})" if self._last_error else ""
+            return "no connection errors, nothing had to be resent"
+        last = f" (last: {self._last_error})" if self._last_error else ""
         return (
             f"{self._errors:,} connection errors{last}: up to {self._waited:,} records waited for the broker and were "
-            f"sent again; {requests:,} requests repeated"
+            f"resent; {requests:,} requests retried"
         )
 
     def close(self, patience_seconds: float) -> set[int]:
-        """Flush for up to `patience_seconds`; then give up what is left and say which."""
+        """Flush for up to `patience_seconds`, then give up on the rest. Returns the numbers of the lost records."""
         left = self._producer.flush(patience_seconds)
         if left:
             self._producer.purge()
@@ -114,33 +114,33 @@ class Kafka:
             if self._refused:
                 raise SinkError(refusal(self._where, self._last_error)) from None
             raise SinkError(
-                f"no Kafka broker answers at {self._where}: start one with `music-platform up`, or name yours in "
-                "KAFKA_BOOTSTRAP_SERVERS, or write files with --out DIR"
+                f"no Kafka broker answers at {self._where}: start one with `music-platform up`, set "
+                "KAFKA_BOOTSTRAP_SERVERS to yours, or write files with --out DIR"
             ) from None
         missing = [topic for topic in self._topics if topic not in known]
         if missing:
             names = ", ".join(missing)
-            raise SinkError(f"Kafka at {self._where} has no topic {names}: `music-platform up` creates them")
+            raise SinkError(f"Kafka at {self._where} has no topic {names}: `music-platform up` creates missing topics")
 
     def _topics_of_cluster(self) -> set[str]:
         try:
             return set(self._producer.list_topics(timeout=REFUSED_SECONDS).topics)
         except KafkaException:
-            self._producer.poll(0)  # brings the errors in
+            self._producer.poll(0)  # delivers the errors
             if "refused" in self._last_error or self._refused:
                 raise
             return set(self._producer.list_topics(timeout=SILENT_SECONDS).topics)
 
-    def _failed(self, number: int, error: KafkaError | None, _message: Message) -> None:
+    def _on_delivery(self, number: int, error: KafkaError | None, _message: Message) -> None:
         if error is not None:
             self._lost.add(number)
 
-    def _trouble(self, error: KafkaError) -> None:
+    def _on_error(self, error: KafkaError) -> None:
         self._errors += 1
         self._last_error, self._error_at = error.str(), time.monotonic()
         self._refused = self._refused or error.code() in REFUSALS
 
-    def _statistics(self, text: str) -> None:
+    def _on_statistics(self, text: str) -> None:
         brokers: dict[str, Any] = json.loads(text).get("brokers", {})
         for name, broker in brokers.items():
             self._retries[name] = max(self._retries.get(name, 0), broker.get("txretries", 0))

@@ -1,4 +1,4 @@
-"""What a run can be asked for, and the sentences that refuse what it cannot do."""
+"""The options of a run, and the error messages for invalid ones."""
 
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
@@ -7,32 +7,32 @@ from typing import Any
 
 from music_simulator.behaviour import MOMENTS
 
-#: Distance between the populations of two seeds; the seed is taken modulo ID_SEEDS so that ids stay exact in JSON.
+#: Distance between the user ids of two seeds. The seed is taken modulo ID_SEEDS so that ids stay exact in JSON.
 ID_STEP, ID_SEEDS = 10_000_000, 1000
-#: Greatest number for --id-base: session ids (user id · 100,000 + n) must stay below 2**53.
-ID_BASE_MOST = 80_000_000_000
-RATE_MOST = 50_000.0
-#: Most users, guests who come in the course of the run included (with room for chance).
-USERS_MOST = 50_000_000
-#: An event may lie this far ahead of the record that carries it (the contract's own limit).
-MOST_AHEAD = timedelta(hours=24)
+#: Maximum of --id-base: session ids (user id · 100,000 + n) must stay below 2**53.
+MAX_ID_BASE = 80_000_000_000
+MAX_RATE = 50_000.0
+#: Maximum number of users, including guests who arrive during the run (with room for chance).
+MAX_USERS = 50_000_000
+#: An event may be this far ahead of the record that carries it (the contract's own limit).
+MAX_AHEAD = timedelta(hours=24)
 EARLIEST = datetime(2005, 1, 2)
 FIRST_DAY = datetime(2026, 6, 1)
-#: Pages that a user makes in a day, about.
+#: Pages that a user views in a day, approximately.
 PAGES_PER_USER_AND_DAY = 2.0
 SHARES = ("duplicates", "late", "out_of_order", "malformed", "invalid", "unknown_fields", "v2", "hot_key")
 
 
-#: Pages that can be left out; without Pause there is no Resume.
+#: Pages that can be left out. Leaving out Pause leaves out Resume too.
 OMITTABLE = tuple(page for page in MOMENTS if page != "Resume")
 
 
 class BadOptionError(ValueError):
-    """An option that the run cannot be made with; the message is one line for a person."""
+    """An invalid option. The message is one line for the user."""
 
 
 def users_for(events: float, days: int) -> int:
-    """How many users a run of so many days needs to make surely more than so many events: half as many again."""
+    """Users that a run of `days` needs to be sure of more than `events` events: half as many again as expected."""
     return max(1000, round(1.5 * events / days / PAGES_PER_USER_AND_DAY))
 
 
@@ -58,7 +58,7 @@ class Burst:
 
 @dataclass(frozen=True)
 class Options:
-    """Everything that decides which events a run makes. Neither rate, sink nor workers are among it."""
+    """Everything that decides which events a run produces. Rate, sink and workers do not."""
 
     seed: int = 1
     users: int = 1000
@@ -98,40 +98,40 @@ class Options:
         return plain
 
     def checked(self, now: datetime) -> "Options":
-        """These options, or BadOptionError with what is wrong. `now` is the wall clock, UTC without zone."""
+        """These options if they are valid; raises BadOptionError if not. `now` is the wall clock, UTC without zone."""
         least = {"users": 1, "days": 1, "songs": 10, "seed": 0, "growth": 0}
         for name, bound in least.items():
             if getattr(self, name) < bound:
                 raise BadOptionError(f"--{name} {getattr(self, name)}: must be at least {bound}")
-        if self.users > USERS_MOST or self.days > 3660 or self.growth > 1000 or self.songs > 10_000_000:
-            raise BadOptionError(f"at most --users {USERS_MOST}, --days 3660, --songs 10000000 and --growth 1000")
-        if log(self.users) + self.growth * self.days / 365.25 > log(USERS_MOST):
+        if self.users > MAX_USERS or self.days > 3660 or self.growth > 1000 or self.songs > 10_000_000:
+            raise BadOptionError(f"at most --users {MAX_USERS}, --days 3660, --songs 10000000 and --growth 1000")
+        if log(self.users) + self.growth * self.days / 365.25 > log(MAX_USERS):
             raise BadOptionError(
-                f"--growth {self.growth:g} makes more than {USERS_MOST:,} users of {self.users:,} in {self.days} days: "
-                "take less growth or fewer days"
+                f"--growth {self.growth:g} makes more than {MAX_USERS:,} users out of {self.users:,} in {self.days} "
+                "days: use less growth or fewer days"
             )
         if self.events is not None and self.events < 1:
             raise BadOptionError(f"--events {self.events}: must be at least 1")
         for name in SHARES:
             if not 0 <= getattr(self, name) <= 1:
-                raise BadOptionError(f"--{name.replace('_', '-')} {getattr(self, name)}: is a share, from 0 to 1")
+                raise BadOptionError(f"--{name.replace('_', '-')} {getattr(self, name)}: must be a share from 0 to 1")
         if self.malformed + self.invalid > 1:
             raise BadOptionError("--malformed and --invalid together must not exceed 1")
         if self.late + self.out_of_order > 1:
             raise BadOptionError("--late and --out-of-order together must not exceed 1")
-        if self.id_base is not None and not 0 <= self.id_base <= ID_BASE_MOST:
-            raise BadOptionError(f"--id-base {self.id_base}: must lie between 0 and {ID_BASE_MOST}")
+        if self.id_base is not None and not 0 <= self.id_base <= MAX_ID_BASE:
+            raise BadOptionError(f"--id-base {self.id_base}: must be between 0 and {MAX_ID_BASE}")
         for page in self.omit:
             if page not in OMITTABLE:
-                raise BadOptionError(f"--omit {page!r}: no such page to leave out; there are {', '.join(OMITTABLE)}")
+                raise BadOptionError(f"--omit {page!r}: cannot leave out this page; choose from {', '.join(OMITTABLE)}")
         if self.start < EARLIEST:
             raise BadOptionError(
                 f"--start {self.start:%Y-%m-%d}: must be {EARLIEST:%Y-%m-%d} or later, as in the contract"
             )
-        if self.end > now + MOST_AHEAD:
-            latest = now + MOST_AHEAD - timedelta(days=self.days)
+        if self.end > now + MAX_AHEAD:
+            latest = now + MAX_AHEAD - timedelta(days=self.days)
             raise BadOptionError(
-                f"--start {self.start:%Y-%m-%dT%H:%M:%S} with --days {self.days} ends more than 24 h from now, where "
-                f"events are quarantined: start {latest:%Y-%m-%dT%H:%M} or earlier, or take fewer days"
+                f"--start {self.start:%Y-%m-%dT%H:%M:%S} with --days {self.days} ends more than 24 h from now, and "
+                f"later events are quarantined: start {latest:%Y-%m-%dT%H:%M} or earlier, or use fewer days"
             )
         return self

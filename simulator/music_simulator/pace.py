@@ -1,7 +1,7 @@
 """The schedule of a run: when each record is due on the wall clock, in seconds after launch.
 
-Three ways: as fast as it goes (history), so many records a second (`--rate`), or as the simulated clock says
-(`--live`). None of them changes a record or the order of records.
+Three modes: as fast as possible (history), a number of records per second (`--rate`), or at the pace of the simulated
+clock (`--live`). None of them changes a record or the order of records.
 """
 
 from typing import Protocol
@@ -13,10 +13,10 @@ from music_simulator.randomness import F64, I64
 
 
 class Pace(Protocol):
-    """A schedule; asked for the records in their order, each once."""
+    """A schedule. It is asked for each record once, in order."""
 
     def due(self, seconds: I64) -> F64 | None:
-        """Wall-clock seconds after launch of records due at these simulated seconds; None: at once."""
+        """Wall-clock seconds after launch of records due at these simulated seconds; None means at once."""
 
 
 class AtOnce:
@@ -28,21 +28,21 @@ class AtOnce:
 
 
 class ByClock:
-    """One simulated second in one second."""
+    """One simulated second per second."""
 
     def due(self, seconds: I64) -> F64 | None:
-        """When the simulated clock shows the record's second."""
+        """When the simulated clock reaches the record's second."""
         return seconds.astype(np.float64)
 
 
 class ByRate:
-    """`rate` records a second; within a burst as many times more as the burst is strong."""
+    """`rate` records per second, multiplied by the factor of a burst while it lasts."""
 
     def __init__(self, rate: float, bursts: tuple[Burst, ...] = ()) -> None:
         self._rate, self._bursts, self._reached = rate, bursts, 0.0
 
     def due(self, seconds: I64) -> F64 | None:
-        """Evenly spaced, from launch on."""
+        """Evenly spaced from launch."""
         step = np.full(len(seconds), 1.0 / self._rate)
         for burst in self._bursts:
             opens = burst.at_hour * 3600

@@ -1,7 +1,7 @@
 """Where users live: 469 places in all states, with weights by population.
 
-Names, postal codes and coordinates are those of the US Census Bureau's gazetteer, as eventsim draws them; the weight is
-the number of users that eventsim puts there, a state's smaller places gathered in its larger ones.
+Names, postal codes and coordinates are from the US Census Bureau's gazetteer, as in eventsim. The weight is the number
+of users that eventsim puts there, with a state's smaller places merged into its larger ones.
 """
 
 import csv

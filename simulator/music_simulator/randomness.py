@@ -1,8 +1,8 @@
-"""Random numbers that depend on nothing but (seed, who, which draw).
+"""Random numbers that depend only on (seed, who, which draw).
 
 A counter-based generator: SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA
-2014), whose n-th output is a hash of key + n·γ. Each user has a key of its own, so that what one user does is the same
-whatever the order, the batch or the process in which users are simulated. All functions work on whole arrays.
+2014), whose n-th output is a hash of key + n·γ. Each user has their own key, so what a user does is independent of the
+order, the batch and the process in which users are simulated. All functions work on whole arrays.
 """
 
 import numpy as np

@@ -1,8 +1,8 @@
-"""The reference data as CSV: songs.csv, artists.csv and users.csv, as the contract of the reference tables has them.
+"""The reference data as CSV: songs.csv, artists.csv and users.csv, by the contract of the reference tables.
 
-songs and artists stand before the first event; users.csv has those who are there from the start and is written again at
-the end of the run, with the guests who registered meanwhile. What changes about a user (level, place) is told by the
-events themselves, so that no further change feed is needed.
+All three are written before the first event. users.csv then has the users who exist from the start; it is written again
+at the end of the run, with the guests who registered meanwhile. Changes to a user (level, place) are in the events
+themselves, so no separate change feed is needed.
 """
 
 import csv
@@ -51,7 +51,7 @@ def write_users(folder: Path, population: Population, clock: Clock, registered: 
 
 
 def _user_rows(population: Population, clock: Clock, who: I64, registered: dict[int, int]) -> Iterator[tuple[Any, ...]]:
-    one = population.identity(who)
+    one = population.profile(who)
     paid = (uniform(population.behaviour_keys(who), STARTS_PAID.counter) < STARTS_PAID.share) & (
         who < population.options.users
     )
@@ -71,7 +71,7 @@ def _user_rows(population: Population, clock: Clock, who: I64, registered: dict[
 
 
 def _write(folder: Path, table: ReferenceTable, rows: Iterable[Iterable[Any]]) -> None:
-    """Write one CSV by RFC 4180 and put it in place when whole."""
+    """Write one CSV (RFC 4180) and move it into place when it is complete."""
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"{table.name}.csv"
     unfinished = target.with_suffix(".csv.tmp")

@@ -1,4 +1,4 @@
-"""A run: batches from the generation to the sink, on schedule, until the end, the wanted number or Ctrl-C."""
+"""A run: from the generation to the sink on schedule, until the end, the requested number of records or Ctrl-C."""
 
 import time
 from collections.abc import Callable
@@ -13,10 +13,10 @@ from music_simulator.options import Options
 from music_simulator.pace import Pace
 from music_simulator.sinks import Sink
 
-#: Records that are handed over at once, and seconds between two looks at the clock.
+#: Records that are handed to the sink at once, and seconds between two looks at the clock.
 SLICE, TICK_SECONDS = 5_000, 0.02
-#: Seconds for which the last records are waited for; after Ctrl-C.
-PATIENCE_SECONDS, HURRIED_SECONDS = 900.0, 60.0
+#: Seconds to wait for the last records to be delivered: normally, and after Ctrl-C.
+FLUSH_SECONDS, STOPPED_FLUSH_SECONDS = 900.0, 60.0
 
 
 class Log(Protocol):
@@ -28,7 +28,7 @@ class Log(Protocol):
 
 @dataclass
 class Progress:
-    """How far a run has come."""
+    """How far a run is."""
 
     delivered: dict[str, int] = field(default_factory=lambda: dict.fromkeys(KINDS, 0))
     total: int = 0
@@ -42,7 +42,7 @@ class Progress:
 
 @dataclass
 class Run:
-    """Everything that takes part in a run. `stop` is asked often; `show` is called a few times a second."""
+    """Everything that takes part in a run. `stop` is called often, `show` a few times per second."""
 
     options: Options
     generation: Generation
@@ -55,10 +55,10 @@ class Run:
     lost: set[int] = field(default_factory=set)
 
     def carry_out(self) -> Progress:
-        """Deliver all there is to deliver, then flush. The numbers of records that did not arrive are in `lost`."""
+        """Deliver all records, then flush. The numbers of records that did not arrive are in `lost`."""
         began = self._shown = self._launch = time.monotonic()
         for number, batch in enumerate(self.generation.batches()):
-            if number == 0:  # the schedule begins when there is something to deliver
+            if number == 0:  # the schedule starts when there is something to deliver
                 self._launch = time.monotonic()
             self._deliver(self._cut(batch))
             if self.stop() or self.progress.total == self.options.events:
@@ -70,7 +70,7 @@ class Run:
         return self.progress
 
     def _cut(self, batch: Batch) -> Batch:
-        """No more than `--events` allows."""
+        """At most as many records as `--events` still allows."""
         if self.options.events is None:
             return batch
         n = max(0, self.options.events - self.progress.total)
@@ -86,11 +86,11 @@ class Run:
                 now = time.monotonic() - self._launch
                 ready = min(ready, int(np.searchsorted(due, now, side="right")))
                 if ready <= at:
-                    self._rest(float(due[at]) - now)
+                    self._wait(float(due[at]) - now)
                     continue
             ready = at + self.sink.deliver(kinds[at:ready], batch.texts[at:ready], batch.keys[at:ready])
             if ready == at:
-                self._tell()
+                self._report()
                 continue
             if due is not None:
                 self.progress.behind_seconds = time.monotonic() - self._launch - float(due[ready - 1])
@@ -99,23 +99,23 @@ class Run:
                 self.progress.delivered[KINDS[number]] += int(count)
             self.progress.total += ready - at
             at = ready
-            self._tell()
+            self._report()
         if self.log is not None and at:
             self.log.append(batch.records[:at])
 
-    def _rest(self, seconds: float) -> None:
+    def _wait(self, seconds: float) -> None:
         self.progress.behind_seconds = 0.0
-        self._tell()
+        self._report()
         time.sleep(min(max(seconds, 0.001), TICK_SECONDS))
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         now = time.monotonic()
         if now - self._shown >= 0.25:
             self._shown = now
-            self.progress.trouble = self.sink.rest()
+            self.progress.trouble = self.sink.poll()
             self.progress.seconds = now - self._launch
             self.show(self.progress)
 
     def _flush(self) -> None:
-        patience = HURRIED_SECONDS if self.progress.stopped else PATIENCE_SECONDS
+        patience = STOPPED_FLUSH_SECONDS if self.progress.stopped else FLUSH_SECONDS
         self.lost = self.sink.close(patience)

@@ -1,8 +1,8 @@
-"""Sessions: every user walks the Markov chain, all of them in step, one window of time after the other.
+"""Sessions: all users walk the Markov chain in step, one window of time after another.
 
-The state of a user is a dozen numbers in parallel arrays; what a step needs of chance is drawn from the user's own
-counter (see `randomness`), so a walk depends neither on the windows nor on who else is simulated along with it. Memory
-is that of the users, whatever the number of days.
+The state of a user is a dozen numbers in parallel arrays. A step draws its random numbers from the user's own counter
+(see `randomness`), so a walk depends neither on the windows nor on who else is simulated. Memory grows with the number
+of users, not with the number of days.
 """
 
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ import numpy.typing as npt
 
 from music_simulator import chain
 from music_simulator.behaviour import (
-    LEAST_SESSION_GAP_SECONDS,
+    MAX_PAUSE_SECONDS,
+    MIN_SESSION_GAP_SECONDS,
     MOVES_PER_YEAR,
     PAGE_GAP_SECONDS,
     PAUSE_CHANCE,
     PAUSE_MEAN_SECONDS,
-    PAUSE_MOST_SECONDS,
     REACTIONS,
     REDIRECT_SECONDS,
     SESSION_GAP_SECONDS,
@@ -30,13 +30,13 @@ from music_simulator.clock import YEAR, Clock
 from music_simulator.randomness import F64, I64, U64, exponential, hashed, uniform, unit, weighted
 from music_simulator.users import Population
 
-#: The walk begins this long before the start, so that sessions are under way when it comes.
+#: The walk begins this many seconds before the start of the run, so that sessions are already under way.
 LEAD_SECONDS = 12 * 3600
 FAR = np.int64(1) << 60
 NO_SONG = -1
 
-#: One page of one user. `listened`: seconds heard of the song that this page ends (NaN: none). `login`: outcome of a
-#: login that this page follows (0: none, 1: success, 2: failure). `song`: of NextSong and the moments about a song.
+#: One page of one user. `listened`: seconds heard of the song that this page ends (NaN: none). `login`: outcome of the
+#: login just before this page (0: none, 1: success, 2: failure). `song`: set for NextSong and moments about a song.
 PAGE = np.dtype([
     ("second", "i8"), ("who", "i4"), ("session", "i4"), ("item", "i4"), ("state", "i2"), ("song", "i4"),
     ("place", "i2"), ("listened", "f4"), ("login", "i1"),
@@ -46,7 +46,7 @@ Pages = npt.NDArray[np.void]
 
 @dataclass(frozen=True)
 class Draw:
-    """A share, and the number of the user's draw that it is compared with."""
+    """A share, and the number of the user's draw that is compared with it."""
 
     counter: int
     share: float
@@ -55,14 +55,14 @@ class Draw:
 STARTS_PAID = Draw(0, START_LEVELS["paid"] / sum(START_LEVELS.values()))
 STARTS_OUT = Draw(1, START_AUTHS["Logged Out"] / sum(START_AUTHS.values()))
 
-#: Draws of a step; step n uses the counters from n · DRAWS.
+#: Draws per step. Step n uses the counters from n · DRAWS.
 DRAWS = 16
 NEXT, GAP, SKIPS, SKIP_AT, PAUSES, PAUSE_LENGTH, REACTS, REACT_AT, PAUSE_AT, SONG = range(10)
 START_GAP, LOST, RUSH, RUSH_AT, MOVES, MOVED_TO, FIRST_PAGE, FIRST_SONG = range(8)
 
 
 class Sessions:
-    """The walks of one part of the users: of `parts` parts, number `part` has every `parts`-th user from `part` on."""
+    """The walks of one part of the users: every `parts`-th user, starting with user `part`."""
 
     def __init__(
         self, population: Population, catalogue: Catalogue, clock: Clock, part: int = 0, parts: int = 1
@@ -105,7 +105,7 @@ class Sessions:
         self._begin_sessions(np.arange(n), begin)
 
     def advance(self, until: int) -> Pages:
-        """All pages from where the walks stand up to second `until` (not included) of the run."""
+        """All pages from where the walks are now up to second `until` (exclusive) of the run."""
         found = [self._ahead]
         active = np.flatnonzero(self.at < until)
         while active.size:
@@ -117,7 +117,7 @@ class Sessions:
         return pages[due & (pages["second"] >= 0)]
 
     def registered_at(self, who: I64) -> I64:
-        """Second at which each of these users of this part registered; FAR for those who have not."""
+        """Second at which each of these users of this part registered; FAR if they have not."""
         return self.registered[(who - self.part) // self.parts]
 
     def registrations(self) -> dict[int, int]:
@@ -126,7 +126,7 @@ class Sessions:
         return dict(zip((which * self.parts + self.part).tolist(), self.registered[which].tolist(), strict=True))
 
     def _step(self, a: npt.NDArray[np.intp]) -> list[Pages]:
-        """Show the page on which each user of `a` stands, and what happens during its song; go on to the next."""
+        """Emit the current page of each user in `a` and what happens during its song, then move to the next page."""
         at, state, level = self.at[a], self.state[a], chain.LEVEL[self.state[a]]
         key, counter = self.key[a], self.step[a] * np.uint64(DRAWS)
         self.step[a] += np.uint64(1)
@@ -180,8 +180,8 @@ class Sessions:
     ) -> list[Pages]:  # fmt: skip
         """What happens during the songs of a[p]: reaction, pause, resume, skip, in this order.
 
-        Changes in place what the step goes on with: `then` (a pause puts the next song off, a skip brings it forward),
-        `added` (items taken), `last` (time of the last one) and `listened`.
+        Changes in place what the rest of the step uses: `then` (a pause delays the next song, a skip brings it
+        forward), `added` (items used), `last` (time of the last one) and `listened`.
         """
         key, counter, now, paid = key[p], counter[p], at[p], level[p]
         user, song, waits, ends = a[p], self.song[a[p]], waits[p], ends[p]
@@ -193,7 +193,7 @@ class Sessions:
         skip = waits & (drawn(SKIPS) < self._skip_chance) & (span > 1)
         heard = np.where(skip, 1 + (drawn(SKIP_AT) * (span - 1)).astype(np.int64), span)
         pause = (waits | ends) & (drawn(PAUSES) < self._pause_chance)
-        paused = np.minimum(exponential(drawn(PAUSE_LENGTH)) * PAUSE_MEAN_SECONDS, PAUSE_MOST_SECONDS)
+        paused = np.minimum(exponential(drawn(PAUSE_LENGTH)) * PAUSE_MEAN_SECONDS, MAX_PAUSE_SECONDS)
         length = np.where(pause, 1 + paused.astype(np.int64), 0)
         chance = drawn(REACTS)
         which = (chance[:, None] >= chain.REACTION_SHARES[paid]).sum(axis=1)
@@ -205,7 +205,7 @@ class Sessions:
         item = self.item[user] + 1
         pages: list[Pages] = []
 
-        def show(mask: npt.NDArray[np.bool_], state: I64, when: I64) -> None:
+        def emit(mask: npt.NDArray[np.bool_], state: I64, when: I64) -> None:
             if mask.any():
                 m = np.flatnonzero(mask)
                 about = np.where(chain.HAS_SONG[state[m]], song[m], NO_SONG)
@@ -213,15 +213,15 @@ class Sessions:
                 item[m] += 1
                 last[p[m]] = when[m]
 
-        show(react, chain.REACTION[paid, np.minimum(which, chain.REACTION.shape[1] - 1)], react_at)
-        show(pause, chain.MOMENT["Pause"][paid], pause_at)
-        show(pause, chain.MOMENT["Resume"][paid], pause_at + length)
-        show(skip, chain.MOMENT["Skip"][paid], skip_at)
+        emit(react, chain.REACTION[paid, np.minimum(which, chain.REACTION.shape[1] - 1)], react_at)
+        emit(pause, chain.MOMENT["Pause"][paid], pause_at)
+        emit(pause, chain.MOMENT["Resume"][paid], pause_at + length)
+        emit(skip, chain.MOMENT["Skip"][paid], skip_at)
         if skip.any():
             pages[-1]["listened"] = heard[skip]
             listened[p[skip]] = np.nan
-        put_off = skip | (pause & waits)
-        then[p[put_off]] = skip_at[put_off]
+        moved = skip | (pause & waits)
+        then[p[moved]] = skip_at[moved]
         added[p] = item - self.item[user] - 1
         return pages
 
@@ -236,7 +236,7 @@ class Sessions:
         return rows
 
     def _play(self, users: npt.NDArray[np.intp], u: F64) -> None:
-        """Let a new song begin for each of these users, now."""
+        """Start a new song for each of these users, now."""
         song = weighted(self.catalogue.shares, u)
         self.song[users], self.song_began[users] = song, self.at[users]
         self.song_ends[users] = self.at[users] + self._seconds[song]
@@ -266,10 +266,10 @@ class Sessions:
         self._play(users[first], unit(hashed(key[first], counter[first] + np.uint64(FIRST_SONG))))
 
     def _next_start(self, users: npt.NDArray[np.intp], last: I64) -> I64:
-        """When each of these users comes back: an exponential pause, moved by the time of day, thinned by the week.
+        """When each of these users comes back: an exponential pause, shifted by time of day, thinned on quiet days.
 
-        A start that the daily cycle would put too early is drawn anew half an hour on, and one that the week drops is
-        drawn anew from where it lay, as in eventsim's pickNextSessionStartTime.
+        A start that the daily cycle would shift too early is drawn again from half an hour later, and one that a quiet
+        day drops is drawn again from where it was, as in eventsim's pickNextSessionStartTime.
         """
         start, after = np.empty(len(users), dtype=np.int64), last.copy()
         todo = np.arange(len(users))
@@ -278,24 +278,24 @@ class Sessions:
             key, counter = self.key[who], self.step[who] * np.uint64(DRAWS)
             self.step[who] += np.uint64(1)
             gap = exponential(unit(hashed(key, counter + np.uint64(START_GAP)))) * self.session_gap[who]
-            found = self.clock.swung(after[todo] + gap.astype(np.int64) + LEAST_SESSION_GAP_SECONDS)
-            early = found < last[todo] + LEAST_SESSION_GAP_SECONDS
+            found = self.clock.swung(after[todo] + gap.astype(np.int64) + MIN_SESSION_GAP_SECONDS)
+            early = found < last[todo] + MIN_SESSION_GAP_SECONDS
             lost = unit(hashed(key, counter + np.uint64(LOST))) < self.clock.loss(found)
             good = ~early & (~lost | (found > self.clock.seconds))
             start[todo] = found
-            after[todo] = np.where(early, after[todo] + LEAST_SESSION_GAP_SECONDS, found)
+            after[todo] = np.where(early, after[todo] + MIN_SESSION_GAP_SECONDS, found)
             todo = todo[~good]
         if self.population.options.bursts:
             self._rush(users, start, last)
         return start
 
     def _rush(self, users: npt.NDArray[np.intp], start: I64, last: I64) -> None:
-        """Bring starts forward into a burst: for its length the rate of starts is `factor` times the usual."""
+        """Bring starts forward into a burst: while it lasts, the rate of starts is `factor` times the usual one."""
         key, counter = self.key[users], self.step[users] * np.uint64(DRAWS)
         self.step[users] += np.uint64(1)
         for number, burst in enumerate(self.population.options.bursts):
             opens = int(burst.at_hour * 3600)
-            begin = np.maximum(last + LEAST_SESSION_GAP_SECONDS, opens)
+            begin = np.maximum(last + MIN_SESSION_GAP_SECONDS, opens)
             length = np.maximum(np.minimum(start, opens + int(burst.minutes * 60)) - begin, 0)
             chance = 1.0 - np.exp(-(burst.factor - 1) * length / self.session_gap[users])
             draws = key ^ np.uint64(number + 1)

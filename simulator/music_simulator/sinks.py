@@ -1,7 +1,7 @@
 """Where records go: Kafka topics or files.
 
-A sink takes slices of records in the order of delivery, numbered from 0 over the whole run, and says at its end which
-of those numbers did not arrive.
+A sink takes slices of records in order of delivery, numbered from 0 over the whole run. When it is closed, it reports
+which of those numbers did not arrive.
 """
 
 import os
@@ -14,44 +14,44 @@ from typing import IO, Protocol, runtime_checkable
 from music_platform.contracts.events import TOPICS
 from music_simulator.disturbances import KINDS
 
-#: Lines of a part file, at the most.
+#: Maximum number of lines in a part file.
 PART_LINES = 250_000
 
 
 class SinkError(RuntimeError):
-    """The sink cannot be written to; the message is one line for a person: what, where, what next."""
+    """The sink cannot be written to. The message is one line for the user: what, where, what next."""
 
 
 class Sink(Protocol):
-    """What a run needs of its sink."""
+    """What a run needs from its sink."""
 
     def deliver(self, kinds: list[int], texts: list[bytes], keys: list[bytes]) -> int:
-        """Take the next records, or as many of them as it can without waiting for long; how many it took."""
+        """Take the next records, or as many as it can without a long wait. Returns how many it took."""
 
-    def rest(self) -> str:
-        """Called while the schedule waits; returns a word on trouble that the sink is working on, or ''."""
+    def poll(self) -> str:
+        """Do what is due; called a few times per second. Returns a message if the sink is retrying, or ''."""
 
     def close(self, patience_seconds: float) -> set[int]:
-        """Flush everything; numbers of the records that did not arrive."""
+        """Flush everything. Returns the numbers of the records that did not arrive."""
 
 
 @runtime_checkable
 class Retrying(Protocol):
-    """A sink that repeats what was not acknowledged."""
+    """A sink that resends what was not acknowledged."""
 
     def retried(self) -> str:
-        """One line on what had to be sent again."""
+        """One line about what had to be resent."""
 
 
 class Discard:
-    """Takes everything and keeps nothing: to measure what generating costs."""
+    """Accepts everything and keeps nothing, to measure what generating costs."""
 
     def deliver(self, kinds: list[int], texts: list[bytes], keys: list[bytes]) -> int:  # noqa: ARG002
         """Nothing to do."""
         return len(kinds)
 
-    def rest(self) -> str:
-        """No trouble."""
+    def poll(self) -> str:
+        """Nothing to do."""
         return ""
 
     def close(self, patience_seconds: float) -> set[int]:  # noqa: ARG002
@@ -60,10 +60,10 @@ class Discard:
 
 
 class Files:
-    """DIR/<topic>/part-<run>-<number>.jsonl; a part gets its name when it is whole.
+    """Writes DIR/<topic>/part-<run>-<number>.jsonl. A part gets this name when it is complete.
 
-    What an earlier run of the same name left in the folder is removed first, so that the folder holds one run of it.
-    With `publish_seconds` a part is also ended when it is that old, so that readers of a slow run see it.
+    Parts of an earlier run of the same name are removed first, so that the folder holds one run of that name. With
+    `publish_seconds`, parts are also completed that often, so that readers of a slow run see them.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Files:
                 for left in (*topic.glob(f".part-{run}-*.tmp"), *topic.glob(f"part-{run}-*.jsonl")):
                     left.unlink()
         except OSError as error:
-            raise SinkError(f"cannot write to {folder}: {error.strerror}; give another folder with --out") from None
+            raise SinkError(f"cannot write to {folder}: {error.strerror}; choose another folder with --out") from None
 
     def deliver(self, kinds: list[int], texts: list[bytes], keys: list[bytes]) -> int:  # noqa: ARG002
         """Append each text to its topic's part."""
@@ -96,8 +96,8 @@ class Files:
             raise SinkError(f"cannot write to {self._folders[0].parent}: {error.strerror}") from None
         return len(kinds)
 
-    def rest(self) -> str:
-        """End parts that are old enough."""
+    def poll(self) -> str:
+        """Complete all parts if it is time to publish."""
         now = time.monotonic()
         if self._publish_seconds is not None and now - self._published >= self._publish_seconds:
             self._published = now
@@ -105,7 +105,7 @@ class Files:
         return ""
 
     def close(self, patience_seconds: float) -> set[int]:  # noqa: ARG002
-        """End all parts."""
+        """Complete all parts."""
         self._finish_all()
         return set()
 

@@ -1,7 +1,7 @@
-"""The people: who they are, when they come, where they live and what they listen on.
+"""The users: who they are, when they arrive, where they live and what they listen on.
 
-Everything about a user follows from (seed, number of the user), so nothing has to be kept for those who are not active.
-User 0, 1, … `users - 1` are there from the start; the others are guests who come in the course of the run.
+Everything about a user follows from (seed, number of the user), so nothing has to be kept for users who are not active.
+Users 0, 1, … `users - 1` exist from the start. The others are guests who arrive during the run.
 """
 
 from dataclasses import dataclass
@@ -29,18 +29,18 @@ from music_simulator.randomness import (
 
 NAMES_OF_A_KIND = 400
 GENDERS = ("F", "M")
-#: Users registered up to this many years before the start, one year before on average.
+#: Users registered at most this many years before the start, and one year before it on average.
 OLDEST_REGISTRATION_YEARS = 5
 
 
 @dataclass(frozen=True)
-class Identity:
-    """Columns about some users: indices into the tables of `Population`."""
+class Profile:
+    """Columns for some users: indices into the lists of `Population`."""
 
     first_name: I64
     last_name: I64
     gender: I64
-    registration: I64  # seconds after the start (negative: before) for those who are there from the start
+    registration: I64  # seconds after the start (negative: before), for users who exist from the start
 
 
 class Population:
@@ -74,12 +74,12 @@ class Population:
         """Id that the users' events carry."""
         return self.account(who) + (self.options.first_user + 1)
 
-    def identity(self, who: I64) -> Identity:
+    def profile(self, who: I64) -> Profile:
         """Name, gender and registration of the accounts `who`."""
         key = keys(self.options.seed, "identity", who)
         gender = (uniform(key, 0) * 2).astype(np.int64)
         age = np.minimum(exponential(uniform(key, 3)), OLDEST_REGISTRATION_YEARS) * YEAR
-        return Identity(
+        return Profile(
             first_name=gender * NAMES_OF_A_KIND + (uniform(key, 1) * NAMES_OF_A_KIND).astype(np.int64),
             last_name=(uniform(key, 2) * len(self.last_names)).astype(np.int64),
             gender=gender,
@@ -91,17 +91,17 @@ class Population:
         return weighted(self.devices.shares, uniform(keys(self.options.seed, "identity", who), 4))
 
     def device(self, who: I64, user_agent: I64) -> I64:
-        """Index of the device that version 2 tells: mostly what the User-Agent says, for some one that it hides."""
+        """Index of the device that version 2 reports: that of the User-Agent or, for some users, one that it hides."""
         key = keys(self.options.seed, "identity", who)
         unseen = self.devices.unseen[(uniform(key, 6) * len(self.devices.unseen)).astype(np.int64)]
         return np.where(uniform(key, 5) < UNSEEN_SHARE, unseen, self.devices.kind_of_agent[user_agent])
 
     def first_place(self, who: I64) -> I64:
-        """Index of the place where each user lives at first."""
+        """Index of the place where each user lives initially."""
         return weighted(self.place_shares, uniform(keys(self.options.seed, "identity", who), 7))
 
     def factors(self, who: I64) -> tuple[F64, F64]:
-        """Each user's lognormal factors, of mean 1, for the pauses between pages and between sessions."""
+        """Each user's lognormal factors (mean 1) for the pauses between pages and between sessions."""
         key = keys(self.options.seed, "identity", who)
         page = np.exp(FACTOR_SIGMA * normal(uniform(key, 8), uniform(key, 9)) - FACTOR_SIGMA**2 / 2)
         session = np.exp(FACTOR_SIGMA * normal(uniform(key, 10), uniform(key, 11)) - FACTOR_SIGMA**2 / 2)
@@ -109,9 +109,9 @@ class Population:
 
 
 def _arrivals(options: Options) -> I64:
-    """When new guests come, in seconds after the start: a growth of `--growth` a year in proportion to all so far.
+    """When new guests arrive, in seconds after the start: `--growth` per year in proportion to all users so far.
 
-    The n-th comes an exponential time of mean year / (users so far · growth) after the one before, as in eventsim.
+    The pause before each is exponential with mean year / (users so far · growth), as in eventsim.
     """
     found: list[I64] = []
     now, known, end = 0.0, options.users, options.days * 86_400

@@ -1,7 +1,7 @@
 """The wire format: a record's JSON text and its message key.
 
-eventsim's fields come first, in eventsim's own order, ours after them. Texts that repeat (a page, a place with a
-browser, a song, a user's names) are rendered once and pasted, which is what makes the simulator fast.
+eventsim's fields come first, in eventsim's order, and ours after them. Texts that repeat (a page, a place with a
+browser, a song, a user's names) are rendered once and pasted. That is what makes the simulator fast.
 """
 
 from collections.abc import Callable
@@ -20,9 +20,9 @@ from music_simulator.places import places
 from music_simulator.randomness import I64, U64, key_of, mix, uniform
 from music_simulator.users import GENDERS, Population
 
-#: A user's n-th session (from 0) has the number: user id · SESSIONS_OF_A_USER + n.
+#: A user's n-th session (from 0) has the number user id · SESSIONS_OF_A_USER + n.
 SESSIONS_OF_A_USER = 100_000
-#: Fields that the contract does not know, for `--unknown-fields`.
+#: Fields that are not in the contract, for `--unknown-fields`.
 UNKNOWN_FIELDS = (b',"abTest":"variant-b"', b',"client":{"build":4211,"beta":true}', b',"tags":["home","discover"]')
 
 _ITEM = b',"itemInSession":'
@@ -33,7 +33,7 @@ _HEX = np.array([list(b"%02x" % byte) for byte in range(256)], dtype=np.uint8)
 
 
 def fields(**values: Any) -> bytes:
-    """Fields as they stand inside a JSON object."""
+    """The fields as they appear inside a JSON object."""
     return orjson.dumps(values)[1:-1]
 
 
@@ -54,13 +54,13 @@ def event_ids(identity: U64) -> list[bytes]:
 
 
 def session_ids(records: Records, population: Population) -> I64:
-    """Session numbers: the user's own id (also of one who uses a shared account) and the session's number."""
+    """Session numbers, from the user's own id (even if they use a shared account) and the number of their session."""
     who: I64 = records["who"].astype(np.int64) + (population.options.first_user + 1)
     return who * SESSIONS_OF_A_USER + records["session"].astype(np.int64)
 
 
 class Wire:
-    """Renders records. Holds the texts that repeat; users' own are made anew for each batch."""
+    """Renders records. Keeps the texts that repeat; those of users are rendered for each batch."""
 
     def __init__(self, population: Population, catalogue: Catalogue, clock: Clock) -> None:
         self._population, self._clock = population, clock
@@ -94,7 +94,7 @@ class Wire:
         self._gender = [b"," + fields(gender=name) for name in GENDERS]
 
     def render(self, records: Records, registered: Callable[[I64], I64]) -> list[bytes]:
-        """JSON texts of these records, without line ends. `registered`: number of guests → second of registration."""
+        """JSON texts of these records, without line breaks. `registered`: guests' numbers → seconds of registration."""
         if not len(records):
             return []
         state, song = records["state"], records["song"].tolist()
@@ -163,7 +163,7 @@ class Wire:
         who, position = np.unique(records["who"], return_inverse=True)
         who = who.astype(np.int64)
         account = self._population.account(who)
-        one = self._population.identity(account)
+        one = self._population.profile(account)
         guests = who >= self._population.options.users
         second = np.where(guests, registered(who), one.registration)
         columns = (
@@ -179,7 +179,7 @@ class Wire:
         return [texts[i] for i in np.where(known, position, -1).tolist()]
 
     def _ends(self, records: Records) -> list[bytes]:
-        """Ends of the records: schema version, version 2's fields, fields that the contract does not know."""
+        """Ends of the records: schema version, fields of version 2, fields that are not in the contract."""
         ends = [b'","schemaVersion":1}'] * len(records)
         more = np.flatnonzero((records["version"] == 2) | records["unknown"])
         if not more.size:

@@ -1,8 +1,8 @@
-"""Files: the lines of intake files into the same table as Kafka's records, exactly once by Delta's transaction ids.
+"""Files: appends the lines of intake files to the table of Kafka's records, exactly once by Delta's transaction ids.
 
-Not Spark's file stream: it skips files by their age, never forgets a name, and lists while it is being asked what it
-will read. Here a batch is a list of files that was written down before (`music_platform.ingestion.intake`), with a
-number; Delta takes each number of an application once, however often the batch is repeated.
+Spark's file stream is not used: it skips files by age, never forgets a name, and lists the folder only when it is asked
+what to read. Here a batch is a numbered list of files that was recorded beforehand (`music_platform.ingestion.intake`).
+Delta accepts each number of an application once, however often the batch is retried.
 """
 
 import io
@@ -17,10 +17,10 @@ from pyspark.sql import DataFrame, SparkSession
 
 from music_platform.contracts.shapes import Shape
 from music_spark.enrich import Reference, enriched, lookups
-from music_spark.shape import lake_rows, of_file
+from music_spark.shape import file_origin, lake_rows
 from music_spark.write import FILES_PER_BATCH, create_table, lake_schema
 
-#: Lines that become columns together.
+#: Lines that are converted to columns at once.
 LINES_TOGETHER = 50_000
 
 #: What reading a damaged gzip file raises.
@@ -29,16 +29,18 @@ GZIP_ERRORS = (OSError, EOFError, zlib.error)
 
 @dataclass(frozen=True)
 class LineFile:
-    """A file of lines: its coordinates' name (folder/name), the shape of its lines, and when it was written."""
+    """A file of lines: its name in coordinates (folder/name), the shape of its lines, when it was written, and the
+    lines that were counted in it."""
 
     name: str
     shape: Shape
     modified_ms: int
+    lines: int
 
 
 @dataclass(frozen=True)
 class FileBatch:
-    """A batch of files below `root` for a table: Delta takes it once by `app_id` and `number`."""
+    """A batch of files below `root` for a table. Delta accepts it once, by `app_id` and `number`."""
 
     root: str
     files: tuple[LineFile, ...]
@@ -46,6 +48,8 @@ class FileBatch:
     app_id: str
     number: int
     reference: Reference
+    #: Bytes of text that a file may have.
+    max_bytes: int
 
 
 def append_files(session: SparkSession, batch: FileBatch) -> None:
@@ -57,32 +61,45 @@ def append_files(session: SparkSession, batch: FileBatch) -> None:
 
 
 def line_rows(session: SparkSession, batch: FileBatch) -> DataFrame:
-    """A row for each of the files' lines."""
+    """One row for each line of the files."""
     found = session.read.format("binaryFile").load([f"{batch.root}/{file.name}" for file in batch.files])
     files = {file.name: file for file in batch.files}
-    name, content = batch.reference.name, batch.reference.content
+    name, content, limit = batch.reference.name, batch.reference.content, batch.max_bytes
 
     def step(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        return enriched(file_batches(batches, files), lookups(name, content))
+        return enriched(file_batches(batches, files, limit), lookups(name, content))
 
     return found.select("path", "content").mapInArrow(step, lake_schema())
 
 
-def file_batches(batches: Iterable[pa.RecordBatch], files: Mapping[str, LineFile]) -> Iterator[pa.RecordBatch]:
-    """The lake's rows for batches of whole files with path, content."""
+def file_batches(
+    batches: Iterable[pa.RecordBatch], files: Mapping[str, LineFile], max_bytes: int
+) -> Iterator[pa.RecordBatch]:
+    """The lake's rows for batches of whole files with path, content.
+
+    Raises ValueError if a file is no longer the one that was measured: the batch fails as a whole, and is measured
+    again when it is repeated.
+    """
     ingested_at = datetime.now(UTC)
     for batch in batches:
         for path, content in zip(batch.column("path"), batch.column("content"), strict=True):
             file = files["/".join(path.as_py().rsplit("/", 2)[1:])]
-            lines = split(content.as_py(), file.name)
+            lines = split(content.as_py(), file.name, max_bytes)
+            if len(lines) != file.lines:
+                raise ValueError(
+                    f"{file.name} was changed while it was read: it had {file.lines:,} lines and now has "
+                    f"{len(lines):,}. Write files elsewhere and move them in. The next run reads it again."
+                )
             for start in range(0, len(lines), LINES_TOGETHER):
                 part = lines[start : start + LINES_TOGETHER]
-                origin = of_file(file.name, len(part), start + 1, file.modified_ms, ingested_at)
+                origin = file_origin(file.name, len(part), start + 1, file.modified_ms, ingested_at)
                 yield from lake_rows(list(part), [file.shape] * len(part), origin)
 
 
-def split(content: bytes, name: str) -> list[bytes]:
-    """The lines of a file; what stands behind the last line feed is one too. A name in .gz is decompressed."""
-    text = GzipFile(fileobj=io.BytesIO(content)).read() if name.endswith(".gz") else content
+def split(content: bytes, name: str, max_bytes: int) -> list[bytes]:
+    """The lines of a file, including text after the last line feed. A file named .gz is decompressed."""
+    text = GzipFile(fileobj=io.BytesIO(content)).read(max_bytes + 1) if name.endswith(".gz") else content
+    if len(text) > max_bytes:
+        raise ValueError(f"{name} was changed while it was read: it has more than {max_bytes:,} bytes of text")
     lines = text.split(b"\n")
     return lines if lines[-1] else lines[:-1]

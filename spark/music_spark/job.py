@@ -1,8 +1,8 @@
 """The streaming job from top to bottom: read → parse → validate → shape → enrich → write.
 
-The platform calls `run_micro_batches` with a session of its own. The same job runs under spark-submit:
+The platform calls `run_micro_batches` with its own session. The same job runs under spark-submit:
 
-    spark-submit --packages … spark/job.py --bootstrap-servers host:9092 --topics listen_events,… --lake s3a://bucket/lake
+    spark-submit --packages … spark/music_spark/job.py --bootstrap-servers host:9092 --topics … --lake s3a://bucket/lake
 """
 
 import argparse
@@ -25,7 +25,7 @@ from music_spark.read import KafkaSource, read_records
 from music_spark.shape import lake_batches
 from music_spark.write import create_table, lake_schema, start_micro_batches
 
-#: From records, as `read_records` gives them, to rows of the lake.
+#: Turns records from `read_records` into rows of the lake.
 Step = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 
 #: Seconds between two looks at a running query.
@@ -42,7 +42,7 @@ class Job:
     table: str
     checkpoint: str
     reference: Reference = field(default_factory=Reference)
-    #: Folder that this process and Spark's workers both see; None where they share none.
+    #: Folder that this process and Spark's workers both see; None if there is none.
     shared: Path | None = None
     name: str = "lake-events"
 
@@ -58,9 +58,9 @@ class MicroBatch:
 
 
 def lake_step(job: Job) -> Step:
-    """What makes the lake's rows of records, in Spark's Python workers."""
+    """The step that turns records into rows of the lake, in Spark's Python workers."""
     shapes, topic_ids = dict(job.shapes), dict(job.topic_ids)
-    name, reference = job.reference.name, job.reference.sent(job.shared)
+    name, reference = job.reference.name, job.reference.for_workers(job.shared)
 
     def step(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         return enriched(lake_batches(batches, shapes, topic_ids), lookups(name, reference))
@@ -69,9 +69,10 @@ def lake_step(job: Job) -> Step:
 
 
 def run_micro_batches(session: SparkSession, job: Job) -> Iterator[MicroBatch]:
-    """Work off what is in the topics now; yield each micro-batch as it is committed.
+    """Process what is in the topics now; yield each micro-batch as it is committed.
 
-    Raises the query's own error if one fails. What was committed before stays; the next run goes on behind it.
+    Raises the query's own error if a micro-batch fails. Earlier ones stay committed, and the next run resumes after
+    them.
     """
     create_table(session, job.table)
     rows = read_records(session, job.source).mapInArrow(lake_step(job), lake_schema())
@@ -88,7 +89,7 @@ def run_micro_batches(session: SparkSession, job: Job) -> Iterator[MicroBatch]:
                 break
             time.sleep(POLL_SECONDS)
     finally:
-        # Where the server is gone this fails too, and must not hide the error that says so.
+        # If the server is gone this fails too, and must not hide the original error.
         with suppress(PySparkException):
             if query.isActive:
                 query.stop()
@@ -111,29 +112,29 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--bootstrap-servers", required=True, help="Kafka brokers, host:port[,host:port]")
     parser.add_argument("--topics", default=",".join(contract.TOPICS.values()), help="topics, separated by commas")
     parser.add_argument("--lake", required=True, help="folder of the lake: a path or a URL")
-    parser.add_argument("--max-records-per-batch", type=int, default=1_000_000, help="records of one micro-batch")
+    parser.add_argument("--max-records-per-batch", type=int, default=1_000_000, help="maximum records per micro-batch")
     parser.add_argument(
         "--topic-ids",
         type=json.loads,
         default=None,
-        help="JSON object of topic → topic id; asked of the brokers where it is left out",
+        help="JSON object of topic → topic id; by default the brokers are asked",
     )
     return parser.parse_args()
 
 
 def main() -> None:
-    """Entry point of spark-submit: works off the topics and prints a line per micro-batch."""
+    """Entry point of spark-submit: processes the topics and prints a line per micro-batch."""
     from music_platform.lake.paths import checkpoint_path, events_path
     from music_platform.settings import load_settings
     from music_platform.topics import topic_ids
 
     given = _arguments()
-    # The variables KAFKA_SASL_* and KAFKA_SSL_* hold here too.
+    # The variables KAFKA_SASL_* and KAFKA_SSL_* apply here too.
     settings = load_settings().model_copy(update={"kafka_bootstrap_servers": given.bootstrap_servers})
     topics = tuple(given.topics.split(","))
     shapes = {topic: own(kind) for kind, topic in contract.TOPICS.items()}
-    if strange := [topic for topic in topics if topic not in shapes]:
-        raise SystemExit(f"no event kind is known for {', '.join(strange)}; known topics: {', '.join(shapes)}")
+    if unknown := [topic for topic in topics if topic not in shapes]:
+        raise SystemExit(f"no event kind is known for {', '.join(unknown)}; known topics: {', '.join(shapes)}")
     job = Job(
         source=KafkaSource(given.bootstrap_servers, topics, given.max_records_per_batch, settings.kafka_jvm_config()),
         shapes=shapes,

@@ -1,14 +1,15 @@
-"""Queries that outlive their client: a killed client leaves its streaming query running inside the Connect server.
+"""Stops queries that outlive their client: a killed client leaves its streaming query running in the Connect server.
 
-A Connect session can be entered again by its id, and shows its queries then. Sessions that the server has forgotten
-(it was restarted, or the session is over) have none.
+A Connect session can be joined again by its id, and then shows its queries. Sessions that the server has forgotten
+(it was restarted, or the session has ended) have none.
 """
 
-import re
 from collections.abc import Callable
 from typing import cast
 
 from pyspark.sql import SparkSession
+
+from music_spark.session import open_session
 
 
 def session_id(session: SparkSession) -> str:
@@ -17,9 +18,9 @@ def session_id(session: SparkSession) -> str:
 
 
 def notice_restarts(session: SparkSession) -> None:
-    """Let a Connect session notice within seconds that its server was started anew.
+    """Make a Connect session notice within seconds that its server was restarted.
 
-    Its own pauses between two tries grow to a minute.
+    By default its pauses between retries grow to a minute.
     """
     if session_id(session):
         from pyspark.sql.connect.client.retries import DefaultPolicy
@@ -27,22 +28,20 @@ def notice_restarts(session: SparkSession) -> None:
         session.client.set_retry_policies([DefaultPolicy(max_retries=30, max_backoff=2000)])
 
 
-def stop_orphans(remote: str, session: str, log: Callable[[str], None]) -> None:
-    """Stop every query that still runs in a dead client's session, and wait until it has stopped."""
+def stop_orphans(url: str, token: str | None, session: str, log: Callable[[str], None]) -> None:
+    """Stop every query that is still running in a dead client's session, and wait until it has stopped."""
     from pyspark.errors import PySparkException
-    from pyspark.sql.connect.session import SparkSession as ConnectSession
 
-    address = re.sub(r"/;.*$|/$", "", remote)
     try:
-        entered = ConnectSession.builder.remote(f"{address}/;session_id={session}").create()
+        joined = open_session(url, token, session)
         try:
-            for query in entered.streams.active:
-                log(f"stopping the query {query.name} that it left running")
+            for query in joined.streams.active:
+                log(f"stopping query {query.name}, which was left running")
                 query.stop()
-            # A batch of files is no query.
-            entered.interruptAll()
+            # A batch of files is not a streaming query.
+            joined.interruptAll()
         finally:
-            entered.stop()
+            joined.stop()
     except PySparkException as error:
         if "INVALID_HANDLE" not in str(error):
             raise

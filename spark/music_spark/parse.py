@@ -1,9 +1,9 @@
-"""Parse: a record's bytes as one JSON object, by the letter of RFC 8259.
+"""Parse: a record's bytes as one JSON object, strictly by RFC 8259.
 
-Spark's own `from_json` is too kind for a contract: it takes single quotes, the first of two objects and trailing text,
-and makes strings of numbers and objects. orjson takes exactly one value in UTF-8 and nothing else; of equal names the
-last counts. It refuses three things that the RFC's grammar allows and no column could hold: half of a surrogate pair, a
-number beyond a double, and more than 1,024 levels of nesting.
+Spark's own `from_json` is too lenient for a contract: it accepts single quotes, the first of two objects and trailing
+text, and turns numbers and objects into strings. orjson accepts exactly one value in UTF-8 and nothing else; of
+duplicate names the last one counts. It rejects three things that the RFC's grammar allows but no column could hold:
+half of a surrogate pair, a number out of the range of a double, and more than 1,024 levels of nesting.
 """
 
 import json
@@ -16,12 +16,12 @@ from music_platform.contracts.events import Name
 NO_VALUE = "payload: none (tombstone)"
 NOT_UTF8 = "payload: not UTF-8"
 NOT_AN_OBJECT = "payload: not exactly one JSON object"
-#: A record with unknown fields is read by Python's own parser too, which takes somewhat fewer levels than orjson.
+#: Python's own parser also reads records with unknown fields. It accepts somewhat fewer levels than orjson.
 TOO_DEEP = "payload: nested too deeply"
 
 
 def parse(value: bytes | None) -> dict[str, Any] | None:
-    """The object that the bytes spell, or None; `refusal` then says why."""
+    """The JSON object in the bytes, or None; `parse_problem` then says why."""
     if value is None:
         return None
     try:
@@ -31,8 +31,8 @@ def parse(value: bytes | None) -> dict[str, Any] | None:
     return parsed if type(parsed) is dict else None
 
 
-def refusal(value: bytes | None) -> str:
-    """Why bytes are no record, in words that show none of them."""
+def parse_problem(value: bytes | None) -> str:
+    """Why the bytes are not a record, without quoting any of them."""
     if value is None:
         return NO_VALUE
     try:
@@ -42,8 +42,8 @@ def refusal(value: bytes | None) -> str:
     return NOT_AN_OBJECT
 
 
-def exact(value: bytes) -> dict[str, Any]:
-    """The same object, read slowly with integers of any size, so that unknown fields are carried as they came."""
+def parse_exact(value: bytes) -> dict[str, Any]:
+    """The same object, parsed slowly with integers of any size, so that unknown fields are kept as they arrived."""
     parsed: dict[str, Any] = json.loads(value)
     return parsed
 

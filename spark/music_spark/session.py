@@ -1,10 +1,34 @@
 """The Spark settings that the platform needs wherever it runs.
 
-The local Connect server, a classic session and `spark-submit` on a cluster all start from `spark_conf()`. What belongs
-to one place only (master, memory, jars, ports) is added where that place is set up.
+The local Connect server, a classic session and `spark-submit` on a cluster all start from `spark_conf()`. Settings of
+one place only (master, memory, jars, ports) are added where that place is set up.
 """
 
+import os
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+def open_session(url: str, token: str | None, session_id: str | None = None) -> "SparkSession":
+    """The session of this process at a Connect server, or, with `session_id`, a session that another one began.
+
+    The token goes neither into the address nor into the environment, from which it would reach logs and children.
+    """
+    from pyspark.sql.connect.client import DefaultChannelBuilder
+    from pyspark.sql.connect.session import SparkSession as ConnectSession
+
+    # As pyspark's own builder does it: pyspark.sql.functions ask by this variable which kind of session there is.
+    os.environ["SPARK_CONNECT_MODE_ENABLED"] = "1"
+    channel = DefaultChannelBuilder(url)
+    if token is not None:
+        channel.set("token", token)
+    if session_id is not None:
+        channel.set("session_id", session_id)
+    builder = ConnectSession.builder.channelBuilder(channel)
+    return cast("SparkSession", builder.getOrCreate() if session_id is None else builder.create())
 
 
 def spark_conf() -> dict[str, str]:
@@ -13,11 +37,11 @@ def spark_conf() -> dict[str, str]:
         # --- Delta -------------------------------------------------------------------------------------------------
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
-        # Parts in which a table's log is read; the default of 50 costs a small table more than its data does.
+        # Partitions for reading a table's log. With the default of 50, a small table's log costs more than its data.
         "spark.databricks.delta.snapshotPartitions": "2",
         # --- What a result looks like ------------------------------------------------------------------------------
         "spark.sql.session.timeZone": "UTC",
-        # Of duplicate keys in a JSON object the last one counts, as RFC 8259 parsers commonly do.
+        # The last of duplicate keys in a JSON object counts, as in most RFC 8259 parsers.
         "spark.sql.variant.allowDuplicateKeys": "true",
         # The warehouse's COPY reads microseconds; the legacy INT96 has no time zone semantics.
         "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
@@ -29,7 +53,7 @@ def spark_conf() -> dict[str, str]:
             "org.apache.spark.sql.execution.streaming.state.RocksDBStateStoreProvider"
         ),
         # --- A server that runs for months -------------------------------------------------------------------------
-        # The UI's records of past jobs are kept in memory even where no UI is shown.
+        # The UI's records of past jobs are kept in memory even without a UI.
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.sql.streaming.ui.enabled": "false",
@@ -39,8 +63,8 @@ def spark_conf() -> dict[str, str]:
         "spark.sql.ui.retainedExecutions": "50",
         "spark.sql.connect.ui.retainedSessions": "20",
         "spark.sql.connect.ui.retainedStatements": "20",
-        # Each query has a consumer group of its own, so that its consumers, and the records that they have fetched, are
-        # of no use to the next; Spark would keep them for five minutes.
+        # Each query has its own consumer group, so the next query cannot use its consumers or the records that they
+        # fetched. By default Spark keeps them for five minutes.
         "spark.kafka.consumer.cache.timeout": "60s",
         "spark.kafka.consumer.cache.evictorThreadRunInterval": "30s",
         "spark.kafka.consumer.fetchedData.cache.timeout": "60s",
@@ -48,7 +72,7 @@ def spark_conf() -> dict[str, str]:
     }
 
 
-#: Sizes of Google's client in bytes, as Hadoop's defaults give them for its own.
+#: Sizes for Google's client in bytes, equal to Hadoop's defaults for its own client.
 GCS_SIZES = {
     "block.size": 64 << 20,
     "rewrite.max.chunk.size": 512 << 20,
@@ -61,14 +85,14 @@ GCS_SIZES = {
 def store_conf(environment: Mapping[str, str]) -> dict[str, str]:
     """Settings of the object stores' clients in Spark, from the usual variables of each cloud.
 
-    Credentials are not among them: the clients read those variables themselves. AWS_ENDPOINT_URL names another S3
-    server than Amazon's, STORAGE_EMULATOR_HOST another than Google's, which then asks for no credentials.
+    Credentials are not among them: the clients read those variables themselves. AWS_ENDPOINT_URL names an S3 server
+    other than Amazon's, STORAGE_EMULATOR_HOST a server other than Google's. The latter is used without credentials.
     """
     s3, gcs = "spark.hadoop.fs.s3a", "spark.hadoop.fs.gs"
     conf = {f"{gcs}.impl": "com.google.cloud.hadoop.fs.gcs.GoogleHadoopFileSystem"}
     conf["spark.hadoop.fs.AbstractFileSystem.gs.impl"] = "com.google.cloud.hadoop.fs.gcs.GoogleHadoopFS"
-    # Hadoop's defaults are for its own client: sizes such as 64m, which Google's does not read, and the credentials of
-    # the machine alone.
+    # Hadoop's defaults are for its own client: sizes such as 64m, which Google's client cannot read, and only the
+    # credentials of the machine.
     conf[f"{gcs}.auth.type"] = "APPLICATION_DEFAULT"
     conf |= {f"{gcs}.{name}": str(size) for name, size in GCS_SIZES.items()}
     if region := environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION"):
@@ -83,7 +107,7 @@ def store_conf(environment: Mapping[str, str]) -> dict[str, str]:
         conf |= {
             f"{gcs}.storage.root.url": f"{server.rstrip('/')}/",
             f"{gcs}.auth.type": "UNAUTHENTICATED",
-            # Google renames in one request; such servers know copying and deleting only.
+            # Google renames in one request. Emulators only support copy and delete.
             f"{gcs}.operation.move.enable": "false",
         }
     return conf

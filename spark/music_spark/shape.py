@@ -1,10 +1,10 @@
-"""Shape: the rows of the lake, one per record, good or bad, in the contract's columns.
+"""Shape: the rows of the lake, one per record, valid or not, in the contract's columns.
 
-Records that are alike (same topic and kind, same keys in the same order, same types) are alike for every rule but the
-ranges. So a likeness is held against the contract once, its records are gathered, and their values become Arrow columns
-together, with the ranges checked on whole columns. What this does not settle — unknown fields, a broken rule, a value
-out of range — is looked at record by record. Both ways apply the rules of `music_spark.validate`; a property test holds
-them against each other.
+Records with the same schema fingerprint (same shape and kind, same keys in the same order, same types) pass or fail
+every rule together, except the rules about values. So each fingerprint is checked against the contract once. Its
+records are grouped and become Arrow columns together, with the rules about values checked on whole columns. Records
+with unknown fields, a broken rule or a value out of range are checked one by one. Both paths apply the rules of
+`music_spark.validate`; a property test compares them.
 """
 
 import base64
@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 from music_platform.contracts import events as contract
 from music_platform.contracts.events import ColumnType, Field, JsonType, Name
 from music_platform.contracts.shapes import Case, Shape
-from music_spark.parse import TOO_DEEP, exact, flatten, parse, refusal
+from music_spark.parse import TOO_DEEP, flatten, parse, parse_exact, parse_problem
 from music_spark.validate import (
     FILE_TIMESTAMP,
     KAFKA_TIMESTAMP,
@@ -30,7 +30,7 @@ from music_spark.validate import (
     bounds,
     epoch_ms,
     names_a_song,
-    unknown,
+    unknown_fields,
     violation,
 )
 
@@ -46,13 +46,13 @@ RECORD_SCHEMA = pa.schema([(c.column, ARROW_TYPES[c.sql_type]) for c in contract
 _JSON_ARROW = {JsonType.STRING: pa.string(), JsonType.INTEGER: pa.int64(), JsonType.NUMBER: pa.float64(),
                JsonType.BOOLEAN: pa.bool_(), JsonType.TIME: pa.int64()}  # fmt: skip
 
-#: What makes two records alike: the shape they are of, the case among its cases, names, types of the values.
-Likeness = tuple[str, str, tuple[Name, ...], tuple[type, ...]]
+#: The shape of a record, its kind among the shape's cases, the names of its fields and the types of their values.
+SchemaFingerprint = tuple[str, str, tuple[Name, ...], tuple[type, ...]]
 
 
 @dataclass
-class Alike:
-    """Records of one settled likeness: their case, their numbers in the batch, and their values in its order."""
+class RecordGroup:
+    """Records with one fingerprint: case, fields, their numbers in the batch, and their values in the fields' order."""
 
     case: Case
     fields: tuple[Field | None, ...]
@@ -60,10 +60,10 @@ class Alike:
     values: list[Iterable[Any]]
 
 
-def settled(likeness: Likeness, shape: Shape) -> tuple[Field | None, ...] | None:
-    """The field of each value (None: skip it, it is null or fills no column), if the likeness alone breaks no rule;
-    else None."""
-    _, kind, names, types = likeness
+def fields_of(fingerprint: SchemaFingerprint, shape: Shape) -> tuple[Field | None, ...] | None:
+    """The field of each value (None: skip the value, it is null or has no column). None if the fingerprint breaks a
+    rule or has unknown fields: its records are then checked one by one."""
+    _, kind, names, types = fingerprint
     fields: list[Field | None] = []
     present: dict[Name, bool] = {}
     for name, found in zip(names, types, strict=True):
@@ -91,76 +91,76 @@ def lake_batches(
     kept.
     """
     ingested_at = datetime.now(UTC)
-    with _collecting_nothing():
+    with _garbage_collection_paused():
         for records in batches:
             topics = records.column("topic").to_pylist()
-            origin = _of_topics(records, topic_ids, ingested_at)
+            origin = _topic_origin(records, topic_ids, ingested_at)
             yield from lake_rows(records.column("value").to_pylist(), [shapes[topic] for topic in topics], origin)
 
 
 @contextmanager
-def _collecting_nothing() -> Iterator[None]:
-    """Parsed records hold no cycles, but the garbage collector visits them again and again: a fifth of the time."""
-    collecting = gc.isenabled()
+def _garbage_collection_paused() -> Iterator[None]:
+    """Parsed records have no cycles, but the garbage collector visits them again and again: a fifth of the time."""
+    was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        if collecting:
+        if was_enabled:
             gc.enable()
 
 
 def lake_rows(values: list[bytes | None], shapes: list[Shape], origin: "Origin") -> Iterator[pa.RecordBatch]:
-    """The lake's rows for records: each one's bytes, its shape, and where it came from."""
-    settled_before: dict[Likeness, tuple[Field | None, ...] | None] = {}
-    groups: dict[Likeness, Alike] = {}
-    others: list[int] = []
+    """The lake's rows for records, from each one's bytes and shape and where it came from."""
+    fields_by_fingerprint: dict[SchemaFingerprint, tuple[Field | None, ...] | None] = {}
+    groups: dict[SchemaFingerprint, RecordGroup] = {}
+    one_by_one: list[int] = []
     before: Shape | None = None
     for number, (shape, value) in enumerate(zip(shapes, values, strict=True)):
         if shape is not before:
             before, holders, kind_field, only = shape, shape.holders, shape.kind_field, shape.cases.get("")
         parsed = parse(value)
         if parsed is None:
-            others.append(number)
+            one_by_one.append(number)
             continue
         flat = flatten(parsed, holders)
         case = only or shape.case(flat)
         if case is None:
-            others.append(number)
+            one_by_one.append(number)
             continue
-        said = "" if kind_field is None else flat[kind_field]
-        likeness: Likeness = (shape.name, said, tuple(flat), tuple(map(type, flat.values())))
-        alike = groups.get(likeness)
-        if alike is None:
-            if likeness not in settled_before:
-                settled_before[likeness] = settled((shape.name, case.kind, *likeness[2:]), shape)
-            fields = settled_before[likeness]
+        kind_value = "" if kind_field is None else flat[kind_field]
+        fingerprint: SchemaFingerprint = (shape.name, kind_value, tuple(flat), tuple(map(type, flat.values())))
+        group = groups.get(fingerprint)
+        if group is None:
+            if fingerprint not in fields_by_fingerprint:
+                fields_by_fingerprint[fingerprint] = fields_of((shape.name, case.kind, *fingerprint[2:]), shape)
+            fields = fields_by_fingerprint[fingerprint]
             if fields is None:
-                others.append(number)
+                one_by_one.append(number)
                 continue
-            alike = groups[likeness] = Alike(case, fields, [], [])
-        alike.numbers.append(number)
-        alike.values.append(flat.values())
-    for alike in groups.values():
-        columns = _columns(alike, origin.written_ms)
+            group = groups[fingerprint] = RecordGroup(case, fields, [], [])
+        group.numbers.append(number)
+        group.values.append(flat.values())
+    for group in groups.values():
+        columns = _columns(group, origin.written_ms)
         if columns is None:
-            others.extend(alike.numbers)
+            one_by_one.extend(group.numbers)
         else:
-            rows = len(alike.numbers)
-            said_by_shape = {"event_kind": alike.case.kind, **alike.case.columns}
-            columns |= {name: pa.array([text] * rows, pa.string()) for name, text in said_by_shape.items()}
-            yield _lake_batch(origin.take(alike.numbers), columns)
-    if others:
-        others.sort()
-        singly = [_single(values[n], shapes[n], origin.written_ms[n].as_py(), origin.written) for n in others]
-        columns = {name: pa.array([row.get(name) for row in singly], ARROW_TYPES[kind]) for name, kind in _SINGLE}
-        yield _lake_batch(origin.take(others), columns)
+            rows = len(group.numbers)
+            constants = {"event_kind": group.case.kind, **group.case.columns}
+            columns |= {name: pa.array([text] * rows, pa.string()) for name, text in constants.items()}
+            yield _lake_batch(origin.take(group.numbers), columns)
+    if one_by_one:
+        one_by_one.sort()
+        found = [_single(values[n], shapes[n], origin.written_ms[n].as_py(), origin.written) for n in one_by_one]
+        columns = {name: pa.array([row.get(name) for row in found], ARROW_TYPES[kind]) for name, kind in _SINGLE}
+        yield _lake_batch(origin.take(one_by_one), columns)
 
 
-def _columns(alike: Alike, written_ms: pa.Array) -> dict[str, pa.Array] | None:
-    """Contract columns of records that are alike; None if any value of them is out of range."""
+def _columns(group: RecordGroup, written_ms: pa.Array) -> dict[str, pa.Array] | None:
+    """Contract columns of a group of records; None if any value breaks a rule."""
     columns: dict[str, pa.Array] = {}
-    for field, values in zip(alike.fields, zip(*alike.values, strict=True), strict=True):
+    for field, values in zip(group.fields, zip(*group.values, strict=True), strict=True):
         if field is None:
             continue
         try:
@@ -176,7 +176,7 @@ def _columns(alike: Alike, written_ms: pa.Array) -> dict[str, pa.Array] | None:
         if field.not_empty and pc.any(pc.equal(array, "")).as_py():
             return None
         columns[field.column] = array.cast(ARROW_TYPES[field.sql_type])
-    latest = pc.add(written_ms.take(pa.array(alike.numbers)), contract.MAX_AHEAD_MS)
+    latest = pc.add(written_ms.take(pa.array(group.numbers)), contract.MAX_AHEAD_MS)
     return None if pc.any(pc.greater(columns["ts"], latest)).as_py() else columns
 
 
@@ -191,12 +191,12 @@ _SINGLE: tuple[tuple[str, ColumnType], ...] = (
 
 
 def _single(value: bytes | None, shape: Shape, written_ms: int, written: str = KAFKA_TIMESTAMP) -> dict[str, Any]:
-    """Contract and outcome columns of one record, by every rule in turn."""
+    """Contract and outcome columns of one record, checked rule by rule."""
     parsed = parse(value)
     if parsed is None or value is None:
-        return _quarantined(value, refusal(value), shape)
+        return _quarantined(value, parse_problem(value), shape)
     try:
-        record = flatten(exact(value), shape.holders)
+        record = flatten(parse_exact(value), shape.holders)
         if reason := violation(record, shape, written_ms, written):
             return _quarantined(value, reason, shape, shape.case(record))
         return _row(record, shape)
@@ -214,7 +214,7 @@ def _row(record: dict[Name, Any], shape: Shape) -> dict[str, Any]:
             found = str(found)
         if field.column:
             row[field.column] = found
-    case, rest = shape.case(record), unknown(record, shape)
+    case, rest = shape.case(record), unknown_fields(record, shape)
     assert case is not None, "a record without a case breaks a rule"
     return {**row, **case.columns, "event_kind": case.kind, "extra": _as_json(rest) if rest else None}
 
@@ -224,9 +224,9 @@ def _as_json(value: Any) -> str:
 
 
 def _quarantined(value: bytes | None, reason: str, shape: Shape, case: Case | None = None) -> dict[str, Any]:
-    # Where the shape has one kind of records, so has what was meant to be one.
-    meant = case or (shape.cases[""] if shape.kind_field is None else None)
-    row: dict[str, Any] = {"quarantine_reason": reason, "event_kind": meant.kind if meant else None}
+    # If the shape has a single kind of record, a broken record is of that kind too.
+    case = case or (shape.cases[""] if shape.kind_field is None else None)
+    row: dict[str, Any] = {"quarantine_reason": reason, "event_kind": case.kind if case else None}
     if value is not None:
         try:
             row["payload"] = value.decode("utf-8")
@@ -237,8 +237,8 @@ def _quarantined(value: bytes | None, reason: str, shape: Shape, case: Case | No
 
 @dataclass
 class Origin:
-    """Where records came from: columns with one row each, the coordinates that tell one from all others, and when each
-    was written (`written_ms`, epoch milliseconds; `written` in words)."""
+    """Where records came from: columns with one row per record, coordinates that identify each one, and when each was
+    written (`written_ms`, epoch milliseconds). `written` names that time in messages."""
 
     columns: dict[str, pa.Array]
     coordinates: pa.Array
@@ -251,7 +251,7 @@ class Origin:
         return {name: column.take(wanted) for name, column in {**self.columns, "": self.coordinates}.items()}
 
 
-def _of_topics(records: pa.RecordBatch, topic_ids: Mapping[str, str], ingested_at: datetime) -> Origin:
+def _topic_origin(records: pa.RecordBatch, topic_ids: Mapping[str, str], ingested_at: datetime) -> Origin:
     topics = records.column("topic").to_pylist()
     timestamp = records.column("timestamp").cast(ARROW_TYPES[ColumnType.TIMESTAMP])
     ids = pa.array([topic_ids[topic] for topic in topics], pa.string())
@@ -270,7 +270,7 @@ def _of_topics(records: pa.RecordBatch, topic_ids: Mapping[str, str], ingested_a
     return Origin(columns, coordinates, pc.divide(timestamp.cast(pa.int64()), 1000), KAFKA_TIMESTAMP)
 
 
-def of_file(file: str, lines: int, first: int, modified_ms: int, ingested_at: datetime) -> Origin:
+def file_origin(file: str, lines: int, first: int, modified_ms: int, ingested_at: datetime) -> Origin:
     """The origin of a file's lines, numbered from `first`."""
     numbers = pa.array(range(first, first + lines), pa.int64())
     name = pa.array([file] * lines, pa.string())
@@ -285,7 +285,7 @@ def of_file(file: str, lines: int, first: int, modified_ms: int, ingested_at: da
 
 
 def _lake_batch(origin: dict[str, pa.Array], found: Mapping[str, pa.Array]) -> pa.RecordBatch:
-    """Rows of the lake from where the records came from and what was found in them."""
+    """Rows of the lake, from the origin of the records and what was found in them."""
     columns = {**origin, **found}
     rows = len(columns["source"])
     valid = pc.is_null(columns["quarantine_reason"]) if "quarantine_reason" in columns else pa.array([True] * rows)

@@ -1,6 +1,6 @@
-"""Validate: which rule of the contract a record breaks, if any, in words that name field, expectation and finding.
+"""Validate: which rule of the contract a record breaks, if any. The reason names field, expectation and finding.
 
-A reason never shows a value: it goes to metadata and alerts, and values can be personal.
+A reason never contains a value: it goes to metadata and alerts, and values can be personal.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from music_platform.contracts.shapes import Shape
 
 NO_SONG = "{by_id}: missing, and {by_name} do not name one either"
 TS_AHEAD = "{ts}: more than 24 h after {written}"
-#: What an event time is held against.
+#: What an event time is compared with.
 KAFKA_TIMESTAMP, FILE_TIMESTAMP = "the record's Kafka timestamp", "the file's modification time"
 
 PYTHON_TYPES: dict[JsonType, tuple[type, ...]] = {
@@ -37,7 +37,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def bounds(field: Field) -> tuple[float | None, float | None]:
-    """Smallest and largest value that the field takes; an integer has to fit 64 bits."""
+    """Smallest and largest value that the field allows. An integer must fit into 64 bits."""
     if field.json_type is JsonType.INTEGER:
         low = _MIN_INT64 if field.minimum is None else int(field.minimum)
         high = _MAX_INT64 if field.maximum is None else int(field.maximum)
@@ -46,7 +46,7 @@ def bounds(field: Field) -> tuple[float | None, float | None]:
 
 
 def epoch_ms(text: str) -> int:
-    """A time of ISO 8601 in epoch milliseconds; UTC where it names no zone. Raises ValueError."""
+    """An ISO 8601 time in epoch milliseconds; UTC if it has no zone. Raises ValueError."""
     time = datetime.fromisoformat(text)
     try:
         return ((time if time.tzinfo else time.replace(tzinfo=UTC)) - _EPOCH) // timedelta(milliseconds=1)
@@ -86,8 +86,8 @@ def _given(present: Mapping[Name, Any], shape: Shape, column: str) -> bool:
 def violation(record: Mapping[Name, Any], shape: Shape, written_ms: int, written: str = KAFKA_TIMESTAMP) -> str | None:
     """The first rule that a flattened record breaks, in its shape's order; None for a valid one.
 
-    `written_ms` is when the record was written (its own Kafka timestamp), in epoch milliseconds: event times are held
-    against it, never against the wall clock, so that replays agree.
+    `written_ms` is when the record was written (its own Kafka timestamp), in epoch milliseconds. Event times are
+    compared with it, never with the wall clock, so that a replay gives the same result.
     """
     case = shape.case(record)
     kind = case.kind if case else ""
@@ -110,8 +110,8 @@ def violation(record: Mapping[Name, Any], shape: Shape, written_ms: int, written
     return TS_AHEAD.format(ts=name, written=written) if ts > written_ms + contract.MAX_AHEAD_MS else None
 
 
-def unknown(record: Mapping[Name, Any], shape: Shape) -> dict[str, Any]:
-    """The parts of a flattened record that its shape does not know, nested again."""
+def unknown_fields(record: Mapping[Name, Any], shape: Shape) -> dict[str, Any]:
+    """The parts of a flattened record that are not in its shape, nested again."""
     rest: dict[str, Any] = {}
     for name, value in record.items():
         if name in shape.known or (name in shape.holders and value is None):

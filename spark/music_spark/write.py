@@ -1,4 +1,4 @@
-"""Write: the rows into the Delta table, exactly once by the checkpoint and Delta's own transaction ids."""
+"""Write: appends the rows to the Delta table, exactly once by the checkpoint and Delta's own transaction ids."""
 
 from collections.abc import Iterable
 
@@ -7,27 +7,27 @@ from pyspark.sql.streaming import StreamingQuery
 
 from music_platform.contracts import events as contract
 
-#: Append-only, and neither deletion vectors nor column mapping: the loader hands the files as they are to COPY.
+#: Append-only, without deletion vectors or column mapping: the loader passes the files to COPY as they are.
 TABLE_PROPERTIES = {
     "delta.appendOnly": "true",
     "delta.enableDeletionVectors": "false",
     "delta.columnMapping.mode": "none",
     "delta.checkpointInterval": "50",
-    # Smallest and largest value in each file, for the age of a backlog and for readers who ask for a time or an
-    # offset. Delta would take them of the first 32 columns: a quarter of a micro-batch's time.
+    # Smallest and largest value in each file, for the age of a backlog and for readers who filter by time or offset. By
+    # default Delta collects them for the first 32 columns, which takes a quarter of a micro-batch's time.
     "delta.dataSkippingStatsColumns": f"kafka_offset,{contract.AGE_COLUMN},event_time",
-    # Delta itself would clean its log by age alone, loaded or not: `music-platform maintain` does it.
+    # Delta would clean its log by age alone, loaded or not. `music-platform maintain` does it instead.
     "delta.enableExpiredLogCleanup": "false",
 }
 
-#: Fewer files per micro-batch: each one costs the loader a PUT.
+#: Few files per micro-batch, since each one costs the loader a PUT.
 FILES_PER_BATCH = 2
 
 
 def create_table(session: SparkSession, path: str) -> None:
-    """Create the lake's table of events at `path` unless it is there; add the columns that it lacks.
+    """Create the lake's table of events at `path` if it does not exist, and add the columns that it lacks.
 
-    The stream goes on at its checkpoint: a sink may get columns, and rows from before have NULL in them.
+    The stream resumes at its checkpoint: a sink may gain columns, and older rows have NULL in them.
     """
     properties = ", ".join(f"'{name}' = '{value}'" for name, value in TABLE_PROPERTIES.items())
     session.sql(
@@ -40,7 +40,7 @@ def create_table(session: SparkSession, path: str) -> None:
 
 
 def lake_schema() -> str:
-    """Names and types of the lake's columns, as mapInArrow takes them."""
+    """Names and types of the lake's columns, as mapInArrow expects them."""
     return ", ".join(f"`{c.column}` {c.sql_type.value}" for c in contract.lake_columns())
 
 
@@ -52,7 +52,7 @@ def _definitions(columns: Iterable[contract.Column]) -> str:
 
 
 def start_micro_batches(rows: DataFrame, path: str, checkpoint: str, query_name: str) -> StreamingQuery:
-    """Start a query that appends all that is in the topics now, in one or more micro-batches, and then stops."""
+    """Start a query that appends everything in the topics now, in one or more micro-batches, and then stops."""
     return (
         rows.coalesce(FILES_PER_BATCH)
         .writeStream.format("delta")

@@ -17,7 +17,7 @@ from confluent_kafka import Producer
 
 from music_platform.contracts import events
 from music_platform.environment import dagster_environment, project_root, settings_environment, venv_bin
-from music_platform.settings import LOOPBACK, Settings
+from music_platform.settings import LOOPBACK, PORT_FIELDS, Settings
 from music_platform.stack.local_stack import LocalStack
 from music_platform.stack.provision import provision
 from music_platform.stack.services import create_dagster_store
@@ -36,7 +36,8 @@ class Platform:
     @property
     def environment(self) -> dict[str, str]:
         """Variables with which a process of its own works on this platform."""
-        own = dagster_environment(self.settings) | {"DAGSTER_HOME": str(self.dagster_home)}
+        own = {**settings_environment(self.settings, secrets=True), **dagster_environment(self.settings)}
+        own["DAGSTER_HOME"] = str(self.dagster_home)
         return {**os.environ, **own, "PATH": f"{venv_bin()}:{os.environ['PATH']}"}
 
     def produce(self, records: Iterable[tuple[str, bytes | None]]) -> int:
@@ -118,7 +119,7 @@ def platform(stack: LocalStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     shared = stack.settings
     settings = settings_for(
         shared.home,
-        **{name: getattr(shared, name) for name in Settings.model_fields if name.endswith("_port")},
+        **{name: getattr(shared, name) for name in (*PORT_FIELDS, "music_secret")},
         topic_prefix=f"t{own}.",
         lake_url=str(tmp_path / "lake"),
         reference_dir=tmp_path / "reference",

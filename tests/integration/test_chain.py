@@ -113,7 +113,7 @@ def test_a_hundred_thousand_events_from_a_fresh_process(platform: Platform) -> N
     }
     assert imbalances(committed_partitions(platform.settings), raw) == []
 
-    records = oracle.consume(platform.settings.bootstrap_servers, list(names.values()))
+    records = oracle.consume(platform.settings.kafka_client_config(), list(names.values()))
     assert len(records) == offsets.records()
     happened = oracle.events_of(records, {topic: kind for kind, topic in names.items()})
     assert platform.value("select count(*) from SILVER.EVENTS") == len(happened) < len(records)

@@ -95,7 +95,7 @@ def test_a_missing_topic_stops_ingestion_with_its_name(stack: LocalStack, tmp_pa
     topic = platform.topic(PAGE_VIEW)
     platform.admin.delete_topics([topic])[topic].result(30)
     time.sleep(0.5)
-    with pytest.raises(TopicMissingError, match="lacks a topic"):
+    with pytest.raises(TopicMissingError, match="A topic is missing from Kafka"):
         platform.ingest()
     create_topics(platform.settings)
 

@@ -111,13 +111,13 @@ def test_files_and_topics_of_every_shape_go_into_one_table(stack: LocalStack, tm
         "_archive/user_event/empty.jsonl", "user_event/.writing.jsonl",
     ]  # fmt: skip
 
-    # The same name again is refused; a new one is read; and the stream of the topics goes on as before.
+    # The same name again is refused, a new one is read, and the topics' stream continues as before.
     platform.drop("playback/a.jsonl.gz", [PLAYBACK])
     platform.drop("playback/b.jsonl", [PLAYBACK])
     platform.produce(listens(2, first=3))
     platform.ingest()
     assert (platform.count(), platform.count("source_file = 'playback/b.jsonl'"), platform.unbalanced()) == (20, 1, [])
-    assert [line for line in platform.lines if "a file of this name was taken in before" in line]
+    assert [line for line in platform.lines if "a file with this name was ingested before" in line]
     rebuild(platform.context)
     assert (platform.count(), platform.unbalanced()) == (20, [])
 

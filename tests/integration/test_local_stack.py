@@ -128,7 +128,7 @@ def test_a_port_in_use_is_named_with_its_holder_and_its_setting(full: LocalStack
     with pytest.raises(LocalStackError) as raised:
         other.up({"kafka"})
     message = str(raised.value)
-    assert message.startswith(f"Port {full.settings.kafka_port}, which kafka is to use, is held by java (pid ")
+    assert message.startswith(f"Port {full.settings.kafka_port}, which kafka needs, is held by java (pid ")
     assert "KAFKA_PORT=<port>" in message
     assert not other.is_running()
 

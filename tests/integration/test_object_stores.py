@@ -66,7 +66,9 @@ def test_the_chain_on_an_object_store(
             monkeypatch.setenv(variable, value)
         places: dict[str, object] = {"lake_url": f"{store.url}/lake", "intake_url": f"{store.url}/intake"}
         with (
-            running_stack(tmp_path / "home", frozenset({"spark"}), **places) as own,
+            running_stack(
+                tmp_path / "home", frozenset({"spark"}), music_secret=stack.settings.music_secret, **places
+            ) as own,
             spark_session(own.settings) as spark,
         ):
             places["spark_port"] = own.settings.spark_port

@@ -17,6 +17,7 @@ import pytest
 from music_platform.environment import dagster_environment, venv_bin
 from music_platform.ingestion.conservation import audit
 from music_platform.orchestration.runs import PID_TAG
+from music_platform.settings import Settings
 from music_platform.stack.local_stack import LocalStack
 from music_platform.stack.provision import provision
 from music_platform.warehouse.connection import connect
@@ -38,12 +39,13 @@ DONE = {"SUCCESS", "FAILURE", "CANCELED"}
 class Ui:
     """Dagster's UI, asked by its own GraphQL."""
 
-    def __init__(self, url: str) -> None:
-        self.url = f"{url}/graphql"
+    def __init__(self, settings: Settings) -> None:
+        self.url = f"{settings.dagster_url}/graphql"
+        self.headers = {"Content-Type": "application/json", "Authorization": f"Bearer {settings.music_secret}"}
 
     def ask(self, query: str, **variables: Any) -> dict[str, Any]:
         body = json.dumps({"query": query, "variables": variables}).encode()
-        request = urllib.request.Request(self.url, body, {"Content-Type": "application/json"})
+        request = urllib.request.Request(self.url, body, self.headers)
         with urllib.request.urlopen(request, timeout=60) as response:
             answer: dict[str, Any] = json.load(response)
         assert "errors" not in answer, answer["errors"]
@@ -95,7 +97,7 @@ def test_events_arrive_in_the_marts_without_a_hand(tmp_path: Path) -> None:
     stack = LocalStack(settings_for(tmp_path / "home"))
     try:
         stack.up(provision=provision)
-        ui = Ui(stack.settings.dagster_url)
+        ui = Ui(stack.settings)
 
         nodes = {tuple(n["assetKey"]["path"]): n for n in ui.ask(LINEAGE)["assetNodes"]}
         above = {key: {tuple(d["path"]) for d in node["dependencyKeys"]} for key, node in nodes.items()}

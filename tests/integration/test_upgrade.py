@@ -43,7 +43,8 @@ def test_a_home_of_the_previous_commit_goes_on(tmp_path: Path) -> None:
     home, before = tmp_path / "home", previous_checkout(tmp_path / "before")
     # A Connect client leaves its marks in the environment.
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("SPARK_")}
-    environment = {**inherited, "MUSIC_HOME": str(home), "PYTHONPATH": str(before)}
+    path = os.pathsep.join([str(before), str(before / "packages" / "snowflake_local")])
+    environment = {**inherited, "MUSIC_HOME": str(home), "PYTHONPATH": path}
 
     def run(*command: str) -> None:
         done = subprocess.run(

@@ -158,7 +158,7 @@ def report(timeline: Timeline, received: Received, instance: dg.DagsterInstance)
 def check(stack: LocalStack, instance: dg.DagsterInstance, timeline: Timeline, received: Received) -> None:
     """One alert and one all-clear for each fault, no run doubled, marts fresh, backlog within its limit."""
     wanted = Counter({("failure", f"{service} is down"): 1 for service in KILLED})
-    wanted |= Counter({("success", f"over: {service} is down"): 1 for service in KILLED})
+    wanted |= Counter({("success", f"resolved: {service} is down"): 1 for service in KILLED})
     assert Counter((kind, title) for _, kind, title in received.posts) == wanted, received.bodies
     assert not doubled(instance)
     assert not stale(timeline, stack.settings, RECOVERY)

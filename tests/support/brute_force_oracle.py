@@ -1,4 +1,4 @@
-"""The marts of docs/marts.md, computed the slow and obvious way from the lines that a run wrote.
+"""The marts of docs/reference/marts.md, computed the slow and obvious way from the lines that a run wrote.
 
 Nothing of the simulator or the platform is used but the shape of the contract: lines are parsed, checked and counted
 with plain Python, so that the truth file is held against a second pair of eyes.

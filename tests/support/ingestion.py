@@ -23,6 +23,7 @@ from music_platform.stack.local_stack import LocalStack
 from music_platform.stack.provision import create_topics, provision
 from music_platform.topics import topic_names
 from music_platform.warehouse.connection import connect
+from music_spark.session import open_session
 
 LISTEN, PAGE_VIEW = "listen", "page_view"
 
@@ -39,7 +40,7 @@ class Platform:
         self.admin = AdminClient(self.settings.kafka_client_config())
 
     def _spark(self) -> SparkSession:
-        return SparkSession.builder.remote(self.settings.spark_url or "").getOrCreate()
+        return open_session(self.settings.spark_url or "", self.settings.spark_token)
 
     def topic(self, kind: str = LISTEN) -> str:
         return topic_names(self.settings)[kind]

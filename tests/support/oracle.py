@@ -1,7 +1,7 @@
 """The three first marts, computed straight from what the brokers hold: no code of the platform's, plain dictionaries.
 
-Follows docs/marts.md. Reads every partition from its first to its end offset, parses with Python's own JSON parser and
-keeps the earliest record of each event id.
+Follows docs/reference/marts.md. Reads every partition from its first to its end offset, parses with Python's own JSON
+parser and keeps the earliest record of each event id.
 """
 
 import csv
@@ -34,9 +34,9 @@ class Record:
     value: bytes | None
 
 
-def consume(bootstrap_servers: str, topics: list[str]) -> list[Record]:
+def consume(client: dict[str, str], topics: list[str]) -> list[Record]:
     """Every record that the topics hold."""
-    consumer = Consumer({"bootstrap.servers": bootstrap_servers, "group.id": "oracle", "enable.auto.commit": False})
+    consumer = Consumer({**client, "group.id": "oracle", "enable.auto.commit": False})
     found: list[Record] = []
     try:
         ends: dict[tuple[str, int], int] = {}

@@ -1,4 +1,4 @@
-"""The simulator beside the real eventsim output: the table of docs/simulator.md.
+"""The simulator beside the real eventsim output: the table of docs/explanation/simulator.md.
 
 Run `python -m tests.support.side_by_side` for the table. The real output: 3,000 users, ten days from 2026-11-01,
 growth 30 a year. Ours: the same, three seeds, means of the three. Pages that eventsim's configuration does not have

@@ -1,5 +1,5 @@
-"""What the platform's SQL does without, because Snowflake and the local warehouse differ in it, or because it is
-dangerous: docs/local-warehouse.md says why. Looked for in statements as they are sent, by sqlglot's syntax tree.
+"""A lint of the SQL that the platform sends: no constructs in which Snowflake and the local warehouse differ
+(packages/snowflake_local/README.md lists them), and none that are dangerous. It reads sqlglot's syntax trees.
 """
 
 import logging
@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 import sqlglot
 from sqlglot import exp
 
-from music_platform.local.warehouse.server import LONGEST_SHOWN
 from music_platform.warehouse.schema import tables
+from snowflake_local.server import LONGEST_SHOWN
 
 logging.getLogger("sqlglot").setLevel(logging.ERROR)  # it warns of each statement that it keeps as text
 

@@ -1,6 +1,7 @@
 """The real local stack for tests: a home of its own on free ports, up for as long as the `with` lasts."""
 
 import os
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,16 +13,13 @@ from pyspark.sql import SparkSession
 from music_platform.settings import Settings
 from music_platform.stack.local_stack import LocalStack
 from music_platform.stack.processes import tree_of
+from music_spark.session import open_session
 
 #: What the data goes through; the webserver and the daemon are started only where a test asks for them.
 DATA_SERVICES = frozenset({"kafka", "spark", "warehouse"})
 
 #: Settings that say where tools are; a developer's values hold in tests too.
 _TOOL_SETTINGS = ("java_home", "jars_dir")
-
-
-#: What a developer's environment says of a Snowflake account; only tests/conformance asks.
-ACCOUNT_ENVIRONMENT = {name: value for name, value in os.environ.items() if name.startswith("SNOWFLAKE_")}
 
 
 def forget_environment() -> None:
@@ -53,7 +51,7 @@ def kill_tree(stack: LocalStack, service: str) -> None:
 @contextmanager
 def spark_session(settings: Settings) -> Iterator[SparkSession]:
     """A session of its own on a stack that ends before the process does: `getOrCreate` would keep it for the next."""
-    session = SparkSession.builder.remote(settings.spark_url or "").create()
+    session = open_session(settings.spark_url or "", settings.spark_token, str(uuid.uuid4()))
     try:
         yield session
     finally:

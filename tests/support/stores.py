@@ -1,6 +1,7 @@
 """Real object stores on this machine for tests: an S3 server and a GCS server, built by `go install`, once."""
 
 import os
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from pathlib import Path
 import requests
 
 from music_platform.environment import project_root
-from tests.conformance.launcher import free_port
+from music_platform.settings import LOOPBACK
 
 #: Where the servers are built to.
 TOOLS = project_root() / ".tools"
@@ -53,6 +54,13 @@ def gcs(folder: Path) -> Iterator[Store]:
     command += ["-external-url", f"http://{address}", "-backend", "filesystem", "-filesystem-root", str(folder)]
     with _running([*command, "-log-level", "warn"], f"http://{address}/storage/v1/b", folder):
         yield Store(f"gs://{BUCKET}", {"STORAGE_EMULATOR_HOST": f"http://{address}"})
+
+
+def free_port() -> int:
+    """A port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])
 
 
 def _tool(module: str) -> str:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.warehouse import Rows, TestWarehouse
 
-#: Key of each mart, by docs/marts.md.
+#: Key of each mart, by docs/reference/marts.md.
 KEYS = {
     "top_songs_daily": ("activity_date", "song_key"),
     "top_artists_daily": ("activity_date", "artist_id"),

@@ -33,9 +33,10 @@ def context(settings: Settings) -> "object":
 
     from music_platform.ingestion.context import IngestionContext
     from music_platform.warehouse.connection import connect
+    from music_spark.session import open_session
 
     def spark() -> SparkSession:
-        return SparkSession.builder.remote(settings.spark_url or "").getOrCreate()  # type: ignore[attr-defined]
+        return open_session(settings.spark_url or "", settings.spark_token)
 
     return IngestionContext(settings, spark, lambda: connect(settings), lambda line: print(line, flush=True))
 

@@ -16,7 +16,8 @@ user_dates as (
     where plays > 0 and {{ on_dates('activity_date', shifted(dates, range(-29, 1))) }}
 ),
 
--- A user is counted by the latest date of theirs in a window: for so many days, until they are active again.
+-- A window counts a user once, by their latest active date. So each active date counts for `days`: until the user is active
+-- again, at most 30.
 spans as (
     select
         activity_date,

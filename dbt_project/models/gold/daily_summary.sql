@@ -42,7 +42,7 @@ counted as (
     where {{ on_dates('spine.activity_date', read_dates) }}
 ),
 
--- Seven dates at the most lie before each other here without a gap: the spine has every date.
+-- The spine has no gaps, so the last seven date numbers are seven consecutive days.
 compared as (
     select
         counted.activity_date,

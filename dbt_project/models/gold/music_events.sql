@@ -1,4 +1,4 @@
--- Listens with the classic columns of small streaming pipelines: what was played, by whom, on what.
+-- Listens with the classic columns of small streaming pipelines: what was played, by whom and on which device.
 {{ config(materialized='view', meta={'tier': 'live'}) }}
 
 select

@@ -16,7 +16,7 @@ sizes as (
     select cohort_week, count(*) as users from cohorts group by cohort_week
 ),
 
--- The weeks from the first to the last listen of all.
+-- All weeks from the first to the last listen.
 weeks as (
     select distinct week_start as activity_week from {{ ref('dim_dates') }} where is_in_spine
 ),

@@ -15,7 +15,7 @@ with counted as (
     group by activity_hour, state
 ),
 
--- The hour of the last listen of all is not complete yet.
+-- The hour of the latest listen is not complete yet.
 last_hour as (
     select max(listens.activity_hour) as activity_hour
     from {{ ref('listens') }} as listens
@@ -27,7 +27,7 @@ weeks as (
     {{ numbers_below(5) }}
 ),
 
--- What an hour's plays mean for the same hour of its own week (n = 0) and of the four weeks after it.
+-- An hour's plays count for the same hour of its own week (n = 0) and of the four following weeks.
 spread as (
     select
         dateadd('day', 7 * weeks.n, counted.activity_hour) as activity_hour,

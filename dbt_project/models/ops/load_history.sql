@@ -1,4 +1,4 @@
--- Each version of the lake table on its way: committed, loaded, in silver.
+-- When each version of the lake table was committed, loaded and built into silver.
 {{ config(materialized='view') }}
 
 select

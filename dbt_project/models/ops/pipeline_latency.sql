@@ -1,5 +1,5 @@
--- How long events took, batch by batch: from the record's production into the lake, into RAW, and to the end of the first
--- builds after which every live mart has them. Each batch is measured once, when the live marts have covered it.
+-- How long events took, batch by batch: from the record's production to the lake, to RAW, and to the end of the build after
+-- which every live mart first included them. Each batch is measured once, when all live marts have covered it.
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_versions',
@@ -16,7 +16,7 @@ with loads as (
     where table_name = 'RAW.EVENTS' and {{ in_versions('version', versions) }}
 ),
 
--- Of each mart the first build that has the version, of these the last.
+-- For each mart, the first build that includes the version.
 covered as (
     select loads.version, builds.model, min(builds.built_at) as built_at
     from loads

@@ -1,4 +1,4 @@
--- What was quarantined, by day of its arrival, topic and reason.
+-- Quarantined records by arrival date, topic and reason.
 {{ config(materialized='view') }}
 
 select

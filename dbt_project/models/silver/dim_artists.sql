@@ -1,4 +1,4 @@
--- Artists of the catalogue, and inferred ones that only events name.
+-- Artists of the catalogue, and inferred ones that appear only in events.
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_changed',

@@ -1,4 +1,4 @@
--- Every date from the first to the last event. The spine of the marts, from the first to the last listen, is marked.
+-- Every date from the first to the last event. `is_in_spine` marks the marts' spine, from the first to the last listen.
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_changed',

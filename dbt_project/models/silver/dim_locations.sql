@@ -1,4 +1,4 @@
--- Places that events come from. The country is that of the registered users who live in the state.
+-- Places that events come from. A place has the country of the registered users who live in its state.
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_changed',

@@ -1,4 +1,4 @@
--- Type 2: each row says what held for a user from valid_from (inclusive) to valid_to (exclusive).
+-- Type 2: each row has a user's attributes from valid_from (inclusive) to valid_to (exclusive).
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_users',
@@ -40,7 +40,7 @@ firsts as (
     group by states.user_id
 ),
 
--- Of several changes in one instant the last opens the row.
+-- Of several changes at the same instant, the last one opens the row.
 level_changes as (
     select user_id, event_time as valid_from, {{ other_level('level') }} as level
     from states
@@ -48,7 +48,7 @@ level_changes as (
     qualify row_number() over (partition by user_id, event_time order by state_number desc) = 1
 ),
 
--- Before the first change a user had the level that it ended; without any, what the first event says.
+-- Before the first change, a user had the level that the change ended. Without a change, the first event has the level.
 first_levels as (
     select user_id, level
     from states

@@ -1,6 +1,6 @@
--- On which dates the records of an id stand, so that what a new record displaces is looked for on those dates only. The id is
--- kept as a number: a look-up reads 8 bytes for each event of the history, not its text. Two ids with one number cost a
--- look at a date too many, nothing else.
+-- Dates on which each event id has records, so that the search for what a new record displaces is limited to those dates. The
+-- id is stored as a number: a lookup reads 8 bytes per past event instead of its text. If two ids have the same number, one
+-- date too many is searched, nothing else.
 {{ config(
     materialized='incremental',
     incremental_strategy='note_rivals',

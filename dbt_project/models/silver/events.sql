@@ -1,4 +1,4 @@
--- One row for each event_id among the valid records: the earliest record wins. A later batch may bring an earlier record.
+-- One row for each event_id among the valid records: the earliest record wins. It may arrive in a later batch.
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_events',

@@ -1,4 +1,4 @@
--- One row for each change of a user's level. Of several in one instant the last opens the row of dim_users.
+-- One row for each change of a user's level. Of several at the same instant, the last one opens the row in dim_users.
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_dates',

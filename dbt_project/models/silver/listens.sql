@@ -16,7 +16,7 @@ with {% if dates is not none %} changed_sessions as (
     {{ changed_events(['session_id'], window) }}
 ),
 
--- Rows that may have to change, and how they are.
+-- Existing rows that may have to change, with their current values.
 standing as (
     select event_id, song_key, listened_seconds
     from {{ this }}
@@ -29,8 +29,8 @@ standing as (
 ),
 
 {% endif %}
--- Events that say how a listen ended, and the listens. `song_number`: of the NextSong that has opened the song, counted
--- within the session number. A NextSong belongs to the song that it ends.
+-- Listens, and the page views that say how they ended. `next_songs` is the number of the song within the session number,
+-- counted by the NextSong page views that start a song. A NextSong itself belongs to the song that it ends.
 played as (
     select
         event_id,
@@ -93,7 +93,7 @@ where
     {% if dates is not none %}
     and {{ on_dates('events.activity_date', all_dates) }}
     and (
-        ({{ on_dates('events.activity_date', dates) }} and {{ has_come('events.', window) }})
+        ({{ on_dates('events.activity_date', dates) }} and {{ arrived_in('events.', window) }})
         or ({{ on_dates('events.activity_date', dates_of_songs) }} and not equal_null({{ song_key() }}, standing.song_key))
         or (changed_sessions.session_id is not null and not equal_null(ended.listened_seconds, standing.listened_seconds))
     )

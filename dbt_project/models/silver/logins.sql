@@ -1,4 +1,4 @@
--- One row for each attempt to log in.
+-- One row for each login attempt.
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_dates',

@@ -1,4 +1,4 @@
--- One row for each page view; the song where the page has one.
+-- One row for each page view, with the song where the page has one.
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_rows',
@@ -35,7 +35,7 @@ where
     events.event_kind = 'page_view'
     {% if dates is not none %}
     and (
-        ({{ on_dates('events.activity_date', dates) }} and {{ has_come('events.', window) }})
+        ({{ on_dates('events.activity_date', dates) }} and {{ arrived_in('events.', window) }})
         {% if dates_of_songs %}
         or ({{ on_dates('events.activity_date', dates_of_songs) }} and not equal_null({{ song_key() }}, standing.song_key))
         {% endif %}

@@ -1,4 +1,4 @@
--- Records that break the contract, with what is left of them. A record whose bytes were sent once more says when.
+-- Records that break the contract, with their original data. `redriven_at` is when a record was first sent again.
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_records'

@@ -1,4 +1,4 @@
--- The part of a session that lies on one date. What counts on a date depends on the events of that date alone.
+-- The part of a session that falls on one date. It depends only on the events of that date.
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_dates',

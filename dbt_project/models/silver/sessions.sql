@@ -1,5 +1,5 @@
--- A session: a run of one visitor's events under one session number, with pauses below 30 minutes. Chained from the parts of
--- its dates. A late event can join two; so the sessions that touched dates reach are built anew, from all of their parts.
+-- A session: a run of one visitor's events under one session number, without a pause of 30 minutes or more. Chained from its
+-- parts in session_dates. A late event can join two sessions, so those near touched dates are rebuilt from all their parts.
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_sessions',

@@ -1,6 +1,6 @@
--- Songs, resolved once: what each name that events have given a song means. A name is (song id, artist, title) as the
--- producer wrote it. Where the catalogue makes a name mean something else, the dates of its events are noted, so that they
--- are built again and no others.
+-- The song that each name in events refers to, resolved in one place. A name is (song id, artist, title) as the producer wrote
+-- it. When a new catalogue makes a name refer to another song, the dates of its events are noted, so that only those are
+-- rebuilt.
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_names',
@@ -29,7 +29,7 @@ keyed as (
         on names.song_id is null and names.artist = pairs.artist_name and names.song = pairs.title
 ),
 
--- A song that the catalogue does not know is called by the first of its names.
+-- A song that is not in the catalogue gets the alphabetically first of its names.
 named as (
     select
         *,
@@ -38,7 +38,7 @@ named as (
     from keyed
 ),
 
--- One artist of the catalogue has the name, or it is an artist that nobody knows.
+-- Names that exactly one artist of the catalogue has. Any other name is an inferred artist.
 artist_names as (
     select artist_name, min(artist_id) as artist_id
     from {{ ref('stg_artists') }}

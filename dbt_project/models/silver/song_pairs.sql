@@ -1,4 +1,4 @@
--- Pairs (artist, title) that name exactly one song of the catalogue, byte for byte.
+-- Pairs (artist, title) that identify exactly one song of the catalogue, byte for byte.
 {{ config(materialized='view') }}
 
 select

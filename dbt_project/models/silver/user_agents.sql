@@ -1,4 +1,4 @@
--- Device of each User-Agent: the first pattern that it is like.
+-- Device of each User-Agent, from the first pattern that matches it.
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_changed',

@@ -1,5 +1,5 @@
--- What events say of their users, thinned out: of each user and date the first event, those that say something else than the
--- one before, and the changes of level. From these the history of a user is put together without reading all events.
+-- User attributes that events carry, reduced for each user and date to the first event, the events that differ from the one
+-- before, and the level changes. dim_users builds a user's history from these without reading all events.
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_dates',

@@ -1,4 +1,4 @@
--- In which weeks a user listened, and how much.
+-- Weeks in which a user listened, and how much.
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_dates',

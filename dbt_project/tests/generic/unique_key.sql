@@ -1,4 +1,4 @@
-{# No two rows share the values of all `columns`, and none of these is missing. #}
+{# No two rows have the same values in all `columns`, and none of these values is NULL. #}
 {% test unique_key(model, columns) %}
 select {{ columns | join(', ') }}, count(*) as row_count
 from {{ model }}

@@ -1,16 +1,16 @@
-"""Shapes: how producers spell an event. The contract's own, one for each event kind, and those of other producers.
+"""Shapes: how producers write an event. The contract has its own shape per event kind; other producers have theirs.
 
-Another producer's shape is a mapping file beside this one, `<shape>.toml`:
+Another producer's shape is a mapping file in this folder, `<shape>.toml`:
 
     description = "…"
     kind = "listen"                          # every record is of this kind; or
-    kind_field = "event_type"                # the key whose value says it, with
+    kind_field = "event_type"                # the key whose value decides, with
     [kinds]
-    pause = { kind = "page_view", page = "Pause" }     # value → kind, and what else it says
+    pause = { kind = "page_view", page = "Pause" }     # value → kind, and other fields that follow from it
     [fields]
-    user_id = { field = "userId", type = "string" }    # key → field of the contract; `type` where it is another
+    user_id = { field = "userId", type = "string" }    # key → field of the contract; `type` if it differs
 
-A shape's fields fill the contract's columns under the contract's rules. What a shape does not name goes to `extra`.
+A shape's fields fill the contract's columns under the contract's rules. Keys that a shape does not name go to `extra`.
 """
 
 import tomllib
@@ -27,12 +27,12 @@ _FOLDER = Path(__file__).parent
 
 
 class MappingError(ValueError):
-    """A mapping file does not say what it has to."""
+    """A mapping file is incomplete or wrong."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """What a record's shape alone says: its event kind, and the columns that go with it."""
+    """What follows from a record's shape alone: its event kind, and the columns that this fixes."""
 
     kind: str
     columns: Mapping[str, str] = field(default_factory=dict)
@@ -40,9 +40,9 @@ class Case:
 
 @dataclass(frozen=True)
 class Shape:
-    """A shape: its fields with the columns that they fill, and what its records are.
+    """A shape: its fields with the columns that they fill, and the event kinds of its records.
 
-    `kind_field` is the key whose value chooses among `cases`; where it is None there is one case, under ''.
+    `kind_field` is the key whose value chooses among `cases`. If it is None there is a single case, under ''.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Shape:
 
     @cached_property
     def known(self) -> dict[Name, Field]:
-        """Name → field. The key that says the kind fills no column."""
+        """Name → field. The key that decides the kind fills no column."""
         own = {found.name: found for found in self.fields}
         if self.kind_field is None:
             return own
@@ -71,7 +71,7 @@ class Shape:
         return {found.column: found.name for found in self.fields}
 
     def case(self, record: Mapping[Name, Any]) -> Case | None:
-        """The case of a record; None where it is none that the shape knows."""
+        """The case of a record; None if the shape does not know it."""
         if self.kind_field is None:
             return self.cases[""]
         value = record.get(self.kind_field)
@@ -112,7 +112,7 @@ def parse(name: str, text: str) -> Shape:
                     raise MappingError(f"a {case.kind} event needs {required.path}")
         return shape
     except (KeyError, ValueError, AttributeError) as error:
-        raise MappingError(f"the mapping {name}.toml: {error}") from None
+        raise MappingError(f"mapping {name}.toml: {error}") from None
 
 
 def _field(key: str, target: Mapping[str, str]) -> Field:
@@ -131,6 +131,6 @@ def _field(key: str, target: Mapping[str, str]) -> Field:
 def _case(case: dict[str, str]) -> Case:
     kind = case.pop("kind")
     if kind not in events.TOPICS:
-        raise MappingError(f"{kind} is no event kind")
+        raise MappingError(f"{kind} is not an event kind")
     columns = {known.path: known.column for known in events.FIELDS}
     return Case(kind, {columns[path]: value for path, value in case.items()})

@@ -8,7 +8,7 @@ from music_platform.contracts.events import Column
 
 
 def table_schema(columns: Iterable[Column]) -> dg.TableSchema:
-    """The columns as Dagster shows them; personal ones are tagged."""
+    """The columns as Dagster shows them, with personal ones tagged."""
     return dg.TableSchema(
         columns=[
             dg.TableColumn(c.column, c.sql_type.value, c.description, tags={"personal": ""} if c.personal else None)

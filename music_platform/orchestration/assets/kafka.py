@@ -1,4 +1,4 @@
-"""The topics as external assets: others fill them, the lag sensor observes them."""
+"""The topics as external assets: producers fill them, the lag sensor observes them."""
 
 import hashlib
 import json
@@ -12,22 +12,23 @@ from music_platform.settings import Settings
 from music_platform.topics import topic_names
 
 _DESCRIPTIONS = {
-    events.LISTEN: "A song is played.",
-    events.PAGE_VIEW: "A page is viewed; also skips, pauses, thumbs and playlist additions.",
-    events.AUTH: "Somebody tries to log in.",
-    events.STATUS_CHANGE: "A user changes between free and paid.",
+    events.LISTEN: "A user plays a song.",
+    events.PAGE_VIEW: "A user views a page, or skips, pauses, rates or adds a song to a playlist.",
+    events.AUTH: "A user tries to log in.",
+    events.STATUS_CHANGE: "A user switches between free and paid.",
 }
 
 
 def topic_specs(settings: Settings) -> list[dg.AssetSpec]:
-    """One external asset for each topic."""
+    """One external asset per topic."""
     return [
         dg.AssetSpec(
             topic_key(name),
             group_name=KAFKA,
             kinds={"kafka"},
             owners=OWNERS,
-            description=f"{_description(settings, name)} As the producers wrote them; kept for the broker's retention.",
+            description=f"{_description(settings, name)} Records as producers wrote them, kept for the broker's "
+            "retention.",
             metadata={"topic": topic, "brokers": settings.bootstrap_servers},
         )
         for name, topic in topic_names(settings).items()
@@ -40,7 +41,7 @@ def _description(settings: Settings, name: str) -> str:
 
 
 def topic_observation(name: str, first: Mapping[int, int], end: Mapping[int, int], lag: int) -> dg.AssetObservation:
-    """What is in a topic now. Its data version is the hash of its end offsets."""
+    """The topic's current state. Its data version is the hash of its end offsets."""
     version = hashlib.sha256(json.dumps(sorted(end.items())).encode()).hexdigest()[:16]
     return dg.AssetObservation(
         topic_key(name),

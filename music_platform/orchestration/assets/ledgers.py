@@ -1,4 +1,4 @@
-"""The ledgers in OPS as external assets: the loader and the builds write them on the way."""
+"""The ledgers in OPS as external assets. The loader and the builds write them."""
 
 import dagster as dg
 
@@ -6,12 +6,12 @@ from music_platform.orchestration.assets.columns import table_schema
 from music_platform.orchestration.keys import OPS, OWNERS, RAW_EVENTS
 from music_platform.warehouse.schema import BUILDS, LOADS, OPS_TABLES
 
-#: Ledger → the assets with which it is written.
+#: Ledger → the assets whose runs write it.
 _WRITTEN_WITH = {LOADS: [RAW_EVENTS], BUILDS: [dg.AssetKey(["silver", "events"])]}
 
 
 def ledger_specs() -> list[dg.AssetSpec]:
-    """One external asset for each ledger that a model reads."""
+    """One external asset per ledger that a model reads."""
     return [
         dg.AssetSpec(
             dg.AssetKey([OPS, table.split(".")[1].lower()]),

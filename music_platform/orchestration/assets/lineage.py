@@ -1,8 +1,8 @@
-"""Lineage down to columns: which columns of which tables a column of a model is made from.
+"""Column lineage: which columns of which tables a model's column is derived from.
 
-Read from the SQL that dbt has compiled, with the columns that the contracts in the project's YAML files name; so it
-costs no question to the warehouse, and milliseconds a model. dagster-dbt's own `fetch_column_metadata` describes each
-table and its parents in a session of its own.
+It is read from the SQL that dbt compiled and the columns in the project's YAML contracts. That takes no query and a few
+milliseconds per model, while dagster-dbt's `fetch_column_metadata` opens a session to describe each table and its
+parents.
 """
 
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ COLUMN_LINEAGE = "dagster/column_lineage"
 
 
 def table_schemas(manifest: Mapping[str, Any]) -> MappingSchema:
-    """Columns of the platform's own tables, which macros read without a reference, and of every node of the project."""
+    """Columns of every node of the project and of the platform's own tables, which macros read without `ref`."""
     schema = MappingSchema(dialect=DIALECT)
     for name, (_, own) in tables().items():
         schema.add_table(name, {c.column: SNOWFLAKE_TYPES[c.sql_type] for c in own}, dialect=DIALECT)
@@ -50,18 +50,18 @@ def column_sources(
 ) -> dg.TableColumnLineage:
     """For each column, the columns of other tables that its value comes from; none for a constant or COUNT(*).
 
-    Raises SqlglotError where the SQL names a column that no table of the schema has.
+    Raises SqlglotError if the SQL names a column that no table of the schema has.
     """
     query = parse_one(sql, dialect=DIALECT)
     for relation in query.find_all(exp.Table):
-        # A manifest may have been made for another database than the build's.
+        # The manifest may have been made for another database than the build's.
         relation.set("catalog", None)
     query = qualify(query, schema=schema, dialect=DIALECT)
     scope = build_scope(query)
     found: dict[str, list[dg.TableColumnDep]] = {}
     for column in columns:
         deps = set()
-        # The tree is shared by all columns: neither copied nor trimmed for each.
+        # All columns share the tree, so it is neither copied nor trimmed.
         tree = lineage(column.upper(), query, schema, dialect=DIALECT, scope=scope, copy=False, trim_selects=False)
         for node in tree.walk():
             table = None if node.downstream else node.expression.find(exp.Table)
@@ -87,9 +87,9 @@ class ColumnLineage:
         return _table(self._manifest["nodes"][unique_id])
 
     def of(self, unique_id: str) -> dg.TableColumnLineage | None:
-        """Lineage of a model; None of a node without compiled SQL, as a seed, or whose SQL is not understood.
+        """Lineage of a model; None for a node without compiled SQL, such as a seed, or if its SQL cannot be parsed.
 
-        Found once: builds one after another differ in the dates that they name, not in columns.
+        Computed once: later builds differ in the dates in their SQL, not in columns.
         """
         if unique_id not in self._found:
             self._found[unique_id] = self._find(unique_id)
@@ -103,7 +103,7 @@ class ColumnLineage:
         try:
             return column_sources(compiled.read_text(), list(node["columns"]), self._schema, self._keys)
         except SqlglotError as error:
-            # Lineage tells about a build; it must not end one.
+            # Missing lineage must not fail a build.
             dg.get_dagster_logger().warning(f"{node['name']}: no column lineage. {error}")
             return None
 

@@ -1,4 +1,4 @@
-"""Links from an asset in the UI to where it is written: its code or SQL, and for a mart its formulas."""
+"""Links from an asset in the UI to its code or SQL, and from a mart to its formulas."""
 
 import warnings
 from collections.abc import Iterable
@@ -9,15 +9,15 @@ from music_platform.environment import project_root
 from music_platform.orchestration.keys import GOLD, KAFKA
 
 REFERENCES = "dagster/code_references"
-#: Files that say what assets without code of their own hold.
+#: Files that define the content of assets without code.
 _CONTRACT, _LEDGERS = "music_platform/contracts/events.py", "music_platform/warehouse/schema.py"
-_FORMULAS = "docs/marts.md"
+_FORMULAS = "docs/reference/marts.md"
 
 
 def with_links(assets: Iterable[dg.AssetsDefinition | dg.AssetSpec]) -> list[dg.AssetsDefinition | dg.AssetSpec]:
     """The assets, each with its links."""
     with warnings.catch_warnings():
-        # Dagster would say at each import that code references are in beta.
+        # Otherwise Dagster warns at each import that code references are in beta.
         warnings.simplefilter("ignore", dg.BetaWarning)
         return [
             _linked(found) if isinstance(found, dg.AssetSpec) else found.map_asset_specs(_linked)

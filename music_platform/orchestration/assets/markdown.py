@@ -5,7 +5,7 @@ from typing import Any
 
 
 def markdown_table(columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
-    """A table; None is an empty cell."""
+    """A table. None becomes an empty cell."""
     names = list(columns)
     head = [" | ".join(names), " | ".join("---" for _ in names)]
     return "\n".join(head + [" | ".join("" if cell is None else f"{cell}" for cell in row) for row in rows])

@@ -23,14 +23,14 @@ from music_platform.orchestration.warm_dbt import NO_UNIT_TESTS, WarmDbt
 from music_platform.settings import Settings
 from music_platform.warehouse.schema import literal
 
-#: Pause between two looks for something new to build from.
-LOOK_SECONDS = 0.5
-#: Runs that wait for their turn.
+#: Seconds between two checks for new inputs.
+POLL_SECONDS = 0.5
+#: Runs that are queued.
 WAITING = dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED])
 
-#: Variable from which dbt's query tags have the run's id (macros/query_tags.sql).
+#: Variable that holds the run's id for dbt's query tags (macros/query_tags.sql).
 RUN_VARIABLE = "MUSIC_RUN_ID"
-#: What the statements that count the models' rows are for, in their query tag.
+#: Asset in the query tag of the statements that count the models' rows.
 ROW_COUNTS = dg.AssetKey("row_counts")
 
 
@@ -55,20 +55,20 @@ class MusicDbtTranslator(DagsterDbtTranslator):
 
 
 class BuildConfig(dg.Config):
-    """What a person can ask of a build in the launchpad, or in `--config-json` of the command line."""
+    """Options of a build in the launchpad, or in `--config-json` on the command line."""
 
     full_refresh: bool = pydantic.Field(
-        default=False, description="Make the selected models anew, from everything below them."
+        default=False, description="Rebuild the selected models completely, from all of their inputs."
     )
     rebuild_from: str | None = pydantic.Field(
-        default=None, description="First date, YYYY-MM-DD, whose events are taken from RAW anew."
+        default=None, description="First date, YYYY-MM-DD, to rebuild from RAW. Unset: only dates with changes."
     )
     rebuild_to: str | None = pydantic.Field(
-        default=None, description="Last such date; the first one where it is unset."
+        default=None, description="Last date to rebuild from RAW. Unset: the same as rebuild_from."
     )
 
     whole_tables: bool = pydantic.Field(
-        default=False, description="Let tests look at whole tables, not only at the dates of the last build."
+        default=False, description="Run the tests over whole tables, not only over the dates of the last build."
     )
 
     @pydantic.model_validator(mode="after")
@@ -80,11 +80,11 @@ class BuildConfig(dg.Config):
                 except ValueError:
                     raise ValueError(f"{name}: {value!r} is not a date; write it as 2026-06-30") from None
         if self.rebuild_to and not self.rebuild_from:
-            raise ValueError("rebuild_to without rebuild_from: name the first date too")
+            raise ValueError("rebuild_to without rebuild_from: set the first date too")
         if self.rebuild_from and self.rebuild_to and self.rebuild_to < self.rebuild_from:
             raise ValueError(f"rebuild_to {self.rebuild_to} is before rebuild_from {self.rebuild_from}")
         if self.full_refresh and self.rebuild_from:
-            raise ValueError("full_refresh makes every date anew: leave rebuild_from out, or full_refresh")
+            raise ValueError("full_refresh rebuilds every date: leave out rebuild_from or full_refresh")
         return self
 
     def dbt_arguments(self) -> list[str]:
@@ -133,9 +133,9 @@ def build_dbt_assets() -> dg.AssetsDefinition:
 
 
 def _follow(context: dg.AssetExecutionContext, settings: Settings, session: Any) -> Iterator[Any]:
-    """Build the live models again and again, as long as there is something new and for a bounded time.
+    """Build the live models repeatedly, while there are new inputs and for a limited time.
 
-    The first build's events are the step's own; those of later ones are logged as they come.
+    The first build's events are the step's own. Those of later builds are logged as they arrive.
     """
     project, manifest = dbt_project(), dbt_manifest()
     target = project.manifest_path.parent / f"models-{context.run_id}"
@@ -143,7 +143,7 @@ def _follow(context: dg.AssetExecutionContext, settings: Settings, session: Any)
     lineage, translator = ColumnLineage(manifest, target), MusicDbtTranslator()
     deadline, first = time.monotonic() + settings.max_drain_seconds, True
     while True:
-        begun, inputs = time.monotonic(), current_inputs(context.instance)
+        started, inputs = time.monotonic(), current_inputs(context.instance)
         build = dbt.build()
         events = [
             event
@@ -152,43 +152,43 @@ def _follow(context: dg.AssetExecutionContext, settings: Settings, session: Any)
                 manifest, translator, context if first else None, target, project
             )
         ]
-        rows = _row_counts(session, lineage, [node for node in map(_made, events) if node])
+        rows = _row_counts(session, lineage, [node for node in map(_materialized_node, events) if node])
         for event in events:
-            figured = _with_figures(event, lineage, rows.__getitem__)
+            described = _with_figures(event, lineage, rows.__getitem__)
             if first:
-                yield figured
+                yield described
             else:
-                context.log_event(figured)
+                context.log_event(described)
         build.require_success()
         first = False
         note_inputs(context.instance, context.run_id, [LIVE], inputs)
         context.instance.add_run_tags(context.run_id, {PROGRESS_TAG: "true"})
-        context.log.info(f"built from {inputs} in {time.monotonic() - begun:.1f} s")
-        if not _more(context.instance, inputs, settings.live_linger_seconds, deadline):
+        context.log.info(f"built from {inputs} in {time.monotonic() - started:.1f} s")
+        if not _new_inputs_arrive(context.instance, inputs, settings.live_linger_seconds, deadline):
             return
 
 
-def _more(instance: dg.DagsterInstance, built: Inputs, patience: float, deadline: float) -> bool:
-    """Wait for something new to build from, but not when the time is up or another build wants its turn."""
+def _new_inputs_arrive(instance: dg.DagsterInstance, built: Inputs, patience: float, deadline: float) -> bool:
+    """Wait for new inputs, until the time is up or another build is queued. Whether there are any."""
     end = min(time.monotonic() + patience, deadline)
     while time.monotonic() < end:
         if any(run.job_name in BUILDING for run in instance.get_runs(WAITING)):
             return False
         if current_inputs(instance) != built:
             return True
-        time.sleep(LOOK_SECONDS)
+        time.sleep(POLL_SECONDS)
     return False
 
 
-def _made(event: Any) -> str | None:
-    """dbt's name of the node that the event says was materialized; None for other events."""
+def _materialized_node(event: Any) -> str | None:
+    """dbt's name of the node that the event reports as materialized; None for other events."""
     if not isinstance(event, dg.Output | dg.AssetMaterialization):
         return None
     return _text((event.metadata or {})["unique_id"])
 
 
 def _row_counts(session: Any, lineage: ColumnLineage, nodes: Collection[str]) -> dict[str, int]:
-    """Rows in the tables of these nodes, asked in one statement."""
+    """Rows in the tables of these nodes, counted in one statement."""
     if not nodes:
         return {}
     counts = (f"SELECT {literal(node)}, COUNT(*) FROM {lineage.table(node)}" for node in nodes)
@@ -196,8 +196,8 @@ def _row_counts(session: Any, lineage: ColumnLineage, nodes: Collection[str]) ->
 
 
 def _with_figures(event: Any, lineage: ColumnLineage, rows: Callable[[str], int]) -> Any:
-    """A materialization with the number of rows that its table has now, and the lineage of its columns."""
-    node = _made(event)
+    """A materialization with the current number of rows of its table, and the lineage of its columns."""
+    node = _materialized_node(event)
     if node is None:
         return event
     metadata: dict[str, Any] = {**(event.metadata or {}), "dagster/row_count": rows(node)}
@@ -212,7 +212,7 @@ def _text(value: Any) -> str:
 
 
 def tier_keys(tier: str, layer: str | None = None) -> set[dg.AssetKey]:
-    """Models of a tier, of one layer or of all. Views are left out: they are made once and show what is there."""
+    """Models of a tier, of one layer or of all. Views are left out: once created, they are always current."""
     return {
         spec.key
         for spec in build_dbt_assets().specs
@@ -221,7 +221,7 @@ def tier_keys(tier: str, layer: str | None = None) -> set[dg.AssetKey]:
 
 
 def key_tests(keys: Collection[dg.AssetKey]) -> list[dg.AssetCheckKey]:
-    """dbt's tests of these models that are cheap enough for every build; the others, tagged nightly, go over whole
+    """dbt's tests of these models that are cheap enough for every build. The others, tagged nightly, scan whole
     tables."""
     nodes = dbt_manifest()["nodes"]
     return [
@@ -236,7 +236,7 @@ def _fqn(manifest: Mapping[str, Any], node: str) -> str:
 
 
 def _unique_ids(context: dg.AssetExecutionContext) -> list[str]:
-    """dbt's names of what the run has selected."""
+    """dbt's names of the models and tests that the run selected."""
     models = [spec for spec in context.assets_def.specs if spec.key in context.selected_asset_keys]
     tests = [spec for spec in context.assets_def.check_specs if spec.key in context.selected_asset_check_keys]
     return [str((spec.metadata or {})["dagster_dbt/unique_id"]) for spec in (*models, *tests)]

@@ -1,4 +1,4 @@
-"""Kafka → lake → RAW: one op that drains, micro-batch after micro-batch, each loaded as soon as it is committed."""
+"""Kafka → lake → RAW: one op that ingests micro-batch after micro-batch and loads each as soon as it is committed."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -32,7 +32,7 @@ from music_spark.job import MicroBatch
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-#: Columns of the sample rows: where a row came from and what became of it, nothing personal.
+#: Columns of the sample rows: where a row came from and what became of it, but nothing personal.
 SAMPLE_COLUMNS = ("kafka_topic", "kafka_partition", "kafka_offset", "event_kind", "event_time", "quarantine_reason")
 SAMPLE_ROWS = 5
 
@@ -42,7 +42,8 @@ lake_spec = dg.AssetSpec(
     group_name=LAKE,
     kinds={"spark", "deltalake"},
     owners=OWNERS,
-    description="Every record of the topics, good or bad, exactly once: a Delta table, appended to by micro-batches.",
+    description="Every record of the topics, valid or quarantined, exactly once. A Delta table to which micro-batches "
+    "append.",
     metadata={"dagster/column_schema": table_schema(events.lake_columns())},
 )
 raw_spec = dg.AssetSpec(
@@ -51,14 +52,14 @@ raw_spec = dg.AssetSpec(
     group_name=RAW,
     kinds={"snowflake"},
     owners=OWNERS,
-    description="Every row of the lake, exactly once: each version of the lake table is loaded in one transaction.",
+    description="Every row of the lake, exactly once. Each version of the lake table is loaded in one transaction.",
     metadata={"dagster/column_schema": table_schema(events.raw_columns()), "dagster/table_name": "MUSIC.RAW.EVENTS"},
 )
 
 
 @dataclass
 class Drained:
-    """What an asset got in this run so far. The last step is kept back, to become the run's own result."""
+    """What an asset got in this run so far. The last step is kept and becomes the run's result."""
 
     key: dg.AssetKey
     totals: dict[str, float] = field(default_factory=dict)
@@ -66,7 +67,7 @@ class Drained:
     version: int = -1
 
     def add(self, context: dg.AssetExecutionContext, step: dict[str, Any], version: int, **figures: float) -> None:
-        """Note a step; the one before it is logged as a materialization of its own."""
+        """Record a step. The step before it is logged as its own materialization."""
         if self.last is not None:
             context.log_event(dg.AssetMaterialization(self.key, metadata=self.last))
         self.last, self.version = step, version
@@ -81,11 +82,11 @@ class Drained:
 
 
 class DrainConfig(dg.Config):
-    """What a person can ask of ingestion in the launchpad."""
+    """Options of ingestion in the launchpad."""
 
     rebuild_raw: bool = pydantic.Field(
         default=False,
-        description="First make RAW.EVENTS anew from the lake, for a RAW that was dropped or is not to be trusted.",
+        description="First rebuild RAW.EVENTS from the lake, if RAW was dropped or cannot be trusted.",
     )
 
 
@@ -97,10 +98,10 @@ def lake_and_raw(
     snowflake: SnowflakeResource,
     settings: dg.ResourceParam[Settings],
 ) -> Iterator[dg.MaterializeResult[Any]]:
-    """Work off the backlog of both stages: micro-batches into the lake, lake versions into RAW, until there is none."""
+    """Write micro-batches to the lake and load lake versions into RAW until there is no backlog."""
     name_process(context.instance, context.run_id)
     with sentences(), ExitStack() as opened:
-        # Opened when there is something to read: an idle run needs no Spark.
+        # Opened only if there is something to read: an idle run needs no Spark.
         session = cache(lambda: opened.enter_context(spark_session(spark, settings)))
         yield from _drain(context, config, session, snowflake, settings)
 

@@ -19,7 +19,7 @@ def _reference_asset(table: ReferenceTable) -> dg.AssetsDefinition:
         group_name=RAW,
         kinds={"csv", "snowflake"},
         owners=OWNERS,
-        description=f"{table.description} Replaced whole from {table.name}.csv in the folder REFERENCE_DIR.",
+        description=f"{table.description} Replaced from {table.name}.csv in the folder REFERENCE_DIR.",
         metadata={
             "dagster/column_schema": table_schema(table.columns),
             "dagster/table_name": f"MUSIC.RAW.{table.name.upper()}",
@@ -31,7 +31,7 @@ def _reference_asset(table: ReferenceTable) -> dg.AssetsDefinition:
         path = settings.reference_root / f"{table.name}.csv"
         if not path.exists():
             context.log.warning(
-                f"{path} does not exist: RAW.{table.name.upper()} stays as it is. `simulate` writes it."
+                f"{path} does not exist, so RAW.{table.name.upper()} is unchanged. `music-platform simulate` writes it."
             )
             return dg.MaterializeResult(metadata={"file": str(path), "found": False})
         started = time.monotonic()

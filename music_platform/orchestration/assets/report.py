@@ -1,4 +1,4 @@
-"""The nightly quality report: what a person wants to know in the morning, as one page."""
+"""The nightly quality report: one page to read in the morning."""
 
 from typing import Any
 
@@ -36,13 +36,13 @@ SECTIONS = (
     group_name=OPS,
     kinds={"snowflake", "markdown"},
     owners=OWNERS,
-    description="What came in, what was quarantined and why, accepted losses, and every check that fails: one page, "
-    "written each night and whenever somebody materializes it.",
+    description="One page with the ingested rows, what was quarantined and why, accepted losses and every failed "
+    "check. Written every night and whenever someone materializes it.",
 )
 def quality_report(
     context: dg.AssetExecutionContext, snowflake: SnowflakeResource, settings: dg.ResourceParam[Settings]
 ) -> dg.MaterializeResult[None]:
-    """Ask the warehouse for the counts and Dagster's store for the checks."""
+    """Query the warehouse for the counts and Dagster's store for the checks."""
     name_process(context.instance, context.run_id)
     sections = []
     role = settings.snowflake_transform_role
@@ -53,7 +53,7 @@ def quality_report(
     keys = [*check_keys(), *(spec.key for spec in build_dbt_assets().check_specs)]
     failed = failed_checks(context.instance, keys)
     lines = [(check.key.asset_key.to_user_string(), check.key.name, check.description) for check in failed]
-    sections.append(("Failed checks", markdown_table(("asset", "check", "said"), lines) if lines else "none"))
+    sections.append(("Failed checks", markdown_table(("asset", "check", "result"), lines) if lines else "none"))
     return dg.MaterializeResult(
         metadata={
             "report": dg.MetadataValue.md(markdown_page(sections)),

@@ -1,5 +1,5 @@
-"""What the gold marts must contain after a run, by the formulas of docs/marts.md.
+"""What the gold marts must contain after a run, by the formulas of docs/reference/marts.md.
 
-Computed from the simulator's own log of what it delivered (`log`), by statements of its own (`compute` and the .sql
-files beside it, one for each mart), never from the wire and through none of the platform's code.
+Computed from the simulator's own log of what it delivered (`log`), by its own SQL (`compute` and the .sql files next to
+it, one for each mart). Neither the wire format nor any code of the platform's pipeline takes part.
 """

@@ -1,5 +1,5 @@
--- The valid events that were delivered, each once, with all that the marts ask of them. A copy differs from its original
--- in nothing that is selected here, so DISTINCT leaves one of them.
+-- The valid events that were delivered, each once, with everything that the marts need. A copy does not differ from its
+-- original in anything selected here, so DISTINCT keeps one of them.
 create table event as
 with delivered as (
     select distinct
@@ -32,7 +32,7 @@ owned as (
 spaced as (
     select *, ts - lag(ts) over (partition by visitor, session_id order by ts) as pause from owned
 )
--- A session: a run of one visitor's events under one session id with pauses below half an hour.
+-- A session: a run of one visitor's events under one session id, without a pause of half an hour or more.
 select
     * exclude (pause),
     count(*) filter (where pause is null or pause >= interval 30 minute)

@@ -1,4 +1,4 @@
-"""From the log to the truth file."""
+"""Computes the truth file from the log."""
 
 import os
 from collections.abc import Iterator
@@ -18,14 +18,14 @@ from music_simulator.places import places
 from music_simulator.users import GENDERS
 
 _SQL = Path(__file__).parent
-#: The marts in the order of MARTS.md; each has a file of its name.
+#: The marts, in the order of the truth file. Each has an .sql file of its name.
 MARTS = (
     "top_songs_daily", "top_artists_daily", "top_genres_daily", "user_engagement_daily", "active_users_daily",
     "daily_summary", "hourly_metrics", "location_metrics_daily", "demographics_daily", "device_metrics_daily",
     "conversion_funnel_daily", "churn_monthly", "retention_cohorts", "user_activity_tiers", "listening_sessions",
     "song_of_the_year", "artist_of_the_year", "stream_anomalies",
 )  # fmt: skip
-#: What is counted of the records, by topic: name in the truth file → condition on the log.
+#: Record counts by topic: name in the truth file → condition on the log.
 _COUNTS = {
     "records": "true",
     "valid_records": "fault = 0",
@@ -42,7 +42,7 @@ _MEMORY = "1500MB"
 
 
 def write_truth(file: Path, log: Path, lost: set[int], world: World, stopped: bool) -> None:
-    """Compute the truth of what the log holds, without the records `lost`, and put the file in place when whole."""
+    """Compute the truth from the log, without the records `lost`. Moves the file into place when it is complete."""
     with duckdb.connect() as connection:
         _load(connection, log, lost, world)
         unfinished = file.with_name(f".{file.name}.tmp")

@@ -11,13 +11,13 @@ from music_simulator.generation import World
 from music_simulator.users import Population
 from music_simulator.wire import session_ids
 
-_AS_THEY_ARE = (
+_COPIED = (
     "second", "item", "state", "song", "place", "kind", "login", "fault", "delay", "copy", "version", "unknown",
 )  # fmt: skip
 
 
 class DeliveryLog:
-    """Appends delivered records; row n is the n-th record of the run. Bounded memory: each batch goes to disk."""
+    """Appends delivered records; row n is the n-th record of the run. Memory is bounded: each batch goes to disk."""
 
     def __init__(self, path: Path, world: World) -> None:
         self.path, self._population = path, world.population
@@ -33,7 +33,7 @@ class DeliveryLog:
         self._rows += len(records)
 
     def close(self) -> None:
-        """End the file; an empty run has one with no rows."""
+        """Close the file. An empty run has one without rows."""
         if self._writer is None:
             self.append(np.empty(0, dtype=RECORD))
         if self._writer is not None:
@@ -47,9 +47,9 @@ class DeliveryLog:
         device = np.where(records["version"] == 2, population.device(who, population.user_agent(who)), agent_kind)
         return {
             "number": np.arange(self._rows, self._rows + len(records), dtype=np.int64),
-            **{name: np.ascontiguousarray(records[name]) for name in _AS_THEY_ARE},
+            **{name: np.ascontiguousarray(records[name]) for name in _COPIED},
             "user_number": population.user_id(who),
             "session_id": session_ids(records, population),
             "device": device.astype(np.int16),
-            "gender": population.identity(population.account(who)).gender.astype(np.int8),
+            "gender": population.profile(population.account(who)).gender.astype(np.int8),
         }

@@ -1,5 +1,5 @@
 with counted as (select hour, state, count(*) as plays from listen group by all),
--- An hour of a state that had plays, then or in one of the four weeks before.
+-- Each hour and state with plays in that hour, or in the same hour of one of the four previous weeks.
 wanted as (
     select distinct hour + to_days(7 * weeks) as hour, state
     from counted, unnest([0, 1, 2, 3, 4]) as t (weeks)
@@ -20,7 +20,7 @@ compared as (
         )
     group by all
 )
--- Four whole numbers: 16 · variance = 4 · squares - total², without a rounding.
+-- For four whole numbers, 16 · variance = 4 · squares - total², without rounding.
 select
     hour as activity_hour, state, plays, total / 4 as mean_plays, sqrt(4 * squares - total * total) / 4 as deviation,
     (plays - mean_plays) / greatest(deviation, 1) as score

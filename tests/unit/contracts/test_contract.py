@@ -100,18 +100,18 @@ def test_an_additive_edit_breaks_nothing() -> None:
 @pytest.mark.parametrize(
     ("edit", "complaint"),
     [
-        (edited("lat", type=["string", "null"]), "lat: no longer takes number"),
-        (edited("duration", type=["integer", "null"]), "duration: no longer takes number"),
-        (edited("level", type="string"), "level: no longer takes null"),
+        (edited("lat", type=["string", "null"]), "lat: no longer accepts number"),
+        (edited("duration", type=["integer", "null"]), "duration: no longer accepts number"),
+        (edited("level", type="string"), "level: no longer accepts null"),
         (edited("lat", minimum=0), "lat: minimum raised to 0"),
         (edited("lat", maximum=80), "lat: maximum lowered to 80"),
         (edited("page", maximum=80), "page: maximum lowered to 80"),
         (edited("level", minLength=1), "level: may no longer be empty"),
         (edited("level", **{"x-column": "tier"}), "level: column was level, is tier"),
         (edited("userId", **{"x-column-type": "bigint"}), "userId: column type was string, is bigint"),
-        (edited("connection", **{"x-since": 3}), "connection: is said to be of version 3, was released in 2"),
+        (edited("connection", **{"x-since": 3}), "connection: says version 3, but was released in version 2"),
         ({**LISTEN, "required": [*LISTEN["required"], "level"]}, "level: newly required"),
-        ({**LISTEN, "anyOf": LISTEN["anyOf"][:1]}, "anyOf: what names a song has changed"),
+        ({**LISTEN, "anyOf": LISTEN["anyOf"][:1]}, "anyOf: the fields that name a song have changed"),
     ],
 )
 def test_a_breaking_edit_is_found(edit: dict[str, Any], complaint: str) -> None:

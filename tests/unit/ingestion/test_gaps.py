@@ -4,7 +4,7 @@ import pytest
 
 from music_platform.ingestion.conservation import Rows, imbalances
 from music_platform.ingestion.gaps import Gap, Partition, ahead_of_broker, checkpoint_trouble, expired, recreated
-from music_platform.ingestion.reconnection import behind
+from music_platform.ingestion.reconnection import offsets_after
 from music_platform.lake.checkpoint import covers
 from music_platform.lake.delta_log import Transaction
 from music_platform.lake.progress import Progress, RetiredTopic, read_progress
@@ -17,7 +17,7 @@ def test_a_topic_with_another_id_was_created_again_and_a_new_one_was_not() -> No
 def test_expired_offsets_are_the_range_between_what_is_read_and_what_is_left() -> None:
     committed, first = {"a": {0: 5, 1: 7}}, {"a": {0: 5, 1: 9, 2: 3}}
     assert expired(committed, first, ["a"]) == [Gap(Partition("a", 1), 7, 8)]
-    assert behind(committed, expired(committed, first, ["a"])) == {"a": {0: 5, 1: 9}}
+    assert offsets_after(committed, expired(committed, first, ["a"])) == {"a": {0: 5, 1: 9}}
 
 
 def test_a_broker_that_has_less_than_was_read_is_noticed() -> None:
@@ -70,12 +70,12 @@ P = Partition("a", 0, "1")
     [
         (5, Rows(5, 5, 0, 4), [], None),
         (0, None, [], None),
-        (5, None, [], "not one row"),
-        (5, Rows(6, 5, 0, 4), [], "1 rows are there twice"),
+        (5, None, [], "no rows, but offsets up to 4 are committed"),
+        (5, Rows(6, 5, 0, 4), [], "1 duplicate rows"),
         (5, Rows(4, 4, 0, 4), [], "1 rows are missing"),
         (5, Rows(4, 4, 0, 4), [Gap(P, 2, 2)], None),
         (9, Rows(5, 5, 0, 4), [Gap(P, 5, 8)], None),
-        (9, Rows(5, 5, 0, 4), [], "the last row is of offset 4"),
+        (9, Rows(5, 5, 0, 4), [], "the last row has offset 4"),
         (9, None, [Gap(P, 0, 8)], None),
         (9, Rows(5, 5, 4, 8), [Gap(P, 0, 3)], None),
     ],

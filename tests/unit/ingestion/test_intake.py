@@ -6,20 +6,22 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
+from music_platform.contracts import shapes
 from music_platform.ingestion.conservation import Rows, file_imbalances, taken_in
 from music_platform.ingestion.forgotten_files import Forgotten, forget_files, read_forgotten
 from music_platform.ingestion.intake import Batch, Intake, RefusedError, count_lines, folder_shapes, is_whole, waiting
 from music_platform.lake.paths import intake_path
 from music_platform.settings import Settings
-from music_spark.files import split
+from music_spark.files import LineFile, file_batches, split
 from tests.support.stack import settings_for
 
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return settings_for(tmp_path / "home", intake_max_file_bytes=1_000)
+    return settings_for(tmp_path / "home", intake_max_file_bytes=1_000, intake_max_file_lines=100)
 
 
 def drop(settings: Settings, name: str, content: bytes, age: float = 0) -> Path:
@@ -37,8 +39,8 @@ def intake(settings: Settings) -> tuple[Intake, list[str]]:
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"{}\n", b"{}\n{}", b"\n\n", b"a\r\nb\r\n", b"x\n" * 400])
 def test_lines_are_counted_as_they_are_split(content: bytes) -> None:
-    assert count_lines(io.BytesIO(content), 1_000) == len(split(content, "a.jsonl"))
-    assert split(gzip.compress(content, mtime=0), "a.jsonl.gz") == split(content, "a.jsonl")
+    assert count_lines(io.BytesIO(content), 1_000, 1_000) == len(split(content, "a.jsonl", 1_000))
+    assert split(gzip.compress(content, mtime=0), "a.jsonl.gz", 1_000) == split(content, "a.jsonl", 1_000)
 
 
 def test_only_whole_files_of_a_topic_or_shape_are_read() -> None:
@@ -81,10 +83,11 @@ def test_a_batch_is_bounded_and_a_lost_checkpoint_gets_another_name(settings: Se
     [
         ("big.jsonl", b"x" * 1_001, "it has 1,001 bytes, more than 1,000 (INTAKE_MAX_FILE_BYTES)"),
         ("bomb.jsonl.gz", gzip.compress(b"x" * 100_000, mtime=0), "it has more than 1,000 bytes of text"),
-        ("torn.jsonl.gz", gzip.compress(b'{"ts": 1}\n' * 9, mtime=0)[:-9], "it is no whole gzip file"),
-        ("plain.jsonl.gz", b"{}\n", "it is no whole gzip file"),
+        ("torn.jsonl.gz", gzip.compress(b'{"ts": 1}\n' * 9, mtime=0)[:-9], "it is not a complete gzip file"),
+        ("plain.jsonl.gz", b"{}\n", "it is not a complete gzip file"),
+        ("empty_lines.jsonl.gz", gzip.compress(b"\n" * 101, mtime=0), "it has more than 100 lines"),
         ("a[1].jsonl", b"{}\n", "its name has one of the characters"),
-        ("used.jsonl", b"{}\n", "a file of this name was taken in before"),
+        ("used.jsonl", b"{}\n", "a file with this name was ingested before"),
     ],
 )
 def test_a_refused_file_is_kept_with_its_reason(settings: Settings, name: str, content: bytes, reason: str) -> None:
@@ -105,7 +108,48 @@ def test_a_refused_file_is_kept_with_its_reason(settings: Settings, name: str, c
 
 def test_refusing_says_the_limit() -> None:
     with pytest.raises(RefusedError, match="more than 5 bytes"):
-        count_lines(io.BytesIO(b"123456"), 5)
+        count_lines(io.BytesIO(b"123456"), 5, 10)
+    with pytest.raises(RefusedError, match="more than 2 lines"):
+        count_lines(io.BytesIO(b"\n\n\n"), 5, 2)
+
+
+def test_no_link_is_followed(settings: Settings, tmp_path: Path) -> None:
+    """Somebody who may only drop files must not read what the platform can read."""
+    secret = tmp_path / "id_rsa"
+    secret.write_text("PRIVATE\nKEY\n")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "a.jsonl").write_text("PRIVATE\n")
+    good = drop(settings, "listen_events/good.jsonl", b"{}\n")
+    (good.parent / "link.jsonl").symlink_to(secret)
+    (Path(settings.intake_root) / "playback").symlink_to(elsewhere)
+    taking, log = intake(settings)
+    batch = taking._next(None)
+    assert batch is not None
+    assert [file.coordinate for file in batch.files] == ["listen_events/good.jsonl"]
+    assert "it is a symbolic link" in log[0]
+    assert secret.read_text() == "PRIVATE\nKEY\n"
+
+
+def test_a_file_that_changed_after_it_was_measured_fails_its_batch() -> None:
+    file = LineFile("playback/a.jsonl", shapes.mapped()["playback"], 0, lines=2)
+    for content in (b"{}\n{}\n{}\n", b"{}\n"):
+        rows = pa.RecordBatch.from_pylist([{"path": "file:/in/playback/a.jsonl", "content": content}])
+        with pytest.raises(ValueError, match="was changed while it was read"):
+            list(file_batches([rows], {file.name: file}, 1_000))
+    with pytest.raises(ValueError, match="more than 5 bytes"):
+        split(gzip.compress(b"x" * 100_000, mtime=0), "a.jsonl.gz", 5)
+
+
+def test_a_batch_that_is_not_in_the_lake_is_measured_again(settings: Settings) -> None:
+    path = drop(settings, "playback/a.jsonl", b"{}\n")
+    taking, _ = intake(settings)
+    batch = taking._next(None)
+    assert batch is not None
+    path.write_bytes(b"{}\n{}\n{}\n")
+    again = taking._measured_again(batch)
+    assert (again.number, again.app_id, again.lines) == (batch.number, batch.app_id, 3)
+    assert taking._last() == again
 
 
 def test_rows_are_lines() -> None:
@@ -113,9 +157,9 @@ def test_rows_are_lines() -> None:
     found = {"a": Rows(2, 2, 1, 2), "b": Rows(2, 2, 1, 2), "d": Rows(2, 1, 1, 1), "x": Rows(1, 1, 1, 1)}
     assert file_imbalances(lines, found) == [
         ("b", "3 lines, 2 rows"),
-        ("d", "1 rows are there twice"),
+        ("d", "1 duplicate rows"),
         ("e", "1 lines, 0 rows"),
-        ("x", "rows of a file that was never taken in"),
+        ("x", "rows of a file that was never ingested"),
     ]
 
 

@@ -1,4 +1,4 @@
-"""A person is told once, with what to do; and once more when it is over."""
+"""Each problem is reported once, with what to do, and once more when it is resolved."""
 
 import json
 from collections.abc import Iterator
@@ -25,60 +25,64 @@ BROKER = Problem("service kafka", "kafka is down", 100.0, "It does not answer: n
 SETTLE = 30.0
 
 
-def told(looks: list[tuple[float, list[Problem]]]) -> list[str]:
-    """What is told in a series of looks."""
-    state, said = State(), []
+def reports(looks: list[tuple[float, list[Problem]]]) -> list[str]:
+    """What is reported in a series of looks."""
+    state, lines = State(), []
     for now, problems in looks:
         change = alerts.changes(state, problems, now, SETTLE)
-        said += [f"{now:.0f} {p.key}" for p in change.raised] + [f"{now:.0f} over {o.problem.key}" for o in change.over]
-        state = alerts.after(state, problems, change, (), now)
-    return said
+        lines += [f"{now:.0f} {p.key}" for p in change.raised]
+        lines += [f"{now:.0f} resolved {o.problem.key}" for o in change.resolved]
+        state = alerts.next_state(state, problems, change, (), now)
+    return lines
 
 
 def test_a_fault_is_one_alert_and_one_all_clear() -> None:
     looks = [(now, [BROKER] if 100 <= now < 300 else []) for now in range(0, 500, 10)]
-    assert told([(float(now), problems) for now, problems in looks]) == ["100 service kafka", "320 over service kafka"]
+    assert reports([(float(now), problems) for now, problems in looks]) == [
+        "100 service kafka",
+        "320 resolved service kafka",
+    ]
 
 
 def test_a_fault_that_flaps_is_one_fault() -> None:
     looks = [(float(now), [BROKER] if now % 20 == 0 and now < 300 else []) for now in range(100, 500, 10)]
-    assert told(looks) == ["100 service kafka", "310 over service kafka"]
+    assert reports(looks) == ["100 service kafka", "310 resolved service kafka"]
 
 
-def test_what_becomes_worse_is_told_again() -> None:
+def test_a_problem_that_becomes_worse_is_reported_again() -> None:
     mild = replace(BROKER, severity=WARNING)
-    assert told([(0.0, [mild]), (10.0, [mild]), (20.0, [BROKER]), (30.0, [BROKER]), (40.0, [mild])]) == [
+    assert reports([(0.0, [mild]), (10.0, [mild]), (20.0, [BROKER]), (30.0, [BROKER]), (40.0, [mild])]) == [
         "0 service kafka",
         "20 service kafka",
     ]
 
 
-def test_what_could_not_be_told_is_told_at_the_next_look() -> None:
+def test_a_message_that_could_not_be_sent_is_sent_at_the_next_look() -> None:
     state = State()
     first = alerts.changes(state, [BROKER], 0.0, SETTLE)
-    state = alerts.after(state, [BROKER], Changes((), ()), (), 0.0)
+    state = alerts.next_state(state, [BROKER], Changes((), ()), (), 0.0)
     assert alerts.changes(state, [BROKER], 10.0, SETTLE) == first
 
 
-def test_a_watch_that_is_restarted_tells_nothing_twice(tmp_path: Path) -> None:
+def test_a_restarted_watch_reports_nothing_twice(tmp_path: Path) -> None:
     change = alerts.changes(State(), [BROKER], 0.0, SETTLE)
-    state = alerts.after(State(), [BROKER], change, [Outage("kafka", 1.0, 2.0)], 0.0)
+    state = alerts.next_state(State(), [BROKER], change, [Outage("kafka", 1.0, 2.0)], 0.0)
     alerts.write_state(tmp_path / "alerts.json", state)
     read = alerts.read_state(tmp_path / "alerts.json")
     assert read == state
     assert alerts.changes(read, [BROKER], 10.0, SETTLE) == Changes((), ())
 
 
-def test_a_run_that_failed_because_a_service_was_down_is_no_alert_of_its_own() -> None:
+def test_a_run_that_failed_because_a_service_was_down_raises_no_alert() -> None:
     outages: tuple[Outage, ...] = ()
     for now in (100.0, 110.0, 120.0):
-        outages = alerts.note_outages(outages, {"spark": 100.0}, now)
-    outages = alerts.note_outages(outages, {}, 130.0)
+        outages = alerts.update_outages(outages, {"spark": 100.0}, now)
+    outages = alerts.update_outages(outages, {}, 130.0)
     assert outages == (Outage("spark", 100.0, 120.0),)
-    assert alerts.explained(95.0, outages)
-    assert alerts.explained(125.0, outages)
-    assert not alerts.explained(300.0, outages)
-    assert alerts.note_outages(outages, {}, 120.0 + alerts.REMEMBERED) == ()
+    assert alerts.caused_by_outage(95.0, outages)
+    assert alerts.caused_by_outage(125.0, outages)
+    assert not alerts.caused_by_outage(300.0, outages)
+    assert alerts.update_outages(outages, {}, 120.0 + alerts.REMEMBERED) == ()
 
 
 @pytest.fixture
@@ -107,13 +111,13 @@ def test_an_alert_says_what_since_when_how_bad_and_where_to_look(
     url, received = receiver
     settings = Settings(_env_file=None, music_home=tmp_path, alert_urls=url)
     assert send(settings, alerts.alert(BROKER, 160.0))
-    assert send(settings, alerts.all_clear(alerts.Open(BROKER, 220.0)))
+    assert send(settings, alerts.all_clear(alerts.OpenProblem(BROKER, 220.0)))
     first, second = received
     assert (first["title"], first["type"]) == ("music-platform: kafka is down", "failure")
     assert first["message"] == (
         "Since 1970-01-01 00:01:40 UTC (60 s).\nIt does not answer: nobody sends.\nLook at kafka.log."
     )
-    assert (second["title"], second["type"]) == ("music-platform: over: kafka is down", "success")
+    assert (second["title"], second["type"]) == ("music-platform: resolved: kafka is down", "success")
     assert "(2 min)" in second["message"]
 
 
@@ -177,4 +181,4 @@ def test_a_service_that_comes_up_with_the_platform_is_not_down(tmp_path: Path, m
             status = {"daemon": ServiceStatus(state, pid, None, 0)}
             monkeypatch.setattr(LocalStack, "status", lambda _, status=status: status)
             down.append([problem.key for problem in watch._services(0.0)])
-    assert down == [[], [], ["service daemon"], [], []], "what was seen at work and is started anew was down"
+    assert down == [[], [], ["service daemon"], [], []], "a service that was seen running and is restarted was down"

@@ -25,7 +25,7 @@ def test_a_build_asks_dbt_for_what_the_launchpad_says() -> None:
         ({"rebuild_from": "June"}, "rebuild_from: 'June' is not a date; write it as 2026-06-30"),
         ({"rebuild_to": "2026-06-03"}, "rebuild_to without rebuild_from"),
         ({"rebuild_from": "2026-06-03", "rebuild_to": "2026-06-01"}, "rebuild_to 2026-06-01 is before rebuild_from"),
-        ({"rebuild_from": "2026-06-03", "full_refresh": True}, "full_refresh makes every date anew"),
+        ({"rebuild_from": "2026-06-03", "full_refresh": True}, "full_refresh rebuilds every date"),
     ],
 )
 def test_what_makes_no_sense_is_refused_before_anything_runs(asked: dict[str, object], said: str) -> None:

@@ -33,9 +33,13 @@ def test_nothing_loaded_is_nothing_wrong() -> None:
 def test_unknown_fields_and_foreign_columns_are_drift() -> None:
     assert drift_outcome(100, [("mood", 5, "listen_events/0/7")], COLUMNS, 0.05).passed
     assert not drift_outcome(100, [("mood", 6, "listen_events/0/7")], COLUMNS, 0.05).passed
+    many = ", ".join(f"{'x' * 400}{n}" for n in range(300))
+    (sample,) = drift_outcome(100, [(many, 1, "listen_events/0/7")], COLUMNS, 0.05).samples
+    assert len(sample) < 300, "a producer chooses the names, and how many"
+    assert sample.endswith("and 295 more (1 like it)")
     outcome = drift_outcome(100, [], COLUMNS - {"song"} | {"mood"}, 0.05)
     assert not outcome.passed
-    assert "mood, song" in outcome.said
+    assert "mood, song" in outcome.summary
 
 
 def weeks(last: int, before: tuple[int, int, int, int]) -> dict[int, int]:
@@ -50,7 +54,7 @@ def test_a_day_far_from_its_weekday_is_an_anomaly() -> None:
     assert volume_outcome(weeks(100, (100, 110, 95, 105))).passed
     assert not volume_outcome(weeks(30, (100, 110, 95, 105))).passed
     assert not volume_outcome(weeks(300, (100, 110, 95, 105))).passed
-    assert "no baseline" in volume_outcome({0: 5, 1: 1000}).said
+    assert "no baseline" in volume_outcome({0: 5, 1: 1000}).summary
 
 
 def test_listens_that_move_between_states_are_an_anomaly() -> None:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib.metadata import requires
 from pathlib import Path
 
 import dagster as dg
@@ -19,6 +20,22 @@ def test_the_code_location_loads_in_a_fresh_interpreter() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_production_needs_no_local_warehouse() -> None:
+    """Without the extra `local` there is neither fakesnow nor DuckDB."""
+    required = [line for line in requires("music-platform") or () if "extra ==" not in line]
+    assert [line for line in required if line.startswith(("fakesnow", "duckdb", "snowflake-local"))] == []
+    code = (
+        "import sys\n"
+        "sys.modules.update(dict.fromkeys(('fakesnow', 'duckdb', 'snowflake_local')))  # importing one of them fails\n"
+        "import music_platform.definitions, music_platform.cli, music_simulator.cli\n"
+        "assert music_platform.definitions.defs"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=project_root(), capture_output=True, text=True, timeout=180, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_command_line_loads_without_the_heavy_libraries() -> None:

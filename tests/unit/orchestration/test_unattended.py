@@ -139,25 +139,25 @@ def test_a_build_that_is_late_for_what_it_began_with_is_followed_by_another(day:
     assert [run.job_name for run in day.tick()] == ["live"]
 
 
-def test_a_model_that_fails_for_ever_is_at_most_thirty_runs_and_one_alert_a_day(day: Day) -> None:
+def test_a_model_that_keeps_failing_is_at_most_thirty_runs_and_one_alert_a_day(day: Day) -> None:
     built(day)
     day.load(1)
-    watch, state, told = Watch(day.settings, Store(day.instance)), alerts.State(), 0
+    watch, state, sent = Watch(day.settings, Store(day.instance)), alerts.State(), 0
     begin = day.now
     while day.now < begin + 24 * HOUR:
         for run in day.tick(sensors.live_tick):
             day.end(run, 10, succeeds=False)
         problems = list(watch._jobs(()))
         change = alerts.changes(state, problems, day.now, 60)
-        state = alerts.after(state, problems, change, (), day.now)
-        told += len(change.raised) + len(change.over)
+        state = alerts.next_state(state, problems, change, (), day.now)
+        sent += len(change.raised) + len(change.resolved)
         day.now += 4 * MINUTE
     runs = [at - begin for at, job in day.launched if job == "live"]
     assert 20 <= len(runs) <= 30
     pauses = [later - earlier for earlier, later in pairwise(runs)]
     assert pauses == sorted(pauses)
     assert pauses[-1] >= HOUR
-    assert told == 1
+    assert sent == 1
 
 
 def test_three_idle_windows_are_no_run_and_no_mart_that_is_not_fresh(day: Day) -> None:

@@ -23,8 +23,8 @@ TOMORROW = (datetime.now(UTC) + timedelta(days=1, hours=1)).strftime("%Y-%m-%d")
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--late", "-0.1"], "--late -0.1: is a share, from 0 to 1"),
-        (["--duplicates", "1.5"], "--duplicates 1.5: is a share"),
+        (["--late", "-0.1"], "--late -0.1: must be a share from 0 to 1"),
+        (["--duplicates", "1.5"], "--duplicates 1.5: must be a share"),
         (["--malformed", ".6", "--invalid", ".6"], "--malformed and --invalid together"),
         (["--late", ".6", "--out-of-order", ".6"], "--late and --out-of-order together"),
         (["--users", "0"], "--users 0: must be at least 1"),
@@ -33,8 +33,8 @@ TOMORROW = (datetime.now(UTC) + timedelta(days=1, hours=1)).strftime("%Y-%m-%d")
         (["--events", "0"], "--events 0"),
         (["--songs", "3"], "--songs 3: must be at least 10"),
         (["--seed", "-1"], "--seed -1"),
-        (["--rate", "0"], "--rate 0: must lie between 1 and 50,000"),
-        (["--rate", "-5"], "--rate -5: must lie between"),
+        (["--rate", "0"], "--rate 0: must be between 1 and 50,000"),
+        (["--rate", "-5"], "--rate -5: must be between"),
         (["--rate", "50001"], "--rate 50001"),
         (["--workers", "0"], "--workers 0"),
         (["--growth", "-1"], "--growth -1"),
@@ -43,11 +43,11 @@ TOMORROW = (datetime.now(UTC) + timedelta(days=1, hours=1)).strftime("%Y-%m-%d")
         (["--start", "1999-01-01"], "--start 1999-01-01: must be 2005"),
         (["--start", TOMORROW], "ends more than 24 h from now"),
         (["--rate", "5", "--days", "7"], "start 20"),
-        (["--start", "2026-03-02", "--end", "2026-03-01"], "--end 2026-03-01: must lie after the start, 2026-03-02"),
-        (["--start", "2026-03-02", "--end", "2026-03-03T01:00"], "must lie whole days after the start"),
-        (["--end", "2026-06-03", "--days", "3"], "--days and --end: give one of them"),
-        (["--omit", "Nowhere"], "--omit 'Nowhere': no such page to leave out; there are Thumbs Up"),
-        (["--growth", "20", "--days", "365"], "take less growth or fewer days"),
+        (["--start", "2026-03-02", "--end", "2026-03-01"], "--end 2026-03-01: must be after the start, 2026-03-02"),
+        (["--start", "2026-03-02", "--end", "2026-03-03T01:00"], "must be a whole number of days after the start"),
+        (["--end", "2026-06-03", "--days", "3"], "--days and --end: give only one of them"),
+        (["--omit", "Nowhere"], "--omit 'Nowhere': cannot leave out this page; choose from Thumbs Up"),
+        (["--growth", "20", "--days", "365"], "use less growth or fewer days"),
         (["--burst", "noon"], "--burst 'noon': give HOUR:MINUTES:FACTOR"),
         (["--burst", "1:60:0.5"], "FACTOR above 1"),
         (["--users", "99999999"], "at most --users 50000000"),
@@ -59,6 +59,14 @@ def test_bad_options_give_one_clear_line(tmp_path: Path, options: list[str], sai
     assert said in result.output
     assert result.output.startswith("Error: ")
     assert len(result.output.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_truth_without_its_engine_is_refused_before_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "duckdb", None)  # as if it were not installed
+    result = CliRunner().invoke(app, ["--out", str(tmp_path / "out"), "--truth", str(tmp_path / "truth.json")])
+    assert result.exit_code == 2
+    assert "Install the extra `local`" in result.output
     assert not (tmp_path / "out").exists()
 
 

@@ -1,4 +1,4 @@
-"""The simulator's figures are eventsim's, within the tolerances of the table in docs/simulator.md."""
+"""The simulator's figures are eventsim's, within the tolerances of the table in docs/explanation/simulator.md."""
 
 from collections.abc import Callable
 from typing import Any
@@ -28,4 +28,4 @@ def test_every_figure_is_within_its_tolerance(both: tuple[dict[str, float], dict
 
 
 def test_the_table_in_the_docs_has_these_figures(both: tuple[dict[str, float], dict[str, float]]) -> None:
-    assert table(*both) in (ROOT / "docs" / "simulator.md").read_text(encoding="utf-8")
+    assert table(*both) in (ROOT / "docs" / "explanation" / "simulator.md").read_text(encoding="utf-8")

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import cloudpickle
 import pyarrow as pa
+import pytest
 
 from music_platform.contracts import events
-from music_spark.enrich import FILES_KEPT, Lookups, Reference, enriched, lookups, read_reference
+from music_spark.enrich import FILES_KEPT, Lookups, Reference, _loaded, enriched, lookups, read_reference
 from music_spark.job import Job, lake_step
 from music_spark.read import KafkaSource
 from music_spark.shape import RECORD_SCHEMA
@@ -52,7 +53,7 @@ def test_a_damaged_file_is_said_and_stops_nothing(tmp_path: Path) -> None:
     said: list[str] = []
     found = read_reference(tmp_path, said.append)
     assert (found.songs.num_rows, found.users.num_rows) == (0, 1)
-    assert "songs.csv cannot be read" in said[0]
+    assert f"cannot read {tmp_path / 'songs.csv'}" in said[0]
 
 
 def test_no_reference_data_is_none(tmp_path: Path) -> None:
@@ -125,11 +126,25 @@ def test_a_query_carries_a_file_name_and_not_the_reference_data(tmp_path: Path) 
     assert len(cloudpickle.dumps(lake_step(job))) < 100_000
     assert len(cloudpickle.dumps(lake_step(replace(job, shared=None)))) > 1_000_000
     (file,) = shared.iterdir()
-    by_file, by_content = lookups("by file", file), lookups("by content", found.content)
+    by_file = lookups(found.name, file)
+    _loaded.clear()
+    by_content = lookups(found.name, found.content)
     users = pa.array(["7", "49999", "nobody"])
     assert by_file.users.positions(users) == by_content.users.positions(users)
     for n in range(FILES_KEPT + 3):
         write(tmp_path, users=f"user_id,country\n1,Other {n}\n")
-        newest = read_reference(tmp_path).sent(shared)
+        newest = read_reference(tmp_path).for_workers(shared)
     assert len(list(shared.iterdir())) == FILES_KEPT
     assert newest in shared.iterdir()
+
+
+def test_a_worker_refuses_a_file_whose_content_is_not_what_its_name_says(tmp_path: Path) -> None:
+    write(tmp_path, users="user_id,country\n1,Here\n")
+    found = read_reference(tmp_path)
+    file = found.for_workers(tmp_path / "shared")
+    assert isinstance(file, Path)
+    assert Reference.of(file.read_bytes()).users == found.users
+    file.write_bytes(file.read_bytes() + b"x")
+    _loaded.clear()
+    with pytest.raises(ValueError, match="was changed"):
+        lookups(found.name, file)

@@ -95,7 +95,7 @@ def test_what_is_no_record_at_all_is_quarantined_in_any_shape(value: bytes | Non
         ('description = "x"\nkind = "listen"\n[fields]\n', "no field for ts"),
         ('description = "x"\n[fields]\n', "give either kind or kind_field"),
         ('description = "x"\nkind = "listen"\n[fields]\na = { field = "nope" }', "a: the contract has no field nope"),
-        ('description = "x"\nkind = "sing"\n[fields]\nt = { field = "ts" }', "sing is no event kind"),
+        ('description = "x"\nkind = "sing"\n[fields]\nt = { field = "ts" }', "sing is not an event kind"),
         ('description = "x"\nkind = "listen"\n[fields]\nt = { field = "ts" }', "a listen event needs userId"),
     ],
 )

@@ -95,7 +95,7 @@ def test_missing_grants_are_named_as_the_statements_to_run() -> None:
     )
     (finding,) = wrong(replace(READY, future_grants={**READY.future_grants, "MUSIC_READER": []}))
     assert "GRANT SELECT ON FUTURE VIEWS IN SCHEMA MUSIC.GOLD TO ROLE MUSIC_READER" in finding.advice or (
-        "snowflake-setup prints all of it" in finding.advice
+        "snowflake-setup prints the whole setup" in finding.advice
     )
     (finding,) = wrong(replace(READY, grants={**READY.grants, "MUSIC_READER": "Role 'MUSIC_READER' does not exist"}))
     assert "CREATE ROLE IF NOT EXISTS MUSIC_READER" in finding.advice

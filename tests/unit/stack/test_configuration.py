@@ -2,9 +2,11 @@
 
 import configparser
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
+from supervisor.options import ServerOptions
 
 from music_platform.environment import MARKER, export_lines, inherited_environment, settings_environment
 from music_platform.errors import LocalStackError
@@ -94,7 +96,8 @@ def test_supervisor_reads_back_every_program(settings: Settings) -> None:
     parsed.read_string(render_conf(home, programs))
     for program in programs:
         section = parsed[f"program:{program.name}"]
-        assert shlex.split(section["command"]) == program.command
+        environment = [f"{name}={value}" for name, value in sorted(program.environment.items())]
+        assert shlex.split(section["command"]) == ["/usr/bin/env", *environment, *program.command]
         assert section["stopasgroup"] == section["killasgroup"] == section["autorestart"] == "true"
         assert section["stdout_logfile"] == str(home.log_of(program.name))
 
@@ -103,6 +106,18 @@ def test_a_percent_sign_in_a_path_is_no_expansion(tmp_path: Path) -> None:
     conf = render_conf(Home(tmp_path / "100%"), [])
     assert "100%%/" in conf
     assert "100%/" not in conf
+
+
+def test_quotation_marks_in_a_setting_reach_the_service(tmp_path: Path) -> None:
+    options = """-Dx="a b" -Dy='c' 100%"""
+    given = Settings(_env_file=None, music_home=tmp_path, jvm_options=options)
+    (tmp_path / "logs").mkdir()
+    conf = tmp_path / "supervisor.conf"
+    conf.write_text(render_conf(Home(tmp_path), services.programs(given, None, ("daemon",))))
+    read = ServerOptions()
+    read.realize(["-c", str(conf)])
+    (program,) = read.process_group_configs[0].process_configs
+    assert f"JVM_OPTIONS={options}" in shlex.split(program.command)
 
 
 def test_services_elsewhere_are_not_run_here(tmp_path: Path) -> None:
@@ -133,7 +148,7 @@ def test_secrets_stand_in_no_file_and_no_export(tmp_path: Path) -> None:
     conf = render_conf(Home(given.home), services.programs(given, JAVA, services.SERVICES))
     exports = "\n".join(export_lines(given, JAVA.home))
     assert "hush-hush" not in conf + exports
-    assert 'TOPIC_PREFIX="test."' in conf
+    assert "TOPIC_PREFIX=test." in conf
     assert "export TOPIC_PREFIX=test." in exports
     assert inherited_environment(given)["SNOWFLAKE_PASSWORD"] == "hush-hush"
 
@@ -218,3 +233,10 @@ def test_the_local_broker_is_secured_by_the_same_settings_and_keeps_no_password(
     mutual = settings.model_copy(update={"kafka_security_protocol": "SSL"})
     assert properties(mutual)["ssl.client.auth"] == "required"
     assert mutual.kafka_client_config()["ssl.certificate.location"] == str(settings.home / "kafka/tls/client.pem")
+
+
+def test_a_missing_local_warehouse_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, services.LOCAL_WAREHOUSE, None)  # as if it were not installed
+    with pytest.raises(LocalStackError, match="Install the extra `local`"):
+        services.require_installed((services.KAFKA, services.WAREHOUSE))
+    services.require_installed((services.KAFKA,))

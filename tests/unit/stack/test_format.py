@@ -23,9 +23,9 @@ def test_a_home_without_a_format_is_one_from_before_there_were_formats(tmp_path:
     ("content", "complaint"),
     [
         ('{"format": 99}', r"newer music-platform \(format 99.*MUSIC_HOME=/another/folder music-platform up"),
-        ('{"format": 0}', r"is of format 0.*music-platform rebuild"),
-        ("", r"does not say the home's format"),
-        ("[]", r"does not say the home's format"),
+        ('{"format": 0}', r"has format 0.*music-platform rebuild"),
+        ("", r"Cannot read the home's format"),
+        ("[]", r"Cannot read the home's format"),
     ],
 )
 def test_up_refuses_a_home_that_it_does_not_know(tmp_path: Path, content: str, complaint: str) -> None:

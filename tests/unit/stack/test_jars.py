@@ -57,7 +57,7 @@ def test_nothing_is_asked_of_the_network_when_all_is_there(tmp_path: Path, monke
     monkeypatch.setattr(jars, "locked_jars", lambda *_: (JAR,))
     monkeypatch.setattr(jars, "_fetch", no_network)
     put(tmp_path, CONTENT)
-    assert jars.ensure_jars(Settings(_env_file=None, jars_dir=tmp_path), [BROKER]) == 0
+    assert jars.ensure_jars(Settings(_env_file=None, jars_dir=tmp_path, music_home=tmp_path / "home"), [BROKER]) == 0
 
 
 def test_the_committed_lock_holds_both_sets() -> None:
@@ -103,3 +103,24 @@ def test_an_object_store_s_jars_are_wanted_only_where_a_setting_names_it(tmp_pat
     assert set(jars.spark_sets(both)) == {SPARK, jars.S3, jars.GCS}
     assert jars.S3 in {jar.set for jar in locked_jars()}
     assert not {jar.artifact for jar in locked_jars(jars.S3)} & jars.LEFT_OUT
+
+
+def test_a_jar_that_was_changed_and_kept_its_size_is_noticed_at_the_next_start(tmp_path: Path) -> None:
+    put(tmp_path, CONTENT)
+    path = JAR.path_in(tmp_path)
+    checked = jars.Checked(tmp_path / "home" / "checked.json")
+    assert checked.matches(JAR, path)
+    checked.save()
+    known = jars.Checked(tmp_path / "home" / "checked.json")
+    assert known.matches(JAR, path)
+    path.write_bytes(CONTENT[::-1])
+    assert missing_jars([JAR], tmp_path) == []
+    assert not known.matches(JAR, path)
+
+
+def test_an_unchanged_jar_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(tmp_path, CONTENT)
+    checked = jars.Checked(tmp_path / "checked.json")
+    assert checked.matches(JAR, JAR.path_in(tmp_path))
+    monkeypatch.setattr(jars, "_sha256", lambda _: pytest.fail("the jar was read again"))
+    assert checked.matches(JAR, JAR.path_in(tmp_path))

@@ -92,6 +92,6 @@ def test_a_port_in_use_names_port_service_setting_and_holder(tmp_path: Path, tak
     with pytest.raises(LocalStackError) as raised:
         require_free("warehouse", ["warehouse_port"], settings(tmp_path, warehouse_port=taken))
     message = str(raised.value)
-    assert f"Port {taken}, which warehouse is to use, is held by " in message
+    assert f"Port {taken}, which warehouse needs, is held by " in message
     assert f"(pid {os.getpid()}: " in message
     assert "WAREHOUSE_PORT=<port>" in message

@@ -169,5 +169,5 @@ def test_a_key_that_cannot_be_read_is_a_sentence(tmp_path: Path) -> None:
     private, public = _pair(tmp_path, b"secret")
     assert public_key(private, "secret") == public_key(public)
     for file, passphrase in ((private, "wrong"), (private, None), (tmp_path / "absent", None)):
-        with pytest.raises(KeyFileError, match="To make a pair: openssl"):
+        with pytest.raises(KeyFileError, match="To create a key pair: openssl"):
             public_key(file, passphrase)

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from music_platform.environment import project_root
-from music_platform.orchestration.resources import snowflake_resource
+from music_platform.orchestration.resources import warehouse_resource
 from music_platform.settings import LOOPBACK, Settings
 from music_platform.warehouse.connection import (
     WarehouseUnreachableError,
@@ -112,10 +112,16 @@ def test_a_key_pair_logs_in_by_a_signed_token(account: Settings, key: rsa.RSAPri
     assert logins.seen[0]["SESSION_PARAMETERS"]["QUERY_TAG"] == "a tag"
 
 
-def test_dagsters_resource_logs_in_in_the_same_way(account: Settings, key: rsa.RSAPrivateKey, logins: Logins) -> None:
-    arguments = dict(snowflake_resource(account)._connection_args) | reach(logins)
-    with pytest.raises(snowflake.connector.errors.DatabaseError, match="JWT token is invalid"):
-        snowflake.connector.connect(**arguments)
+def test_dagsters_resource_logs_in_in_the_same_way(
+    account: Settings, key: rsa.RSAPrivateKey, logins: Logins, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really = snowflake.connector.connect
+    monkeypatch.setattr(snowflake.connector, "connect", lambda **given: really(**(given | reach(logins))))
+    with (
+        pytest.raises(WarehouseUnreachableError, match="JWT token is invalid"),
+        warehouse_resource(account).get_connection(),
+    ):
+        pass
     check_login(logins.seen[0], key)
 
 
