@@ -1,11 +1,11 @@
 """Examines what the local platform stands on. Each finding says what was found, where, and what to do next."""
 
-import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from music_platform.errors import LocalStackError
+from music_platform.ingestion.disk_space import local_disks
 from music_platform.settings import Settings
 from music_platform.stack import processes, services
 from music_platform.stack.findings import Finding, Verdict
@@ -138,12 +138,14 @@ def _disk(stack: LocalStack) -> Iterator[Finding]:
     sizes = {name: size_of(folder) for name, folder in stack.home.parts().items()}
     used = ", ".join(f"{name} {_human(size)}" for name, size in sizes.items() if size)
     yield Finding("home", Verdict.GOOD, f"{stack.home.root}: {used or 'empty'}")
-    existing = next(folder for folder in (stack.home.root, *stack.home.root.parents) if folder.is_dir())
-    free = shutil.disk_usage(existing).free
-    if free < LEAST_FREE_BYTES:
-        yield Finding("disk", Verdict.BAD, f"only {_human(free)} free at {existing}", "Free some, or move MUSIC_HOME")
-    else:
-        yield Finding("disk", Verdict.GOOD, f"{_human(free)} free at {existing}")
+    settings = stack.settings
+    for disk in local_disks(settings):
+        if disk.free < LEAST_FREE_BYTES or disk.free_percent < settings.disk_critical_percent:
+            yield Finding("disk", Verdict.BAD, str(disk), "Free some, or move MUSIC_HOME")
+        elif disk.free_percent < settings.disk_warning_percent:
+            yield Finding("disk", Verdict.NOTE, str(disk), "Free some before ingestion pauses (DISK_CRITICAL_PERCENT)")
+        else:
+            yield Finding("disk", Verdict.GOOD, str(disk))
 
 
 def size_of(folder: Path) -> int:
