@@ -1,4 +1,4 @@
-"""The credits a day in docs/guide/production.md are computed, from the settings that the set-up SQL gives the warehouse."""
+"""The credits a day in docs/guide/production.md are computed from the settings of the set-up SQL."""
 
 import pytest
 
