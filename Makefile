@@ -60,12 +60,12 @@ KILLS ?= 100
 chaos: ready ## Kill at random moments: make chaos SEED=7 KILLS=200
 	@SEED=$(SEED) KILLS=$(KILLS) $(BIN)/pytest tests/chaos -m long -s
 
-# In a home of its own, which is deleted first and stopped at the end.
-dbt-build: export MUSIC_HOME = .local/dbt-build
+# In a home of its own, which is deleted first and stopped at the end. Never at an account that a setting names.
 dbt-build: ready ## Every model and every dbt test on an empty local warehouse
-	@rm -rf $(MUSIC_HOME)
-	@$(BIN)/music-platform up --detach --only warehouse
-	@status=0; { eval "$$($(BIN)/music-platform env)" && cd dbt_project && dbt build; } || status=$$?; \
+	@rm -rf .local/dbt-build
+	@export MUSIC_HOME=.local/dbt-build MUSIC_ENV_FILE= SNOWFLAKE_ACCOUNT=; \
+	$(BIN)/music-platform up --detach --only warehouse || exit $$?; \
+	status=0; { eval "$$($(BIN)/music-platform env)" && cd dbt_project && dbt build; } || status=$$?; \
 	cd $(CURDIR) && $(BIN)/music-platform down; exit $$status
 
 RATE ?= 2000

@@ -8,6 +8,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from textwrap import dedent
 from typing import Any
 
 import typer
@@ -127,8 +128,8 @@ def _paragraphs(text: str) -> Iterator[str]:
     """A help text as Markdown; what is indented, or keeps its line ends by a \\b, is shown as typed."""
     for block in Text.from_markup(text.partition("\f")[0]).plain.split("\n\n"):
         typed = block.startswith(("\b", " "))
-        lines = [line.strip() for line in block.splitlines() if line.strip("\b ")]
-        yield from (f"    {line}" for line in lines) if typed else [_text(" ".join(lines))]
+        lines = [line for line in dedent(block.lstrip("\b\n")).splitlines() if line.strip()]
+        yield from (f"    {line}" for line in lines) if typed else [_text(" ".join(map(str.strip, lines)))]
         yield ""
 
 

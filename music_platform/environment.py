@@ -1,7 +1,7 @@
 """The environment of the stack's processes, and the lines that `music-platform env` prints.
 
-A service gets exactly the settings that `up` read, wherever they came from (environment, `.env`, `ports.env`). Secrets
-are passed by inheritance only, never through a file in the home.
+A child process gets exactly its parent's settings, wherever they came from (environment, `.env`, `ports.env`): as
+variables, and it reads no `.env` itself. Secrets are passed by inheritance only, never through a file in the home.
 """
 
 import os
@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-import music_platform
 from music_platform.home import Home
-from music_platform.settings import PORT_FIELDS, Settings
+from music_platform.settings import PORT_FIELDS, Settings, is_secret
+from music_platform.sources import CHECKOUT, ENV_FILE, HOME
 
 #: Variable set in every process of a home's stack, so that `down` also finds processes whose parent is gone.
 MARKER = "MUSIC_STACK_HOME"
@@ -21,7 +21,7 @@ MARKER = "MUSIC_STACK_HOME"
 
 def project_root() -> Path:
     """The checkout's folder, which holds workspace.yaml and dbt_project."""
-    return Path(music_platform.__file__).resolve().parent.parent
+    return CHECKOUT
 
 
 def source_roots() -> tuple[Path, ...]:
@@ -48,7 +48,7 @@ def venv_bin() -> Path:
 
 
 def settings_environment(settings: Settings, *, secrets: bool) -> dict[str, str]:
-    """The settings that differ from their defaults, and all ports, as variables.
+    """The settings that differ from their defaults, and all ports, as variables; with them, no `.env` is read.
 
     JAVA_HOME is left out because `music-platform env` exports it: a service must not depend on whether that was run.
     """
@@ -59,18 +59,23 @@ def settings_environment(settings: Settings, *, secrets: bool) -> dict[str, str]
         if name != "java_home"
         and (value := getattr(settings, name)) is not None
         and value != field.default
-        and (secrets or field.repr)
+        and (secrets or not is_secret(field))
     }
-    return ports | changed | {"MUSIC_HOME": str(settings.home)}
+    return ports | changed | {HOME: str(settings.home), ENV_FILE: ""}
+
+
+def child_environment(settings: Settings) -> dict[str, str]:
+    """The environment for a child process: this one's, with these settings, secrets too, in place of its own."""
+    ours = set(Settings.model_fields) - {"java_home"}
+    others = {name: value for name, value in os.environ.items() if name.lower() not in ours}
+    return others | settings_environment(settings, secrets=True)
 
 
 def inherited_environment(settings: Settings) -> dict[str, str]:
     """The environment of supervisord and so of every service: this process's own, the marker and the secrets."""
-    secrets = settings_environment(settings, secrets=True)
     programs = os.pathsep.join([str(venv_bin()), os.environ.get("PATH", os.defpath)])
     return {
-        **os.environ,
-        **secrets,
+        **child_environment(settings),
         MARKER: str(settings.home),
         "PATH": programs,
         "PYTHONPATH": _python_path(),
@@ -108,7 +113,7 @@ def variables_set(variables: Mapping[str, str]) -> Iterator[None]:
 
 def export_lines(settings: Settings, java_home: Path | None) -> list[str]:
     """Lines for a shell's `eval`, after which `dagster`, `dbt` and `music-platform` work on this home."""
-    variables = dagster_environment(settings) | {"PYTHONPATH": _python_path()}
+    variables = dagster_environment(settings) | _env_file_variables(settings) | {"PYTHONPATH": _python_path()}
     if settings.warehouse_is_local and settings.music_secret:
         # dbt reads its profile from the environment only.
         variables["MUSIC_SECRET"] = settings.music_secret
@@ -116,6 +121,20 @@ def export_lines(settings: Settings, java_home: Path | None) -> list[str]:
         variables["JAVA_HOME"] = str(java_home)
     lines = [f"export {name}={shlex.quote(value)}" for name, value in sorted(variables.items())]
     return [*lines, f'export PATH={shlex.quote(str(venv_bin()))}:"$PATH"']
+
+
+def _env_file_variables(settings: Settings) -> dict[str, str]:
+    """Let a shell read the same `.env` for its secrets, and nothing else from it: its other lines are hidden."""
+    sources = settings.sources
+    if sources is None or sources.env_file is None:
+        return {}
+    values = {name: getattr(settings, name) for name in sources.in_env_file if name in Settings.model_fields}
+    hidden = {
+        name.upper(): "" if value is None else str(value)
+        for name, value in values.items()
+        if name != HOME.lower() and (value is None or not is_secret(Settings.model_fields[name]))
+    }
+    return hidden | {ENV_FILE: str(sources.env_file)}
 
 
 def _python_path() -> str:

@@ -1,23 +1,23 @@
 """Every setting of the platform: its environment variable, default and meaning.
 
-Read from the environment, then from `.env` in the working directory, then from `ports.env` in the home (written by
-`music-platform up`). Nothing else in the project reads `os.environ` for a setting.
+Read from the environment, then from the project's `.env`, then from `ports.env` in the home (written by
+`music-platform up`); `sources.py` finds them. Nothing else in the project reads `os.environ` for a setting.
 """
 
 import os
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, PrivateAttr, ValidationError, field_validator, model_validator
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from music_platform.contracts import shapes
 from music_platform.contracts.events import TOPICS
+from music_platform.sources import DEFAULT_HOME, SettingsError, Sources, Value, find_project, find_sources
 
-DEFAULT_HOME = ".local"
-PORTS_FILE = "ports.env"
-SECRET_FILE = "secret.env"
 LOOPBACK = "127.0.0.1"
 #: User of the local broker, whose password is MUSIC_SECRET.
 KAFKA_USER = "music"
@@ -27,15 +27,17 @@ PORT_FIELDS = ("kafka_port", "kafka_controller_port", "spark_port", "warehouse_p
 ACCOUNT_LOAD_INTERVAL = 60.0
 
 
-class Settings(BaseSettings):
-    """One field per setting. The variable is the field's name in capitals."""
+class Places(BaseSettings):
+    """Folders and programs."""
 
-    model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=True)
-
-    # --- Folders and programs -----------------------------------------------------------------------------------------
     music_home: Path = Field(
         default=Path(DEFAULT_HOME),
-        description="Folder for all local state. Two homes can run side by side, each on its own ports.",
+        description="Folder for all local state. Unset: .local in the project. Two homes can run side by side, each on "
+        "its own ports.",
+    )
+    music_env_file: Path | None = Field(
+        default=None,
+        description="File of settings to read in place of the project's .env. Set to nothing: read none.",
     )
     music_secret: str | None = Field(
         default=None,
@@ -85,7 +87,10 @@ class Settings(BaseSettings):
         description="Folder with songs.csv, artists.csv and users.csv. Unset: <home>/reference, filled by `simulate`.",
     )
 
-    # --- Kafka ------------------------------------------------------------------------------------------------------
+
+class Kafka(BaseSettings):
+    """Kafka."""
+
     kafka_bootstrap_servers: str | None = Field(
         default=None,
         description="host:port[,host:port] of a Kafka cluster. Unset: the local broker on 127.0.0.1:<KAFKA_PORT>.",
@@ -134,7 +139,10 @@ class Settings(BaseSettings):
         "oldest records go first.",
     )
 
-    # --- Spark ------------------------------------------------------------------------------------------------------
+
+class Spark(BaseSettings):
+    """Spark."""
+
     spark_remote: str | None = Field(
         default=None,
         description="Spark Connect address, sc://host:port. Unset: the local Connect server. 'local': no Connect, but "
@@ -169,7 +177,10 @@ class Settings(BaseSettings):
         "quarter of this machine's.",
     )
 
-    # --- Snowflake --------------------------------------------------------------------------------------------------
+
+class Snowflake(BaseSettings):
+    """Snowflake."""
+
     snowflake_account: str | None = Field(
         default=None, description="Account identifier. Unset: the local warehouse on 127.0.0.1:<WAREHOUSE_PORT>."
     )
@@ -207,7 +218,10 @@ class Settings(BaseSettings):
         "in the next load. Unset: 0 for the local warehouse, 60 for an account, which bills every minute it is awake.",
     )
 
-    # --- Automation -------------------------------------------------------------------------------------------------
+
+class Automation(BaseSettings):
+    """Automation."""
+
     lag_threshold_records: int = Field(
         default=1, ge=1, description="Backlog, in records, at which the lag sensor starts a run."
     )
@@ -287,7 +301,10 @@ class Settings(BaseSettings):
         repr=False,
     )
 
-    # --- Alerts -----------------------------------------------------------------------------------------------------
+
+class Alerts(BaseSettings):
+    """Alerts."""
+
     alert_urls: str | None = Field(
         default=None,
         description="Where alerts are sent: apprise URLs (slack://…, mailto://…, json://…), separated by spaces. "
@@ -314,17 +331,31 @@ class Settings(BaseSettings):
         description="Free share below which it is critical, and ingestion pauses until there is room again.",
     )
 
-    # --- Tests ------------------------------------------------------------------------------------------------------
+
+class Tests(BaseSettings):
+    """Tests."""
+
     failpoint: str | None = Field(
         default=None, description="For tests: name of the point in the code at which the process kills itself."
     )
 
-    # --- Ports of the local services (all on 127.0.0.1) -------------------------------------------------------------
+
+class Ports(BaseSettings):
+    """Ports of the local services, all on 127.0.0.1."""
+
     kafka_port: int = Field(default=9092, description="Local broker: clients.")
     kafka_controller_port: int = Field(default=9093, description="Local broker: KRaft controller.")
     spark_port: int = Field(default=15002, description="Local Spark Connect server.")
     warehouse_port: int = Field(default=8084, description="Local warehouse.")
     dagster_port: int = Field(default=3000, description="Dagster's webserver.")
+
+
+class Settings(Ports, Tests, Alerts, Automation, Snowflake, Spark, Kafka, Places):
+    """One field per setting. The variable is the field's name in capitals."""
+
+    model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=True)
+
+    _sources: Sources | None = PrivateAttr(default=None)
 
     @model_validator(mode="before")
     @classmethod
@@ -370,9 +401,20 @@ class Settings(BaseSettings):
         return self
 
     @property
+    def sources(self) -> Sources | None:
+        """Where the values are written; None for settings that were built in code."""
+        return self._sources
+
+    @property
     def home(self) -> Path:
         """The home as an absolute path."""
         return self.music_home.expanduser().resolve()
+
+    @property
+    def is_default_home(self) -> bool:
+        """Whether the home is the one that a project has where none is set."""
+        project = self._sources.project if self._sources else find_project(Path.cwd())
+        return self.home == (project / DEFAULT_HOME).resolve()
 
     @property
     def kafka_is_local(self) -> bool:
@@ -388,6 +430,33 @@ class Settings(BaseSettings):
     def warehouse_is_local(self) -> bool:
         """Whether `up` has to start the local warehouse."""
         return self.snowflake_account is None
+
+    @property
+    def lake_is_local(self) -> bool:
+        """Whether the lake is in the home."""
+        return self.lake_url is None
+
+    def notices(self) -> list[str]:
+        """What a person should know before a command acts: each `.env` that is not read, and what is elsewhere."""
+        skipped = self._sources.skipped if self._sources else ()
+        return [*skipped, *filter(None, [self.platform()])]
+
+    def platform(self) -> str | None:
+        """The home, and the broker, Spark, lake and warehouse behind it, in one line; None if all are of the home."""
+        # A classic session in the run's own process needs no Spark elsewhere.
+        spark_is_local = self.spark_is_local or self.spark_url is None
+        if self.kafka_is_local and spark_is_local and self.lake_is_local and self.warehouse_is_local:
+            return None
+        parts = {
+            "home": str(self.home),
+            "broker": "local" if self.kafka_is_local else self.bootstrap_servers,
+            "Spark": None if spark_is_local else self.spark_url,
+            "lake": None if self.lake_is_local else self.lake_root,
+            "warehouse": "local"
+            if self.warehouse_is_local
+            else f"Snowflake account {self.snowflake_account}, database {self.snowflake_database}",
+        }
+        return " · ".join(f"{name} {where}" for name, where in parts.items() if where)
 
     @property
     def loads_in_place(self) -> bool:
@@ -548,6 +617,10 @@ def _quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
+#: The groups of the settings, in the order in which people are shown them.
+GROUPS: tuple[type[BaseSettings], ...] = (Places, Kafka, Spark, Snowflake, Automation, Alerts, Tests, Ports)
+
+
 @lru_cache(maxsize=1)
 def get_settings() -> Settings:
     """The settings of this process, read once. Tests pass a `Settings` of their own instead."""
@@ -555,7 +628,35 @@ def get_settings() -> Settings:
 
 
 def load_settings() -> Settings:
-    """Read the settings again: the environment wins over `.env`, which wins over the home's `ports.env`."""
-    home = Path(os.environ.get("MUSIC_HOME") or DEFAULT_HOME).expanduser()
-    # pydantic-settings lets the later file win.
-    return Settings(_env_file=(home / PORTS_FILE, home / SECRET_FILE, ".env"))
+    """Read the settings again, for the platform of the working directory. Raises SettingsError."""
+    sources = find_sources(os.environ, Path.cwd())
+    given = {name: _text(name, sources.values[name]) for name in Settings.model_fields if name in sources.values}
+    values: dict[str, Any] = {**given, "music_home": sources.home}
+    try:
+        settings = Settings(**values)
+    except ValidationError as error:
+        raise SettingsError(_complaint(error, sources.values)) from None
+    settings._sources = sources
+    return settings
+
+
+def is_secret(field: FieldInfo) -> bool:
+    """Whether a setting's value must not be shown."""
+    return not field.repr
+
+
+def _text(name: str, value: Value) -> str:
+    """The value as it is written, but a path of a file as an absolute one."""
+    is_url = name in ("lake_url", "intake_url")
+    is_path = (is_url and "://" not in value.text) or "Path" in str(Settings.model_fields[name].annotation)
+    return str(value.as_path()) if is_path else value.text
+
+
+def _complaint(error: ValidationError, values: Mapping[str, Value]) -> str:
+    """What is wrong with which setting, and where it is written."""
+    problems = []
+    for found in error.errors():
+        name = str(found["loc"][0])
+        shown = "…" if is_secret(Settings.model_fields[name]) else repr(found["input"])
+        problems.append(f"{name.upper()}={shown} ({values[name].origin}): {found['msg']}")
+    return "A setting is wrong. " + "; ".join(problems)

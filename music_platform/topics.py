@@ -102,6 +102,15 @@ class Brokers:
 REFUSALS = (KafkaError._AUTHENTICATION, KafkaError._SSL)
 
 
+#: Errors that mean that no broker answered in time.
+SILENCES = (KafkaError._TIMED_OUT, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN)
+
+
+def away(where: str) -> str:
+    """Error message for brokers that do not answer."""
+    return f"Kafka at {where} does not answer. Start it with `music-platform up`, or correct KAFKA_BOOTSTRAP_SERVERS."
+
+
 def refusal(where: str, reason: str) -> str:
     """Error message for a client that the brokers refuse. The reason is librdkafka's and contains no secret."""
     return (
@@ -110,19 +119,19 @@ def refusal(where: str, reason: str) -> str:
     )
 
 
-def _unreachable(
+def unreachable(
     client_config: Mapping[str, str], error: KafkaException, last_error: str = ""
 ) -> BrokerUnreachableError:
+    """The error for a failed request. `last_error` is the last connection error, in librdkafka's words."""
+    where = client_config["bootstrap.servers"]
     if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
         return TopicMissingError(
-            f"A topic is missing from Kafka at {client_config['bootstrap.servers']}: {error.args[0].str()}. "
+            f"A topic is missing from Kafka at {where}: {error.args[0].str()}. "
             "Create it again (music-platform up does that), then adopt it: music-platform topic adopt <topic>"
         )
-    return BrokerUnreachableError(
-        f"Kafka at {client_config['bootstrap.servers']} does not answer: {error.args[0].str()}"
-        f"{f' (last connection error: {last_error})' if last_error else ''}. "
-        "Is it up (music-platform status), and is KAFKA_BOOTSTRAP_SERVERS right?"
-    )
+    if error.args[0].code() in SILENCES:
+        return BrokerUnreachableError(away(where) + (f" Last connection error: {last_error}" if last_error else ""))
+    return BrokerUnreachableError(f"Kafka at {where} answers with an error: {error.args[0].str()}.")
 
 
 def topic_ids(client_config: Mapping[str, str], topics: Iterable[str]) -> dict[str, str]:
@@ -133,7 +142,7 @@ def topic_ids(client_config: Mapping[str, str], topics: Iterable[str]) -> dict[s
         futures = brokers.admin.describe_topics(TopicCollection(list(topics)), request_timeout=TIMEOUT)
         return {topic: str(brokers.result(future).topic_id) for topic, future in futures.items()}
     except KafkaException as error:
-        raise _unreachable(client_config, error, brokers.last_error) from error
+        raise unreachable(client_config, error, brokers.last_error) from error
 
 
 def topic_offsets(client_config: Mapping[str, str], topics: Iterable[str]) -> TopicOffsets:
@@ -149,7 +158,7 @@ def topic_offsets(client_config: Mapping[str, str], topics: Iterable[str]) -> To
             ids={topic: str(what.topic_id) for topic, what in found.items()},
         )
     except KafkaException as error:
-        raise _unreachable(client_config, error, brokers.last_error) from error
+        raise unreachable(client_config, error, brokers.last_error) from error
 
 
 def _offsets(brokers: Brokers, partitions: list[TopicPartition], which: OffsetSpec) -> Offsets:
@@ -195,7 +204,7 @@ def offsets_with_record(
             else:
                 raise KafkaException(error)
     except KafkaException as error:
-        raise _unreachable(client_config, error) from error
+        raise unreachable(client_config, error) from error
     finally:
         consumer.close()
     raise BrokerUnreachableError(
@@ -229,7 +238,7 @@ def timestamps_at(client_config: Mapping[str, str], offsets: Offsets) -> list[in
                 found[where] = message.timestamp()[1]
                 consumer.incremental_unassign([TopicPartition(*where)])
     except KafkaException as error:
-        raise _unreachable(client_config, error) from error
+        raise unreachable(client_config, error) from error
     finally:
         consumer.close()
     return list(found.values())

@@ -1,4 +1,4 @@
-"""`music-platform demo`: the whole way once, on a fresh home, and what comes out of it."""
+"""`music-platform demo`: the whole pipeline once, in a fresh home, and its results."""
 
 import os
 import re
@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from music_platform.environment import dagster_environment, project_root, venv_bin
+from music_platform.cli.terminal import console, current_settings
+from music_platform.environment import child_environment, dagster_environment, project_root, variables_set, venv_bin
 from music_platform.errors import PlatformError
-from music_platform.settings import Settings, get_settings
+from music_platform.home import Home
+from music_platform.settings import Settings
 from music_platform.stack.local_stack import LocalStack
 from music_platform.stack.provision import provision
 
@@ -28,7 +29,10 @@ DATA_SERVICES = {"kafka", "spark", "warehouse"}
 #: Steps of the run whose seconds are shown.
 STEPS = {"drain": "  topics → lake → RAW", "models": "  RAW → silver → gold, with tests"}
 
-#: Lines of a run's log that tell how far it is, and the part of them to show.
+#: Settings of a person's that the demo takes over: where tools are, and what they may use. None leads off this machine.
+TOOLS = ("java_home", "jars_dir", "jvm_options", "spark_driver_memory")
+
+#: Lines of a run's log that report its progress, and the part of them to show.
 PROGRESS = re.compile(
     r"(\d[\d,]* records to read|micro-batch \d+: .*|version \d+ loaded: .*|\d+ of \d+ OK .*?) ?(?:\.{3,}|:|$)"
 )
@@ -44,8 +48,6 @@ DAILY_ACTIVES = """
     FROM GOLD.ACTIVE_USERS_DAILY ORDER BY activity_date
 """
 
-console = Console()
-
 
 class DemoError(PlatformError):
     """A step of the demo failed."""
@@ -59,7 +61,7 @@ class Clock:
 
     @contextmanager
     def step(self, name: str) -> Iterator[Callable[[str], None]]:
-        """Time a step and show that it is at work; yields what says how far it is."""
+        """Time a step and show that it is at work; yields a function that shows its progress."""
         started = time.monotonic()
         with console.status(f"{name} …") as spinner:
             yield lambda said: spinner.update(f"{name} … [dim]{escape(said)}[/]")
@@ -72,19 +74,20 @@ def demo(
     days: Annotated[int, typer.Option(min=1, help="Simulated days.")] = DAYS,
     seed: Annotated[int, typer.Option(help="Seed of the simulation.")] = SEED,
 ) -> None:
-    """Simulate, ingest, load, build and print what the marts say: real broker, real Spark, Snowflake's SQL.
+    """Run the whole pipeline once and print its results.
 
-    Runs in a fresh home, <MUSIC_HOME>/demo, on ports of its own, and stops what it started. The home stays, to look at.
+    Simulates, ingests, loads, builds and prints what the marts contain, with a real broker, real Spark and Snowflake's
+    SQL. It runs on this machine only, whatever the settings say, in a fresh home, <MUSIC_HOME>/demo, on ports of its
+    own, and stops what it started. The home stays, to look at.
     """
-    home = get_settings().home / "demo"
-    settings = get_settings().model_copy(update={"music_home": home})
-    clock = Clock()
+    settings = demo_settings(current_settings())
+    home, clock = settings.home, Clock()
     _wipe(settings)
-    stack = LocalStack(Settings(music_home=home), console=console)
+    stack = LocalStack(settings, console=console)
     try:
         with clock.step("start broker, Spark and warehouse"):
             stack.up(DATA_SERVICES, provision)
-        environment = {**os.environ, **dagster_environment(stack.settings)}
+        environment = {**child_environment(stack.settings), **dagster_environment(stack.settings)}
         with clock.step(f"simulate {users:,} users for {days} days") as say:
             options = ["--seed", str(seed), "--users", str(users), "--days", str(days)]
             _run(
@@ -96,8 +99,8 @@ def demo(
         with clock.step("materialize the whole graph") as say:
             command = [str(venv_bin() / "dagster"), "asset", "materialize", "-m", "music_platform.definitions"]
             _run([*command, "--select", "*"], environment, home / "logs" / "materialize.log", say)
-        os.environ.update(dagster_environment(stack.settings))
-        _show(stack.settings, clock)
+        with variables_set(dagster_environment(stack.settings)):
+            _show(stack.settings, clock)
     finally:
         with console.status("stopping"):
             stack.down()
@@ -107,14 +110,25 @@ def demo(
     )
 
 
+def demo_settings(given: Settings) -> Settings:
+    """Settings of the demo's home with everything on this machine, for a person with these settings."""
+    tools = {name: getattr(given, name) for name in TOOLS}
+    return Settings.model_construct(_fields_set={"music_home", *TOOLS}, music_home=given.home / "demo", **tools)
+
+
 def _wipe(settings: Settings) -> None:
-    if settings.home.exists():
-        LocalStack(settings).down()
-        shutil.rmtree(settings.home)
+    """Stop and remove the last demo. Raises DemoError for a folder that is no home of the platform."""
+    home = Home(settings.home)
+    if not home.root.exists():
+        return
+    if not (home.format.is_file() or home.lock.is_file()) and any(home.root.iterdir()):
+        raise DemoError(f"{home.root} is no home of the platform, so the demo does not replace it. Move it away.")
+    LocalStack(settings).down()
+    shutil.rmtree(home.root)
 
 
 def _run(command: list[str], environment: dict[str, str], log: Path, say: Callable[[str], None]) -> None:
-    """Run a program with its output in `log`; what its lines tell about its progress is said. Raises DemoError."""
+    """Run a program with its output in `log`, and show the progress that its lines report. Raises DemoError."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as out:
         process = subprocess.Popen(command, env=environment, cwd=project_root(), stdout=out, stderr=out)
@@ -165,8 +179,7 @@ def _show(settings: Settings, clock: Clock) -> None:
 
 
 def _stage_seconds(settings: Settings) -> dict[str, float]:
-    """Seconds inside the materialization, as the run itself has noted them."""
-    from music_platform.home import Home
+    """Seconds inside the materialization, as the run recorded them."""
     from music_platform.orchestration.store import open_store
 
     with open_store(Home(settings.home).dagster) as store:

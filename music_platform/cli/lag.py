@@ -1,13 +1,13 @@
-"""`music-platform lag`: how far each stage of the way is behind."""
+"""`music-platform lag`: how far each stage of the pipeline is behind."""
 
 import json
 from dataclasses import asdict, replace
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from music_platform.cli.terminal import acting_settings, console
 from music_platform.ingestion.backlog import (
     Backlog,
     built_version,
@@ -18,7 +18,8 @@ from music_platform.ingestion.backlog import (
     read_kafka_backlog,
     read_lake_backlog,
 )
-from music_platform.settings import get_settings
+from music_platform.stack.listeners import require_listeners
+from music_platform.stack.services import KAFKA, WAREHOUSE
 from music_platform.warehouse.connection import connect
 from music_platform.warehouse.loader import loaded_version
 
@@ -31,8 +32,12 @@ STAGES = {
 
 
 def lag(as_json: Annotated[bool, typer.Option("--json", help="One JSON object by stage.")] = False) -> None:
-    """Show the backlog of each stage: records (of the intake, files) that are not there yet, and their greatest age."""
-    settings = get_settings()
+    """Show how far each stage is behind, in records and seconds.
+
+    Seconds are the age of the oldest record that has not arrived yet. The intake is counted in files.
+    """
+    settings = acting_settings()
+    require_listeners(settings, KAFKA, WAREHOUSE)
     offsets, kafka = read_kafka_backlog(settings)
     with connect(settings) as session:
         loaded, built = loaded_version(session), built_version(session)
@@ -51,4 +56,4 @@ def lag(as_json: Annotated[bool, typer.Option("--json", help="One JSON object by
     for name, stage in stages.items():
         behind = ", ".join(f"{what} {records:,}" for what, records in stage.behind.items() if records)
         table.add_row(STAGES[name], f"{stage.records:,}", f"{stage.seconds:,.1f}", behind)
-    Console().print(table)
+    console.print(table)

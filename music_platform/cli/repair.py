@@ -1,29 +1,180 @@
-"""`topic`, `accept-loss`, `recover`, `rebuild`, `maintain`: decisions on the stream that are a person's, and its
-upkeep."""
+"""The commands that repair: decisions about the stream that a person takes, and the upkeep of the lake.
 
-from typing import TYPE_CHECKING, Annotated
+What cannot be undone is shown and asked for first; `--yes` answers in a script.
+"""
+
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
+from music_platform.cli.terminal import acting_settings, ask, console, plain, require_answer, require_home
 from music_platform.errors import PlatformError
 from music_platform.ingestion.context import IngestionContext
-from music_platform.settings import get_settings
+from music_platform.settings import Settings
+from music_platform.stack.listeners import require_listeners
+from music_platform.stack.services import KAFKA, SPARK_CONNECT, WAREHOUSE
 from music_platform.warehouse.connection import connect, query_tag
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-console = Console()
+    from music_platform.ingestion.gaps import Gap
+    from music_platform.ingestion.reconnection import Adoption, Recovery
+    from music_platform.lake.checkpoint import Offsets
+
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask, for scripts.")]
+
+topic = typer.Typer(add_completion=False)
 
 
-def _say(line: str) -> None:
-    console.print(line, highlight=False)
+@topic.callback()
+def topic_group() -> None:
+    """Take over a topic that was deleted and created again."""
 
 
-def command_context() -> IngestionContext:
-    """Sessions for a command of a person's; what is going on is printed."""
-    settings = get_settings()
+@topic.command("adopt")
+def adopt_command(
+    name: Annotated[str, typer.Argument(metavar="TOPIC", help="The topic, such as listen_events.")], yes: Yes = False
+) -> None:
+    """Read a topic that was deleted and created again, from its first record on."""
+    from music_platform.ingestion.reconnection import adopt
+
+    context = repair_context(yes, KAFKA)
+
+    def approve(plan: "Adoption") -> None:
+        read = _offsets(plan.old.committed) or "nothing"
+        ask(
+            [
+                f"{name} had the id {plan.old.topic_id}. The lake has its records up to these offsets: {read}",
+                f"Now it has the id {plan.topic_id} and holds {plan.records:,} records, which are read from the first.",
+                "Records of the old topic that were not read are lost.",
+            ],
+            f"Adopt {name}?",
+            yes,
+        )
+
+    _say(f"{name} is adopted with its new id {adopt(context, name, approve)}. The next run reads it.")
+
+
+def accept_loss_command(yes: Yes = False) -> None:
+    """Record the lost offsets and resume after them.
+
+    For offsets that the broker deleted before they were read; OPS.GAPS keeps who accepted the loss, and when.
+    """
+    from music_platform.ingestion.reconnection import accept_loss
+
+    context = repair_context(yes, KAFKA, WAREHOUSE)
+
+    def approve(lost: "list[Gap]") -> None:
+        ask(map(_lost, lost), "Record these offsets as lost, and resume after them?", yes)
+
+    for gap in accept_loss(context, approve):
+        _say(f"{gap.partition.topic}/{gap.partition.number}: offsets {gap.first} to {gap.last} are recorded as lost")
+
+
+def recover_command(yes: Yes = False) -> None:
+    """Replace a lost checkpoint; resume where the lake ends.
+
+    For a checkpoint that is lost, damaged, or older than the lake, as after a restored backup.
+    """
+    from music_platform.ingestion.reconnection import recover
+
+    context = repair_context(yes, KAFKA)
+
+    def approve(plan: "Recovery") -> None:
+        ask(
+            [
+                f"The checkpoint {plan.checkpoint} is no longer used.",
+                "The stream resumes after what the lake holds; other partitions are read from their first record:",
+                *(_resume(plan.resume) or ["  (the lake holds nothing)"]),
+            ],
+            "Begin a new checkpoint there?",
+            yes,
+        )
+
+    for line in _resume(recover(context, approve)):
+        _say(line)
+
+
+def rebuild_command(yes: Yes = False) -> None:
+    """Rebuild RAW.EVENTS from the lake.
+
+    Also finishes a rebuild that was killed. Loading waits meanwhile; the next build makes the models from the new rows.
+    """
+    from music_platform.ingestion.rebuild import rebuild
+    from music_platform.lake.delta_log import DeltaTable
+    from music_platform.lake.paths import events_path
+    from music_platform.lake.snapshot import snapshot
+
+    context = repair_context(yes, WAREHOUSE)
+    if not yes:
+        state = snapshot(DeltaTable(events_path(context.settings.lake_root)))
+        ask(
+            [
+                f"RAW.EVENTS holds {_rows_in_raw(context)}. It is replaced by version {state.version} of the lake: "
+                f"{state.rows:,} rows of {len(state.files):,} files."
+            ],
+            "Rebuild RAW.EVENTS?",
+            yes,
+        )
+    rebuild(context)
+
+
+def redrive_command(
+    reason: Annotated[
+        str | None, typer.Option(help="Only records whose quarantine reason starts with this text.")
+    ] = None,
+    topic: Annotated[str | None, typer.Option(help="Only records of this topic.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most this many records.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be sent.")] = False,
+) -> None:
+    """Send quarantined records again, after a fix.
+
+    They go, byte for byte, to the topics that they came from.
+    """
+    from music_platform.ingestion.redrive import quarantined, send
+
+    settings = acting_settings()
+    require_listeners(settings, WAREHOUSE, *(() if dry_run else (KAFKA,)))
+    with connect(settings, query_tag("command line", "redrive")) as session:
+        records = quarantined(session, reason=reason, topic=topic, limit=limit)
+    counts: dict[tuple[str, str], int] = {}
+    for record in records:
+        counts[record.topic, record.reason] = counts.get((record.topic, record.reason), 0) + 1
+    for (name, why), count in sorted(counts.items()):
+        _say(f"{count:>8,}  {name}  {why}")
+    if dry_run:
+        _say(f"{len(records):,} records would be sent.")
+        return
+    if failed := send(settings, records):
+        raise PlatformError(f"{failed:,} of {len(records):,} records were not acknowledged. Run redrive again.")
+    _say(f"{len(records):,} records sent. The next run reads them; OPS.QUARANTINE shows the result.")
+
+
+def maintain_command() -> None:
+    """Compact the lake, and clean up its log and the stage.
+
+    Removes files that compaction has replaced, but nothing that is not loaded yet.
+    """
+    from music_platform.ingestion.maintenance import maintain
+
+    settings = acting_settings()
+    require_home(settings)
+    require_listeners(settings, SPARK_CONNECT, WAREHOUSE)
+    maintain(command_context(settings))
+
+
+def repair_context(yes: bool, *wanted: str) -> IngestionContext:
+    """The sessions for a repair, once it is sure that there is a platform, an answer and each service that it needs."""
+    settings = acting_settings()
+    require_answer(yes)
+    require_home(settings)
+    require_listeners(settings, *wanted)
+    return command_context(settings)
+
+
+def command_context(settings: Settings) -> IngestionContext:
+    """Sessions for a command; its progress is printed."""
 
     def spark() -> "SparkSession":
         from pyspark.sql import SparkSession
@@ -38,68 +189,32 @@ def command_context() -> IngestionContext:
     return IngestionContext(settings, spark, lambda: connect(settings, tag), _say)
 
 
-def topic(
-    action: Annotated[str, typer.Argument(help="adopt")],
-    name: Annotated[str, typer.Argument(help="The topic, such as listen_events.")],
-) -> None:
-    """Take over a topic that was deleted and created again: it is read from its first record on."""
-    from music_platform.ingestion.reconnection import adopt
+def _rows_in_raw(context: IngestionContext) -> str:
+    """How many rows a rebuild replaces, in words."""
+    from snowflake.connector.errors import ProgrammingError
 
-    if action != "adopt":
-        raise typer.BadParameter(f"{action}: the one thing to do with a topic is `topic adopt <topic>`")
-    console.print(f"{name} is adopted with its new id {adopt(command_context(), name)}. The next run reads it.")
-
-
-def accept_loss() -> None:
-    """Record offsets that the broker deleted before they were read in OPS.GAPS, and go on behind them."""
-    from music_platform.ingestion.reconnection import accept_loss as accept
-
-    for gap in accept(command_context()):
-        console.print(f"{gap} recorded as lost")
+    with context.warehouse() as session:
+        cursor = session.cursor()
+        try:
+            cursor.execute("SELECT COUNT(*) FROM RAW.EVENTS")
+        except ProgrammingError:
+            return "nothing: there is no such table"
+        rows: Any = cursor.fetchall()
+    return f"{rows[0][0]:,} rows"
 
 
-def recover() -> None:
-    """Go on behind the lake's own highest offsets where the checkpoint is lost or another's."""
-    from music_platform.ingestion.reconnection import recover as go_on
-
-    for name, ends in sorted(go_on(command_context()).items()):
-        console.print(f"{name}: goes on at {', '.join(f'{number}: {end}' for number, end in sorted(ends.items()))}")
+def _lost(gap: "Gap") -> str:
+    where, count = f"{gap.partition.topic}/{gap.partition.number}", gap.last - gap.first + 1
+    return f"{where}: the broker deleted offsets {gap.first} to {gap.last} ({count:,}) before they were read"
 
 
-def rebuild() -> None:
-    """Make RAW.EVENTS anew from the lake. Ends a rebuild that was killed, too."""
-    from music_platform.ingestion.rebuild import rebuild as again
-
-    again(command_context())
+def _resume(offsets: "Offsets") -> list[str]:
+    return [f"{name}: resumes at {_offsets(ends)}" for name, ends in sorted(offsets.items())]
 
 
-def maintain() -> None:
-    """Compact the lake, delete replaced files, clean its log and the stage; never what is not loaded yet."""
-    from music_platform.ingestion.maintenance import maintain as keep
-
-    keep(command_context())
+def _offsets(ends: dict[int, int]) -> str:
+    return ", ".join(f"{number}: {end}" for number, end in sorted(ends.items()))
 
 
-def redrive(
-    reason: Annotated[str | None, typer.Option(help="Only rows whose quarantine reason begins so.")] = None,
-    topic: Annotated[str | None, typer.Option(help="Only rows of this topic.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="At most so many rows.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be sent, by topic and reason.")] = False,
-) -> None:
-    """Send quarantined records again, byte by byte, to the topics that they came from."""
-    from music_platform.ingestion.redrive import quarantined, send
-
-    settings = get_settings()
-    with connect(settings) as session:
-        records = quarantined(session, reason=reason, topic=topic, limit=limit)
-    counts: dict[tuple[str, str], int] = {}
-    for record in records:
-        counts[record.topic, record.reason] = counts.get((record.topic, record.reason), 0) + 1
-    for (name, why), count in sorted(counts.items()):
-        console.print(f"{count:>8,}  {name}  {why}", highlight=False, markup=False)
-    if dry_run:
-        console.print(f"{len(records):,} records would be sent.")
-        return
-    if failed := send(settings, records):
-        raise PlatformError(f"{failed:,} of {len(records):,} records were not acknowledged; run redrive again")
-    console.print(f"{len(records):,} records sent. The next run reads them; OPS.QUARANTINE shows what became of them.")
+def _say(line: str) -> None:
+    console.print(plain(line), highlight=False, soft_wrap=True)

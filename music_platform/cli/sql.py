@@ -1,4 +1,4 @@
-"""`music-platform sql`: a statement to the warehouse, whichever it is."""
+"""`music-platform sql`: a statement in the warehouse, whichever it is."""
 
 import json
 from collections.abc import Sequence
@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from music_platform.cli.terminal import acting_settings, console
 from music_platform.errors import PlatformError
-from music_platform.settings import get_settings
+from music_platform.stack.listeners import require_listeners
+from music_platform.stack.services import WAREHOUSE
 from music_platform.warehouse.connection import connect, query_tag
 
 
@@ -25,15 +26,18 @@ class Format(StrEnum):
 
 
 class SqlError(PlatformError):
-    """The warehouse refuses a statement."""
+    """The warehouse rejects a statement."""
 
 
 def sql(
-    statement: Annotated[str, typer.Argument(help="The statement.")] = "",
+    statement: Annotated[str, typer.Argument(help="The statement.", show_default=False)] = "",
     file: Annotated[Path | None, typer.Option(help="Read the statement from a file, such as queries/….sql.")] = None,
-    form: Annotated[Format, typer.Option("--format", help="table or json (one list of objects).")] = Format.TABLE,
+    form: Annotated[Format, typer.Option("--format", help="json is one list of objects.")] = Format.TABLE,
 ) -> None:
-    """Run a statement on Snowflake, or on the local warehouse, and print its rows. Schemas: RAW, SILVER, GOLD, OPS."""
+    """Run a statement in the warehouse and print its rows.
+
+    The warehouse is Snowflake, or the local one. Its schemas are RAW, SILVER, GOLD and OPS.
+    """
     if bool(statement) == (file is not None):
         raise typer.BadParameter("give either a statement or --file")
     if file is not None and not file.is_file():
@@ -45,21 +49,22 @@ def sql(
     table = Table(*names, box=None, pad_edge=False, header_style="bold")
     for row in rows:
         table.add_row(*("" if value is None else str(value) for value in row))
-    Console().print(table)
+    console.print(table)
 
 
 def run_statement(statement: str) -> tuple[list[str], Sequence[tuple[Any, ...]]]:
     """Names of the columns in lower case, and the rows. Raises SqlError."""
     from snowflake.connector.errors import Error
 
-    settings = get_settings()
+    settings = acting_settings()
+    require_listeners(settings, WAREHOUSE)
     with connect(settings, query_tag("command line", "sql"), settings.snowflake_read_role) as session:
         try:
             cursor = session.cursor()
             cursor.execute(statement.strip().rstrip(";"))
             return [column.name.lower() for column in cursor.description], cursor.fetchall()
         except Error as error:
-            raise SqlError(f"the warehouse refuses the statement: {error.msg}") from error
+            raise SqlError(f"The warehouse rejects the statement: {error.msg}") from error
 
 
 def _plain(value: object) -> object:

@@ -5,7 +5,8 @@ is read twice, and offsets that are not read are recorded in OPS.GAPS.
 """
 
 import getpass
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
@@ -30,7 +31,28 @@ class NothingToDoError(PlatformError):
     """The command does not apply."""
 
 
-def adopt(context: IngestionContext, topic: str) -> str:
+@dataclass(frozen=True)
+class Adoption:
+    """A topic to adopt: how far the old one is in the lake, and how many records the new one holds."""
+
+    old: RetiredTopic
+    topic_id: str
+    records: int
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """A checkpoint to replace, and the offset at which each partition resumes."""
+
+    checkpoint: str
+    resume: Offsets
+
+
+def approved(_plan: object) -> None:
+    """Approve every plan. A command that asks a person raises instead, before anything is changed."""
+
+
+def adopt(context: IngestionContext, topic: str, approve: Callable[[Adoption], None] = approved) -> str:
     """Read a topic that was deleted and created again, from its first record. Returns the new topic id."""
     with writing(context):
         progress, table, offsets = _state(context.settings)
@@ -42,11 +64,13 @@ def adopt(context: IngestionContext, topic: str) -> str:
         committed = progress.committed_in_lake(table)
         old = RetiredTopic(topic, progress.topic_ids[topic], committed.get(topic, {}))
         starting = {name: ends for name, ends in committed.items() if name != topic}
+        records = sum(end - offsets.first[topic][number] for number, end in offsets.end[topic].items())
+        approve(Adoption(old, offsets.ids[topic], records))
         progress.next_generation(starting, {topic: offsets.ids[topic]}, (old,))
         return offsets.ids[topic]
 
 
-def accept_loss(context: IngestionContext) -> list[Gap]:
+def accept_loss(context: IngestionContext, approve: Callable[[list[Gap]], None] = approved) -> list[Gap]:
     """Record the offsets that the broker deleted before they were read, and resume after them. Returns them."""
     with writing(context), context.warehouse() as session:
         progress, table, offsets = _state(context.settings)
@@ -56,16 +80,18 @@ def accept_loss(context: IngestionContext) -> list[Gap]:
         lost = expired(committed, offsets.first, known)
         if not lost:
             raise NothingToDoError("No offsets are lost: the broker still has every unread record.")
+        approve(lost)
         _record(session, lost, offsets.ids)
         progress.next_generation(offsets_after(committed, lost), {})
         return lost
 
 
-def recover(context: IngestionContext) -> Offsets:
+def recover(context: IngestionContext, approve: Callable[[Recovery], None] = approved) -> Offsets:
     """Replace a lost checkpoint by one that starts after the highest offsets in the lake. Returns the offsets."""
     with writing(context):
         progress, table, offsets = _state(context.settings)
         found = lake_offsets(table, offsets.ids)
+        approve(Recovery(progress.checkpoint, found))
         progress.next_generation(found, {topic: offsets.ids[topic] for topic in found})
         return found
 

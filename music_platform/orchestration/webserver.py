@@ -10,7 +10,8 @@ from dagster_webserver.app import create_app_from_workspace_process_context
 from music_platform.errors import PlatformError
 from music_platform.home import Home
 from music_platform.orchestration._dagster import WorkspaceFileTarget, WorkspaceProcessContext
-from music_platform.settings import LOOPBACK, SECRET_FILE, Settings, get_settings
+from music_platform.settings import LOOPBACK, Settings, get_settings
+from music_platform.sources import SECRET_FILE
 from music_platform.web_guard import WebGuard
 
 #: Prefixes of Dagster's webserver paths that are not pages.

@@ -48,7 +48,8 @@ def examine_warehouse(settings: Settings) -> Iterator[Finding]:
             state = read(session, settings)
     except WarehouseUnreachableError as error:
         advice = "Check SNOWFLAKE_ACCOUNT, SNOWFLAKE_USER and SNOWFLAKE_PRIVATE_KEY_PATH: music-platform settings"
-        yield Finding("connection", Verdict.BAD, str(error).split(". Is it up")[0], advice)
+        found = f"{warehouse_address(settings)} opens no session: {error.reason}"
+        yield Finding("connection", Verdict.BAD, found, advice)
         return
     yield Finding("connection", Verdict.GOOD, f"{warehouse_address(settings)}, user {settings.snowflake_user}")
     yield from findings(state, settings)
@@ -94,6 +95,7 @@ def findings(state: AccountState, settings: Settings) -> Iterator[Finding]:
         for role in account.roles:
             yield _grants(role, account, state)
         yield _warehouse(state.warehouses, account)
+        yield _sql_role(settings)
     yield _time_zone(state.parameters, account, settings)
     for stage, found in state.stages.items():
         yield _stage(stage, found, account)
@@ -110,6 +112,11 @@ def _role(role: str | None, account: Account) -> Finding:
         found = f"{role}, not {account.loader}"
         return Finding("role", Verdict.BAD, found, f"GRANT ROLE {account.loader} TO USER {account.user}")
     return Finding("role", Verdict.GOOD, role)
+
+
+def _sql_role(settings: Settings) -> Finding:
+    found = f"music-platform sql runs as {settings.snowflake_read_role}, which sees personal columns masked"
+    return Finding("sql role", Verdict.GOOD, found)
 
 
 def missing_grants(wanted: Sequence[Grant], present: Sequence[Row], future: Sequence[Row]) -> list[str]:

@@ -1,29 +1,20 @@
-"""Examines what the local platform stands on. Each finding says what was found, where, and what to do next."""
+"""Checks what the local platform needs. Each finding says what was found, where, and what to do next."""
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 from music_platform.errors import LocalStackError
-from music_platform.ingestion.disk_space import local_disks
 from music_platform.settings import Settings
 from music_platform.stack import processes, services
 from music_platform.stack.findings import Finding, Verdict
-from music_platform.stack.jars import BROKER, damaged_jars, locked_jars, missing_jars, repository, spark_sets
-from music_platform.stack.java import find_java
 from music_platform.stack.local_stack import LocalStack
+from music_platform.stack.machine_doctor import examine_disk, examine_machine
 from music_platform.stack.ports import holder_of, is_free
 from music_platform.stack.readiness import code_location_errors
-
-LEAST_FREE_BYTES = 2 * 1000**3
-OLDEST_PYTHON = (3, 11)
 
 
 def examine(stack: LocalStack) -> Iterator[Finding]:
     """All findings, one after the other."""
-    yield _python()
-    yield _java(stack.settings)
-    yield _jars(stack.settings)
+    yield from examine_machine(stack.settings, stack.is_running())
     yield from _leftovers(stack)
     states = stack.status()
     for name in services.SERVICES:
@@ -36,39 +27,7 @@ def examine(stack: LocalStack) -> Iterator[Finding]:
             yield from warehouse(stack.settings)
     if states[services.WEBSERVER].state == "running":
         yield from definitions(stack.settings)
-    yield from _disk(stack)
-
-
-def _python() -> Finding:
-    version = ".".join(map(str, sys.version_info[:3]))
-    if sys.version_info < OLDEST_PYTHON:
-        return Finding(
-            "python", Verdict.BAD, f"{version} at {sys.executable}", "Install Python 3.11 or newer; make venv"
-        )
-    return Finding("python", Verdict.GOOD, f"{version} at {sys.executable}")
-
-
-def _java(settings: Settings) -> Finding:
-    try:
-        java = find_java(settings)
-    except LocalStackError as error:
-        return Finding("java", Verdict.BAD, str(error))
-    return Finding("java", Verdict.GOOD, f"{java.version} at {java.home}")
-
-
-def _jars(settings: Settings) -> Finding:
-    folder, jars = repository(settings), locked_jars(BROKER, *spark_sets(settings))
-    damaged = damaged_jars(jars, folder)
-    if damaged:
-        names = ", ".join(str(jar.path_in(folder)) for jar in damaged[:3])
-        return Finding(
-            "jars", Verdict.BAD, f"{len(damaged)} differ from jars.lock: {names}", "Delete them; music-platform up"
-        )
-    missing = missing_jars(jars, folder)
-    if missing:
-        found = f"{len(missing)} of {len(jars)} are not yet in {folder}"
-        return Finding("jars", Verdict.NOTE, found, "music-platform up fetches them")
-    return Finding("jars", Verdict.GOOD, f"{len(jars)} in {folder}, checksums match")
+    yield from examine_disk(stack.settings)
 
 
 def _leftovers(stack: LocalStack) -> Iterator[Finding]:
@@ -89,9 +48,9 @@ def _service(stack: LocalStack, name: str, state: str) -> Finding:
         complaint = stack.lacks(name)
         if complaint is None:
             return Finding(name, Verdict.GOOD, f"answers ({address})")
-        return Finding(name, Verdict.BAD, f"runs, but: {complaint} ({address})", f"Read {stack.home.log_of(name)}")
+        return Finding(name, Verdict.BAD, f"runs, but: {complaint} ({address})", f"music-platform logs {name}")
     if state != "stopped":
-        return Finding(name, Verdict.BAD, f"{state} ({address})", f"Read {stack.home.log_of(name)}")
+        return Finding(name, Verdict.BAD, f"{state} ({address})", f"music-platform logs {name}")
     try:
         services.require_installed((name,))
     except LocalStackError as error:
@@ -100,7 +59,7 @@ def _service(stack: LocalStack, name: str, state: str) -> Finding:
         port = getattr(stack.settings, setting)
         if not is_free(port):
             holder = holder_of(port) or "another process"
-            advice = f"Stop that, or choose another port: {setting.upper()}=<port>"
+            advice = f"Stop it, or choose another port: {setting.upper()}=<port>"
             return Finding(name, Verdict.BAD, f"stopped, and port {port} is held by {holder}", advice)
     return Finding(name, Verdict.NOTE, f"stopped ({address})", "music-platform up")
 
@@ -127,43 +86,8 @@ def definitions(settings: Settings) -> Iterator[Finding]:
 
 
 def _external(stack: LocalStack, name: str, address: str) -> Finding:
-    """Brokers and Spark elsewhere are asked as local ones are."""
+    """Brokers and Spark elsewhere are checked as local ones are."""
     complaint = stack.lacks(name)
     if complaint is None:
         return Finding(name, Verdict.GOOD, f"answers ({address})")
     return Finding(name, Verdict.BAD, f"{complaint} ({address})", "Check the address and the network")
-
-
-def _disk(stack: LocalStack) -> Iterator[Finding]:
-    sizes = {name: size_of(folder) for name, folder in stack.home.parts().items()}
-    used = ", ".join(f"{name} {_human(size)}" for name, size in sizes.items() if size)
-    yield Finding("home", Verdict.GOOD, f"{stack.home.root}: {used or 'empty'}")
-    settings = stack.settings
-    for disk in local_disks(settings):
-        if disk.free < LEAST_FREE_BYTES or disk.free_percent < settings.disk_critical_percent:
-            yield Finding("disk", Verdict.BAD, str(disk), "Free some, or move MUSIC_HOME")
-        elif disk.free_percent < settings.disk_warning_percent:
-            yield Finding("disk", Verdict.NOTE, str(disk), "Free some before ingestion pauses (DISK_CRITICAL_PERCENT)")
-        else:
-            yield Finding("disk", Verdict.GOOD, str(disk))
-
-
-def size_of(folder: Path) -> int:
-    """Bytes that the folder's files take on disk (sparse files count what they hold)."""
-    total = 0
-    for path in folder.rglob("*"):
-        try:
-            status = path.lstat()
-        except OSError:
-            continue
-        total += status.st_blocks * 512
-    return total
-
-
-def _human(size: int) -> str:
-    value = float(size)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}"
-        value /= 1000
-    return f"{value:.1f} TB"

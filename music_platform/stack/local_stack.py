@@ -11,9 +11,10 @@ import os
 import re
 import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from music_platform.environment import inherited_environment
@@ -59,6 +60,25 @@ class ServiceStatus:
     memory: int
 
 
+class Standing(IntEnum):
+    """How the stack as a whole is; the exit code of `status`."""
+
+    RUNNING = 0
+    BROKEN = 1
+    STOPPED = 3
+
+
+def standing(status: Mapping[str, ServiceStatus]) -> Standing:
+    """STOPPED where no service of this home runs; BROKEN where one that was started does not; else RUNNING.
+
+    A service that is stopped while others run was not asked for, as with `up --only`.
+    """
+    states = {service.state for service in status.values()} - {"external", "stopped"}
+    if not states:
+        return Standing.STOPPED
+    return Standing.RUNNING if states == {"running"} else Standing.BROKEN
+
+
 def silent(_service: str, _what: str) -> None:
     """A report that nobody reads."""
 
@@ -84,8 +104,9 @@ class LocalStack:
         """Start the services (all local ones, or those of `only`) and wait until they answer.
 
         `provision` is called when the data services and the code server answer, before what looks for topics or for
-        the code starts. Returns the names of the services that were started, empty if all ran already. Raises
-        LocalStackError with the end of the log when one does not come up; what this call started is then stopped again.
+        the code starts. Returns the names of the services that were started; empty if all ran already, or if all of
+        `only` run elsewhere, where `provision` is all there is to do. Raises LocalStackError with the end of the log
+        when one does not come up; what this call started is then stopped again.
         """
         with self._locked():
             format.require_known(self.home)
@@ -93,6 +114,10 @@ class LocalStack:
                 make_private_folder()
             self.settings = with_secret(with_ports(self.settings, choose=True), make=True)
             wanted = services.select_services(self.settings, only)
+            if not wanted:
+                if provision is not None:
+                    provision(self.settings)
+                return ()
             services.require_installed(wanted)
             configured = tuple(
                 name
@@ -134,6 +159,27 @@ class LocalStack:
             self.home.code_socket.unlink(missing_ok=True)
             self.home.supervisor_pid.unlink(missing_ok=True)
             return [*stopped, *(f"leftover {name}" for name in leftovers)]
+
+    def restart(self, only: set[str] | None = None) -> tuple[str, ...]:
+        """Stop the services that were started (all, or those of `only`), and start them with the settings of now.
+
+        Returns their names. Raises LocalStackError if none of them was started.
+        """
+        wanted = services.select_services(self.settings, only)
+        with self._locked() if self.home.root.is_dir() else nullcontext():
+            states = self._supervisor.states()
+            started = [name for name in wanted if name in states and states[name].state != "stopped"]
+            for name in reversed(started):
+                if states[name].state in (*_UP_STATES, "backoff"):
+                    self._supervisor.stop_service(name)
+                    self._report(name, "stopped")
+        if not started:
+            named = ", ".join(sorted(only)) if only else "the stack"
+            raise LocalStackError(
+                f"There is nothing to restart: {named} of {self.home.root} was not started here. To start it: "
+                "music-platform up"
+            )
+        return self.up(set(started))
 
     def status(self) -> dict[str, ServiceStatus]:
         """Every service by name: running, starting, backoff, stopped … as supervisor says it, or external."""
@@ -182,7 +228,7 @@ class LocalStack:
         before = {name for name, process in self._supervisor.states().items() if process.state in _UP_STATES}
         changed = [name for name in self._supervisor.update(conf) if name in before]
         for name in changed:
-            self._report(name, "settings or code changed: starting anew")
+            self._report(name, "settings or code changed: restarting")
         services.prepare(self.settings, java, tuple(changed))
         return (*starting, *(name for name in changed if name not in starting))
 
@@ -254,7 +300,7 @@ class LocalStack:
         if self._supervisor.is_running():
             return
         for name in processes.end(processes.processes_of_home(self.home.root), patience=20):
-            self._report("leftover", f"{name} of a stack that died: ended")
+            self._report("leftover", f"{name} of a stack that died: stopped")
 
     def _status_of(self, name: str, local: bool, process: ProcessState | None) -> ServiceStatus:
         address = services.address_of(name, self.settings)
@@ -274,6 +320,6 @@ class LocalStack:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                self._report("waiting", "another `up` or `down` of this home is at work")
+                self._report("waiting", "for another `up` or `down` of this home")
                 fcntl.flock(file, fcntl.LOCK_EX)
             yield

@@ -1,7 +1,7 @@
 """Which ports a home's services use, and which process holds a port that is taken.
 
-A port in the environment (or `.env`) wins, then the home's `ports.env`. If neither has it, the default home uses the
-standard ports, and any other home gets free ones, which `up` stores in `ports.env`.
+A port in the environment (or `.env`) wins, then the home's `ports.env`. If neither has it, the project's default home
+uses the standard ports, and any other home gets free ones, which `up` stores in `ports.env`.
 """
 
 import hashlib
@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from music_platform.errors import LocalStackError
-from music_platform.settings import DEFAULT_HOME, LOOPBACK, PORT_FIELDS, PORTS_FILE, Settings
+from music_platform.settings import LOOPBACK, PORT_FIELDS, Settings
+from music_platform.sources import PORTS_FILE, read_env
 
 #: Chosen ports are below the ephemeral ranges of Linux (32768) and macOS (49152), which outgoing connections use.
 _FIRST, _LAST = 20_000, 29_999
@@ -23,7 +24,7 @@ def with_ports(settings: Settings, *, choose: bool = False) -> Settings:
     known = settings.model_fields_set
     ports = {name: port for name, port in stored.items() if name not in known}
     unset = [name for name in PORT_FIELDS if name not in known and name not in ports]
-    if choose and unset and settings.home != Path(DEFAULT_HOME).resolve():
+    if choose and unset and not settings.is_default_home:
         taken = {getattr(settings, name) for name in known if name in PORT_FIELDS} | set(ports.values())
         chosen = choose_ports(unset, candidates(settings.home), lambda port: port not in taken and is_free(port))
         settings.home.mkdir(parents=True, exist_ok=True)
@@ -51,14 +52,8 @@ def candidates(home: Path) -> Iterator[int]:
 
 def read_ports(path: Path) -> dict[str, int]:
     """The ports in a `ports.env`; empty if there is no file."""
-    if not path.is_file():
-        return {}
-    ports = {}
-    for line in path.read_text().splitlines():
-        name, _, value = line.partition("=")
-        if name.strip().lower() in PORT_FIELDS and value.strip().isdigit():
-            ports[name.strip().lower()] = int(value)
-    return ports
+    found = {name: value.text for name, value in read_env(path).items()}
+    return {name: int(found[name]) for name in PORT_FIELDS if found.get(name, "").isdigit()}
 
 
 def write_ports(path: Path, ports: dict[str, int]) -> None:

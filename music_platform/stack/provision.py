@@ -2,6 +2,7 @@
 
 from music_platform.errors import LocalStackError
 from music_platform.settings import Settings
+from music_platform.stack.listeners import require_listeners
 from music_platform.stack.services import KAFKA, WAREHOUSE
 
 _TIMEOUT_SECONDS = 30
@@ -27,15 +28,16 @@ def create_topics(settings: Settings) -> list[str]:
     from confluent_kafka import KafkaError, KafkaException
     from confluent_kafka.cimpl import NewTopic
 
-    from music_platform.topics import Brokers, topic_names
+    from music_platform.topics import Brokers, topic_names, unreachable
 
+    require_listeners(settings, KAFKA)
     brokers = Brokers(settings.kafka_client_config())
     admin = brokers.admin
     try:
         brokers.result(admin.describe_cluster(request_timeout=_TIMEOUT_SECONDS))
         existing = admin.list_topics(timeout=_TIMEOUT_SECONDS).topics
     except KafkaException as error:
-        raise LocalStackError(f"Kafka at {settings.bootstrap_servers} does not answer: {error}") from error
+        raise unreachable(settings.kafka_client_config(), error, brokers.last_error) from error
     wanted = [
         NewTopic(name, num_partitions=settings.topic_partitions, replication_factor=settings.topic_replication)
         for name in topic_names(settings).values()
@@ -52,7 +54,7 @@ def create_topics(settings: Settings) -> list[str]:
             # Another process may have created it first.
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise LocalStackError(
-                    f"Kafka at {settings.bootstrap_servers} cannot create the topic {name}: {error}. "
+                    f"Kafka at {settings.bootstrap_servers} cannot create the topic {name}: {error.args[0].str()}. "
                     "TOPIC_PARTITIONS and TOPIC_REPLICATION must be valid for the cluster."
                 ) from error
     return created

@@ -3,17 +3,15 @@
 A probe returns None if the service is ready, else what it still lacks.
 """
 
-import contextlib
 import json
-import socket
 import urllib.request
 import uuid
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlsplit
 
 from music_platform.home import Home
 from music_platform.settings import LOOPBACK, Settings
+from music_platform.stack.listeners import addresses, listens
 from music_platform.stack.services import CODE, DAEMON, KAFKA, SPARK_CONNECT, WAREHOUSE, WATCH, WEBSERVER
 
 #: From the settings and the epoch second of the service's start to what it lacks.
@@ -32,8 +30,8 @@ def lacks(service: str, settings: Settings, started: int = 0) -> str | None:
 
 def _kafka(settings: Settings, _started: int) -> str | None:
     """The broker answers and the cluster has a controller."""
-    first = settings.bootstrap_servers.split(",")[0]
-    _require_listener(first)
+    if not listens(addresses(settings, KAFKA)):
+        return "nothing accepts a connection"
     from confluent_kafka import KafkaException
 
     from music_platform.topics import BrokerRefusedError, Brokers
@@ -54,13 +52,16 @@ def _spark(settings: Settings, _started: int) -> str | None:
     """The Connect server reports its Spark version."""
     if settings.spark_url is None:
         return None
-    address = urlsplit(settings.spark_url)
-    target = f"{address.hostname}:{address.port or 15002}"
-    _require_listener(target)
+    places = addresses(settings, SPARK_CONNECT)
+    if not listens(places):
+        return "nothing accepts a connection"
     import grpc
 
+    ((host, port),) = places
     session = _string(1, str(uuid.uuid4())) + _message(2, _string(1, "music-platform"))
-    encrypted = not settings.spark_is_local and ("use_ssl=true" in address.path or settings.spark_token is not None)
+    target = f"{host}:{port}"
+    needs_tls = "use_ssl=true" in settings.spark_url or settings.spark_token is not None
+    encrypted = not settings.spark_is_local and needs_tls
     opened = grpc.secure_channel(target, grpc.ssl_channel_credentials()) if encrypted else grpc.insecure_channel(target)
     with opened as channel:
         try:
@@ -158,13 +159,6 @@ def _heartbeats_by_instance(settings: Settings) -> dict[str, float]:
 
     with open_store(Home(settings.home).dagster) as store:
         return store.heartbeats()
-
-
-def _require_listener(address: str) -> None:
-    """Raise OSError at once if nothing listens; the clients would retry for a long time."""
-    host, _, port = address.rpartition(":")
-    with contextlib.closing(socket.create_connection((host, int(port)), timeout=_TIMEOUT_SECONDS)):
-        pass
 
 
 def _graphql(settings: Settings, query: str) -> Any:

@@ -14,7 +14,8 @@ from pathlib import Path
 from dotenv import dotenv_values
 
 from music_platform.environment import settings_environment
-from music_platform.settings import SECRET_FILE, Settings
+from music_platform.settings import Settings
+from music_platform.sources import SECRET_FILE
 
 _NAME = "MUSIC_SECRET"
 

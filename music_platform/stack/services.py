@@ -26,6 +26,8 @@ CODE, WEBSERVER, DAEMON, WATCH = "code", "webserver", "daemon", "watch"
 #: The order of starting: services that `provision` needs and the code server; its clients; the watch over all of them.
 FIRST, SECOND, LAST = (KAFKA, SPARK_CONNECT, WAREHOUSE, CODE), (WEBSERVER, DAEMON), (WATCH,)
 SERVICES = (*FIRST, *SECOND, *LAST)
+#: One name for several services, as people call them.
+TOGETHER = {"dagster": (CODE, WEBSERVER, DAEMON)}
 
 #: The module whose definitions the code server serves, and their name in Dagster.
 DEFINITIONS, LOCATION = "music_platform.definitions", "music_platform"
@@ -84,12 +86,22 @@ def jar_sets(settings: Settings, services: tuple[str, ...]) -> set[str]:
     return broker | (set(spark_sets(settings)) if SPARK_CONNECT in services else set())
 
 
+def named_services(names: set[str]) -> set[str]:
+    """The services that these names mean; `dagster` means several. Raises LocalStackError."""
+    unknown = names - set(SERVICES) - set(TOGETHER)
+    if unknown:
+        raise LocalStackError(
+            f"No such service: {', '.join(sorted(unknown))}. There are: {', '.join(SERVICES)}; "
+            + "; ".join(f"{name} means {', '.join(members)}" for name, members in TOGETHER.items())
+            + "."
+        )
+    return {service for name in names for service in TOGETHER.get(name, (name,))}
+
+
 def select_services(settings: Settings, only: set[str] | None) -> tuple[str, ...]:
     """The local services among `only`; all local ones if it is None."""
-    unknown = (only or set()) - set(SERVICES)
-    if unknown:
-        raise LocalStackError(f"No such service: {', '.join(sorted(unknown))}. There are: {', '.join(SERVICES)}.")
-    return tuple(name for name in local_services(settings) if only is None or name in only)
+    wanted = None if only is None else named_services(only)
+    return tuple(name for name in local_services(settings) if wanted is None or name in wanted)
 
 
 def require_installed(services: tuple[str, ...]) -> None:

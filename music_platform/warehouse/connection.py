@@ -21,7 +21,11 @@ KEY_ERRORS = (OSError, ValueError, TypeError)
 
 
 class WarehouseUnreachableError(PlatformError):
-    """No session could be opened."""
+    """No session could be opened. `reason` is what Snowflake's client said."""
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 def query_tag(run: str, asset: str) -> str:
@@ -74,11 +78,23 @@ def warehouse_address(settings: Settings) -> str:
     return f"Snowflake account {settings.snowflake_account}"
 
 
+def away(settings: Settings) -> str:
+    """Error message for a local warehouse that does not answer."""
+    where = f"{LOOPBACK}:{settings.warehouse_port}"
+    return (
+        f"The local warehouse at {where} does not answer. Start it with `music-platform up`, or set SNOWFLAKE_ACCOUNT."
+    )
+
+
 def unreachable(settings: Settings, error: Exception) -> WarehouseUnreachableError:
     """The error for a session that could not be opened."""
+    reason = str(error).splitlines()[0]
+    if settings.warehouse_is_local:
+        return WarehouseUnreachableError(f"{away(settings)} Its client reports: {reason}", reason)
     return WarehouseUnreachableError(
-        f"Cannot connect to {warehouse_address(settings)}: {str(error).splitlines()[0]}. "
-        "Is it up (music-platform status), and are the SNOWFLAKE_* settings right (music-platform doctor)?"
+        f"Cannot connect to {warehouse_address(settings)}: {reason}. Check the SNOWFLAKE_* settings (music-platform "
+        "doctor).",
+        reason,
     )
 
 

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -17,7 +17,19 @@ from music_platform.settings import Settings, get_settings
 from music_simulator.clock import DAY
 from music_simulator.display import Display, summary
 from music_simulator.generation import Generation, Plan, World
-from music_simulator.options import MAX_RATE, BadOptionError, Burst, Options
+from music_simulator.options import (
+    MAX_DAYS,
+    MAX_GROWTH,
+    MAX_ID_BASE,
+    MAX_RATE,
+    MAX_SONGS,
+    MAX_USERS,
+    MESSY,
+    MIN_SONGS,
+    BadOptionError,
+    Burst,
+    Options,
+)
 from music_simulator.pace import AtOnce, ByClock, ByRate, Pace
 from music_simulator.reference import write_catalogue, write_users
 from music_simulator.run import Run
@@ -26,35 +38,47 @@ from music_simulator.sinks import Files, Retrying, Sink, SinkError
 #: Seconds after which a paced run to files completes its part files.
 PUBLISH_SECONDS = 10.0
 
-_SHARE = "Disturbances (each a share from 0 to 1)"
 _WHO = "Who and when"
+_WHAT = "What is sent"
 _HOW = "How and where"
+_SHARE = "Disturbances (each a share from 0 to 1)"
+
+
+def _share(name: str, text: str) -> Any:
+    """An option that is a share, 0 unless it or --messy is given."""
+    default, panel = f"0, with --messy {MESSY[name]:g}", _WHAT if name == "v2" else _SHARE
+    return typer.Option(min=0, max=1, help=text, show_default=default, rich_help_panel=panel)
 
 
 def simulate(
-    seed: Annotated[int, typer.Option(help="The same seed, start and options give the same events.",
+    seed: Annotated[int, typer.Option(min=0, help="The same seed, start and options give the same events.",
                                       rich_help_panel=_WHO)] = 1,
-    users: Annotated[int, typer.Option(help="Users at the start. A user views about 2 pages a day on average.",
-                                       rich_help_panel=_WHO)] = 1000,
+    users: Annotated[int, typer.Option(min=1, max=MAX_USERS, rich_help_panel=_WHO,
+                                       help="Users at the start. A user views about 2 pages a day on average.")] = 1000,
     start: Annotated[str | None, typer.Option(
-        help="Start of simulated time, UTC, as a day or an instant: 2026-06-01 or 2026-06-01T08:00:00. "
-             "Default: 2026-06-01; with --rate or --live: now.", rich_help_panel=_WHO)] = None,
+        metavar="DATE", help="Start of simulated time, UTC, as a day or an instant: 2026-06-01 or 2026-06-01T08:00:00. "
+        "Default: 2026-06-01; with --rate or --live: now.", rich_help_panel=_WHO)] = None,
     days: Annotated[int | None, typer.Option(
-        help="Days of simulated time. Default: 7; with --rate or --live from now: 1.", rich_help_panel=_WHO)] = None,
-    end: Annotated[str | None, typer.Option(
-        help="End of simulated time, instead of --days. A whole number of days after --start.",
+        min=1, max=MAX_DAYS, help="Days of simulated time. Default: 7; with --rate or --live from now: 1.",
         rich_help_panel=_WHO)] = None,
-    events: Annotated[int | None, typer.Option(help="Stop after this many records.", rich_help_panel=_WHO)] = None,
+    end: Annotated[str | None, typer.Option(
+        metavar="DATE", help="End of simulated time, instead of --days. A whole number of days after --start.",
+        rich_help_panel=_WHO)] = None,
+    events: Annotated[int | None, typer.Option(min=1, help="Stop after this many records.",
+                                               rich_help_panel=_WHO)] = None,
+    growth: Annotated[float, typer.Option(min=0, max=MAX_GROWTH, rich_help_panel=_WHO,
+                                          help="New guests per year, as a multiple of all users so far.")] = 2.0,
+    id_base: Annotated[int | None, typer.Option(
+        min=0, max=MAX_ID_BASE, help="User ids start after this number, session ids after 100,000 times this number. "
+        "Default: 10 million times the seed modulo 1000, so that different seeds give different users.",
+        rich_help_panel=_WHO)] = None,
+    songs: Annotated[int, typer.Option(min=MIN_SONGS, max=MAX_SONGS, help="Songs in the catalogue.",
+                                       rich_help_panel=_WHAT)] = 10_000,
     omit: Annotated[list[str] | None, typer.Option(
         metavar="PAGE", help="Leave out a page that eventsim's example does not have: Skip, Pause, Thumbs Up, … May be "
-                             "repeated.", rich_help_panel=_WHO)] = None,
-    growth: Annotated[float, typer.Option(help="New guests per year, as a multiple of all users so far.",
-                                          rich_help_panel=_WHO)] = 2.0,
-    songs: Annotated[int, typer.Option(help="Songs in the catalogue.", rich_help_panel=_WHO)] = 10_000,
-    id_base: Annotated[int | None, typer.Option(
-        help="User ids start after this number, session ids after 100,000 times this number. Default: 10 million times "
-             "the seed modulo 1000, so that different seeds give different users.", rich_help_panel=_WHO)] = None,
-    rate: Annotated[float | None, typer.Option(help="Live: this many records per second, 1 to 50,000.",
+                             "repeated.", rich_help_panel=_WHAT)] = None,
+    v2: Annotated[float | None, _share("v2", "Share of sessions in version 2 of the wire format.")] = None,
+    rate: Annotated[float | None, typer.Option(min=1, max=MAX_RATE, help="Live: this many records per second.",
                                                rich_help_panel=_HOW)] = None,
     live: Annotated[bool, typer.Option("--live", help="Live: one simulated second per second.",
                                        rich_help_panel=_HOW)] = False,
@@ -67,68 +91,63 @@ def simulate(
     truth: Annotated[Path | None, typer.Option(
         metavar="FILE", help="Write what the gold marts must contain after this run, as JSON (see "
                              "docs/reference/marts.md).", rich_help_panel=_HOW)] = None,
-    workers: Annotated[int, typer.Option(help="Worker processes. The events do not depend on their number.",
-                                         rich_help_panel=_HOW)] = 1,
-    duplicates: Annotated[float, typer.Option(help="Records sent twice: same id, same bytes.",
-                                              rich_help_panel=_SHARE)] = 0.0,
-    late: Annotated[float, typer.Option(help="Records delivered one hour to three days late.",
-                                        rich_help_panel=_SHARE)] = 0.0,
-    out_of_order: Annotated[float, typer.Option(help="Records delivered up to five minutes late.",
-                                                rich_help_panel=_SHARE)] = 0.0,
-    malformed: Annotated[float, typer.Option(help="Records that are not a JSON object.", rich_help_panel=_SHARE)] = 0.0,
-    invalid: Annotated[float, typer.Option(help="Records that are JSON but break the contract.",
-                                           rich_help_panel=_SHARE)] = 0.0,
-    unknown_fields: Annotated[float, typer.Option(help="Records with fields that are not in the contract.",
-                                                  rich_help_panel=_SHARE)] = 0.0,
-    v2: Annotated[float, typer.Option(help="Sessions in version 2 of the wire format.", rich_help_panel=_SHARE)] = 0.0,
-    hot_key: Annotated[float, typer.Option(help="Users who share one account, whose id is then a hot message key.",
-                                           rich_help_panel=_SHARE)] = 0.0,
+    workers: Annotated[int, typer.Option(min=1, max=64, rich_help_panel=_HOW,
+                                         help="Worker processes. The events do not depend on their number.")] = 1,
+    messy: Annotated[bool, typer.Option(
+        "--messy", help="A realistic mix of disturbances, with --v2. A share that is given as well wins.",
+        rich_help_panel=_SHARE)] = False,
+    duplicates: Annotated[float | None, _share("duplicates", "Records sent twice: same id, same bytes.")] = None,
+    late: Annotated[float | None, _share("late", "Records delivered one hour to three days late.")] = None,
+    out_of_order: Annotated[float | None, _share("out_of_order", "Records delivered up to five minutes late.")] = None,
+    malformed: Annotated[float | None, _share("malformed", "Records that are not a JSON object.")] = None,
+    invalid: Annotated[float | None, _share("invalid", "Records that are JSON but break the contract.")] = None,
+    unknown_fields: Annotated[float | None, _share(
+        "unknown_fields", "Records with fields that are not in the contract.")] = None,
+    hot_key: Annotated[float, typer.Option(
+        min=0, max=1, help="Users who share one account, whose id is then a hot message key.",
+        rich_help_panel=_SHARE)] = 0.0,
     burst: Annotated[list[str] | None, typer.Option(
         metavar="HOUR:MINUTES:FACTOR",
         help="A rush: from this hour of the run, for this many minutes, FACTOR times the usual session starts (and, "
              "with --rate, records per second). May be repeated.",
         rich_help_panel=_SHARE)] = None,
 ) -> None:  # fmt: skip
-    """Simulate a music-streaming service and send its events to Kafka or to files.
+    """Simulate a music-streaming service and send its events.
 
-    Without --rate or --live it generates history as fast as it can. Some runs to start with:
+    They go to Kafka, or to files with --out. Without --rate or --live it generates history as fast as it can. Some runs
+    to start with:
 
-      simulate --out /tmp/events                          a week of 1000 users, as files
-
-      simulate --users 20000 --days 30 --truth truth.json a month to Kafka, with what the marts must contain after it
-
-      simulate --rate 200 --users 50000                   live, 200 records per second, for a day or until Ctrl-C
-
-      simulate --duplicates .02 --late .03 --malformed .001 --invalid .001 --v2 .4
+    \b
+    simulate --out /tmp/events       a week of 1000 users, as files
+    simulate --users 20000 --days 30 --truth truth.json
+                                     a month to Kafka, and what the marts must
+                                     contain after it
+    simulate --rate 200 --users 50000
+                                     live, 200 records per second, for a day
+                                     or until Ctrl-C
+    simulate --messy                 a week with duplicates, late and malformed
+                                     records
     """
+    given = {
+        "duplicates": duplicates, "late": late, "out_of_order": out_of_order, "malformed": malformed,
+        "invalid": invalid, "unknown_fields": unknown_fields, "v2": v2, "hot_key": hot_key,
+    }  # fmt: skip
+    shares = {**(MESSY if messy else {}), **{name: share for name, share in given.items() if share is not None}}
     now = datetime.now(UTC).replace(tzinfo=None, microsecond=0)
     paced = rate is not None or live
-    try:
-        if rate is not None and not 1 <= rate <= MAX_RATE:
-            raise BadOptionError(f"--rate {rate:g}: must be between 1 and {MAX_RATE:,.0f} records per second")
-        if not 1 <= workers <= 64:
-            raise BadOptionError(f"--workers {workers}: must be between 1 and 64")
-        if truth is not None and find_spec("duckdb") is None:
-            raise BadOptionError(
-                "--truth: DuckDB, which computes it, is not installed. Install the extra `local`, in the checkout: "
-                "pip install ./packages/snowflake_local '.[local]'"
-            )
-        begin = _instant("--start", start) if start is not None else now if paced else Options().start
-        options = Options(
-            seed=seed, users=users, start=begin, days=_days(begin, days, end, 1 if paced and start is None else 7),
-            events=events, songs=songs, growth=growth, id_base=id_base, duplicates=duplicates, late=late,
-            out_of_order=out_of_order, malformed=malformed, invalid=invalid, unknown_fields=unknown_fields, v2=v2,
-            hot_key=hot_key, bursts=tuple(Burst.parse(text) for text in burst or ()), omit=tuple(omit or ()),
-        ).checked(now)  # fmt: skip
-    except BadOptionError as error:
-        _say(f"Error: {error}")
-        raise typer.Exit(2) from None
+    if truth is not None and find_spec("duckdb") is None:
+        raise BadOptionError(
+            "--truth: DuckDB, which computes it, is not installed. Install the extra `local`, in the checkout: "
+            "pip install ./packages/snowflake_local '.[local]'"
+        )
+    begin = _instant("--start", start) if start is not None else now if paced else Options().start
+    options = Options(
+        seed=seed, users=users, start=begin, days=_days(begin, days, end, 1 if paced and start is None else 7),
+        events=events, songs=songs, growth=growth, id_base=id_base, **shares,
+        bursts=tuple(Burst.parse(text) for text in burst or ()), omit=tuple(omit or ()),
+    ).checked(now)  # fmt: skip
     pace: Pace = ByRate(rate, options.bursts) if rate is not None else ByClock() if live else AtOnce()
-    try:
-        _run(options, pace, paced, Target(out, reference, truth), workers, get_settings())
-    except SinkError as error:
-        _say(f"Error: {error}")
-        raise typer.Exit(1) from None
+    _run(options, pace, paced, Target(out, reference, truth), workers, get_settings())
 
 
 def _instant(option: str, text: str) -> datetime:
@@ -180,9 +199,17 @@ def _run(options: Options, pace: Pace, paced: bool, target: Target, workers: int
     with ExitStack() as stack:
         generation = stack.enter_context(Generation(world, Plan(workers, target.to_kafka, paced)))
         sink, where = _sink(options, paced, target, settings)
+        if target.to_kafka:
+            for line in settings.notices():
+                _say(line)
         if paced:
             repeat = f"--start {options.start.isoformat()} --days {options.days}"
             _say(f"start {options.start.isoformat()} UTC; for the same events again, add {repeat} to the same options")
+        if folder.is_relative_to(settings.home) and not settings.home.is_dir():
+            raise SinkError(
+                f"there is no platform at {settings.home}, where the reference data belongs: start it with "
+                "`music-platform up`, or give --reference DIR"
+            )
         try:
             write_catalogue(folder, world.catalogue)
             write_users(folder, world.population, world.clock, {})

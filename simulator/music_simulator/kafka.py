@@ -14,7 +14,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from music_platform.contracts.events import TOPICS
 from music_platform.settings import Settings
-from music_platform.topics import REFUSALS, refusal
+from music_platform.topics import REFUSALS, away, refusal
 from music_simulator.disturbances import KINDS
 from music_simulator.sinks import SinkError
 
@@ -113,10 +113,7 @@ class Kafka:
         except KafkaException:
             if self._refused:
                 raise SinkError(refusal(self._where, self._last_error)) from None
-            raise SinkError(
-                f"no Kafka broker answers at {self._where}: start one with `music-platform up`, set "
-                "KAFKA_BOOTSTRAP_SERVERS to yours, or write files with --out DIR"
-            ) from None
+            raise SinkError(f"{away(self._where)} --out DIR writes files instead.") from None
         missing = [topic for topic in self._topics if topic not in known]
         if missing:
             names = ", ".join(missing)

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from math import log
 from typing import Any
 
+from music_platform.errors import PlatformError
 from music_simulator.behaviour import MOMENTS
 
 #: Distance between the user ids of two seeds. The seed is taken modulo ID_SEEDS so that ids stay exact in JSON.
@@ -12,6 +13,8 @@ ID_STEP, ID_SEEDS = 10_000_000, 1000
 #: Maximum of --id-base: session ids (user id · 100,000 + n) must stay below 2**53.
 MAX_ID_BASE = 80_000_000_000
 MAX_RATE = 50_000.0
+MAX_DAYS, MAX_GROWTH = 3660, 1000.0
+MIN_SONGS, MAX_SONGS = 10, 10_000_000
 #: Maximum number of users, including guests who arrive during the run (with room for chance).
 MAX_USERS = 50_000_000
 #: An event may be this far ahead of the record that carries it (the contract's own limit).
@@ -21,14 +24,26 @@ FIRST_DAY = datetime(2026, 6, 1)
 #: Pages that a user views in a day, approximately.
 PAGES_PER_USER_AND_DAY = 2.0
 SHARES = ("duplicates", "late", "out_of_order", "malformed", "invalid", "unknown_fields", "v2", "hot_key")
+#: The shares of `--messy`: what a busy service with old clients and flaky networks sends.
+MESSY = {
+    "duplicates": 0.02,
+    "late": 0.03,
+    "out_of_order": 0.05,
+    "malformed": 0.001,
+    "invalid": 0.001,
+    "unknown_fields": 0.01,
+    "v2": 0.4,
+}
 
 
 #: Pages that can be left out. Leaving out Pause leaves out Resume too.
 OMITTABLE = tuple(page for page in MOMENTS if page != "Resume")
 
 
-class BadOptionError(ValueError):
+class BadOptionError(PlatformError):
     """An invalid option. The message is one line for the user."""
+
+    exit_code = 2
 
 
 def users_for(events: float, days: int) -> int:
@@ -99,12 +114,14 @@ class Options:
 
     def checked(self, now: datetime) -> "Options":
         """These options if they are valid; raises BadOptionError if not. `now` is the wall clock, UTC without zone."""
-        least = {"users": 1, "days": 1, "songs": 10, "seed": 0, "growth": 0}
+        least = {"users": 1, "days": 1, "songs": MIN_SONGS, "seed": 0, "growth": 0}
         for name, bound in least.items():
             if getattr(self, name) < bound:
                 raise BadOptionError(f"--{name} {getattr(self, name)}: must be at least {bound}")
-        if self.users > MAX_USERS or self.days > 3660 or self.growth > 1000 or self.songs > 10_000_000:
-            raise BadOptionError(f"at most --users {MAX_USERS}, --days 3660, --songs 10000000 and --growth 1000")
+        most = {"users": MAX_USERS, "days": MAX_DAYS, "songs": MAX_SONGS, "growth": MAX_GROWTH}
+        for name, limit in most.items():
+            if getattr(self, name) > limit:
+                raise BadOptionError(f"--{name} {getattr(self, name)}: must be at most {limit:.0f}")
         if log(self.users) + self.growth * self.days / 365.25 > log(MAX_USERS):
             raise BadOptionError(
                 f"--growth {self.growth:g} makes more than {MAX_USERS:,} users out of {self.users:,} in {self.days} "

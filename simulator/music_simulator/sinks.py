@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import IO, Protocol, runtime_checkable
 
 from music_platform.contracts.events import TOPICS
+from music_platform.errors import PlatformError
 from music_simulator.disturbances import KINDS
 
 #: Maximum number of lines in a part file.
 PART_LINES = 250_000
 
 
-class SinkError(RuntimeError):
+class SinkError(PlatformError):
     """The sink cannot be written to. The message is one line for the user: what, where, what next."""
 
 

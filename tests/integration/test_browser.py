@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import stat
 import threading
 import urllib.error
 import urllib.request
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from music_platform.cli.stack import write_login_page
 from music_platform.stack import services
 from music_platform.stack.local_stack import LocalStack
 from music_platform.web_guard import login_address
@@ -69,6 +71,18 @@ def page(browser: Browser, stack: LocalStack) -> Iterator[Page]:
     opened = context.new_page()
     opened.goto(login_address(stack.settings.dagster_url, stack.settings.music_secret), wait_until="domcontentloaded")
     yield opened
+    context.close()
+
+
+def test_open_logs_a_browser_in_by_a_file_that_only_this_user_can_read(browser: Browser, stack: LocalStack) -> None:
+    page = write_login_page(stack.home, login_address(stack.settings.dagster_url, stack.settings.music_secret))
+    assert stat.S_IMODE(page.stat().st_mode) == 0o600
+    context = browser.new_context()
+    opened = context.new_page()
+    opened.goto(page.as_uri())
+    opened.wait_for_url(f"{stack.settings.dagster_url}/**", wait_until="domcontentloaded")
+    assert "key=" not in opened.url
+    assert opened.title() == "Dagster"
     context.close()
 
 

@@ -29,7 +29,12 @@ def test_a_topic_created_again_is_noticed_and_read_once_adopted(stack: LocalStac
     with pytest.raises(StreamStoppedError, match=r"recreated-listen_events was deleted and created again.*topic adopt"):
         platform.ingest()
     assert platform.count() == 10
-    assert "is adopted with its new id" in platform.command("topic", "adopt", platform.topic(LISTEN))
+    shown = platform.command("topic", "adopt", platform.topic(LISTEN), answer="n")
+    assert "The lake has its records up to these offsets: 0: 10" in shown
+    assert "holds 4 records, which are read from the first" in shown
+    with pytest.raises(StreamStoppedError):
+        platform.ingest()
+    assert "is adopted with its new id" in platform.command("topic", "adopt", platform.topic(LISTEN), answer="y")
     platform.ingest()
     assert (platform.count(), platform.imbalances()) == (14, [])
     assert platform.rows("SELECT COUNT(DISTINCT kafka_topic_id) FROM RAW.EVENTS") == [(2,)]
@@ -43,7 +48,10 @@ def test_failOnDataLoss_false_hides_expired_offsets(stack: LocalStack, tmp_path:
     platform.expire(partition=1, before=15)
     with pytest.raises(StreamStoppedError, match=r"expired-listen_events/1 10–14.*accept-loss"):
         platform.ingest()
-    assert "expired-listen_events/1: offsets 10 to 14 are recorded as lost" in platform.command("accept-loss")
+    shown = platform.command("accept-loss", answer="n")
+    assert "expired-listen_events/1: the broker deleted offsets 10 to 14 (5) before they were read" in shown
+    assert platform.rows("SELECT * FROM OPS.GAPS") == []
+    assert "expired-listen_events/1: offsets 10 to 14 are recorded as lost" in platform.command("accept-loss", "--yes")
     platform.ingest()
     assert (platform.count(), platform.imbalances()) == (15, [])
     assert platform.rows("SELECT first_offset, last_offset FROM OPS.GAPS") == [(10, 14)]
@@ -72,7 +80,10 @@ def test_a_lost_foreign_or_old_checkpoint_is_recovered_from_the_lake(
     platform.produce(listens(5, first=50), partition=0)
     with pytest.raises(StreamStoppedError, match=f"the checkpoint is {what}.*music-platform recover"):
         platform.ingest()
-    assert f"{platform.topic()}: goes on at 0: {before}" in platform.command("recover")
+    generation = read_progress(platform.settings.lake_root).generation
+    assert f"The checkpoint {checkpoint} is no longer used." in platform.command("recover", answer="n")
+    assert read_progress(platform.settings.lake_root).generation == generation
+    assert f"{platform.topic()}: resumes at 0: {before}" in platform.command("recover", "--yes")
     platform.ingest()
     assert (platform.count(), platform.imbalances()) == (before + 5, [])
 

@@ -105,7 +105,11 @@ def test_a_rebuild_replaces_raw_and_keeps_loaders_out_meanwhile(stack: LocalStac
     platform.rows("UPDATE OPS.LOAD_STATE SET rebuilding = 1")
     with pytest.raises(LoadError, match="music-platform rebuild"):
         platform.ingest()
-    assert "30 rows" in platform.command("rebuild")
+    shown = platform.command("rebuild", answer="n")
+    assert f"RAW.EVENTS holds {platform.count()} rows. It is replaced by version" in shown
+    assert "of the lake: 30 rows of" in shown
+    assert platform.rows("SELECT rebuilding FROM OPS.LOAD_STATE WHERE table_name = 'RAW.EVENTS'") == [(1,)]
+    assert "30 rows" in platform.command("rebuild", "--yes")
     version = DeltaTable(events_path(platform.settings.lake_root)).latest_version()
     assert (platform.count(), platform.imbalances(), platform.ingest()) == (30, [], [])
     assert platform.rows("SELECT version, row_count FROM OPS.LOADS") == [(version, 30)]

@@ -151,6 +151,21 @@ def test_two_homes_side_by_side(full: LocalStack, tmp_path: Path) -> None:
         changed = LocalStack(settings_for(tmp_path, topic_prefix="other.", kafka_retention_hours=1))
         assert changed.up(set(KAFKA_ONLY)) == ("kafka",)
         assert "log.retention.ms=3600000" in (other.home.kafka / "server.properties").read_text()
+
+        # So does a changed secret, which services inherit.
+        before = other.status()["kafka"].pid
+        assert other.up(set(KAFKA_ONLY)) == ("kafka",), "the setting of before is back"
+        secret = LocalStack(settings_for(tmp_path, topic_prefix="other.", alert_urls="json://127.0.0.1/secret"))
+        assert secret.up(set(KAFKA_ONLY)) == ("kafka",)
+        assert secret.up(set(KAFKA_ONLY)) == ()
+        assert psutil.Process(secret.status()["kafka"].pid).environ()["ALERT_URLS"] == "json://127.0.0.1/secret"
+
+        # A restart is another process with the same records.
+        shown, _ = run_cli(tmp_path, "restart", "kafka").communicate(timeout=150)
+        assert secret.status()["kafka"].pid != before, shown
+        assert {f"other.{name}" for name in TOPICS.values()} <= topic_names(other)
+        shown, _ = run_cli(tmp_path, "logs", "kafka", "-n", "1").communicate(timeout=60)
+        assert len(shown.splitlines()) == 1
     assert_gone(other)
     assert full.status()["kafka"].state == "running"
 

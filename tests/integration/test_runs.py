@@ -65,7 +65,7 @@ def test_the_sensor_reports_the_topics_when_their_ends_have_moved(platform: Plat
     [
         ("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1", "Kafka at 127.0.0.1:1 does not answer"),
         ("SPARK_REMOTE", "sc://127.0.0.1:1", "No Spark Connect server answers at sc://127.0.0.1:1"),
-        ("WAREHOUSE_PORT", "1", "Cannot connect to the local warehouse at 127.0.0.1:1"),
+        ("WAREHOUSE_PORT", "1", "The local warehouse at 127.0.0.1:1 does not answer"),
     ],
 )
 def test_a_service_that_is_down_fails_the_run_with_a_clear_message(

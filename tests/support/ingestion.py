@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient
 from pyspark.sql import SparkSession
 from typer.testing import CliRunner
 
-from music_platform.cli import app
+from music_platform.cli import app, terminal
 from music_platform.environment import settings_environment
 from music_platform.ingestion.conservation import audit
 from music_platform.ingestion.context import IngestionContext
@@ -58,15 +58,19 @@ class Platform:
     def ingest(self) -> list[Any]:
         return list(drain(self.context))
 
-    def command(self, *arguments: str) -> str:
-        """Run `music-platform …` on this platform, in this process; what it printed."""
-        with patch.dict(os.environ, settings_environment(self.settings, secrets=True) | {"COLUMNS": "200"}):
+    def command(self, *arguments: str, answer: str | None = None) -> str:
+        """Run `music-platform …` on this platform, in this process; what it printed.
+
+        With an answer there is a terminal, at which the command's question gets it; a refusal has to exit with 1.
+        """
+        variables = settings_environment(self.settings, secrets=True) | {"COLUMNS": "200"}
+        with patch.dict(os.environ, variables), patch.object(terminal, "has_terminal", lambda: answer is not None):
             get_settings.cache_clear()
             try:
-                done = CliRunner().invoke(app, arguments)
+                done = CliRunner().invoke(app, arguments, input=answer)
             finally:
                 get_settings.cache_clear()
-        assert done.exit_code == 0, done.output
+        assert done.exit_code == (1 if answer == "n" else 0), done.output
         return done.output
 
     def rows(self, statement: str) -> list[tuple[Any, ...]]:

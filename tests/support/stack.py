@@ -11,6 +11,7 @@ import psutil
 from pyspark.sql import SparkSession
 
 from music_platform.settings import Settings
+from music_platform.sources import ENV_FILE
 from music_platform.stack.local_stack import LocalStack
 from music_platform.stack.processes import tree_of
 from music_spark.session import open_session
@@ -23,10 +24,11 @@ _TOOL_SETTINGS = ("java_home", "jars_dir")
 
 
 def forget_environment() -> None:
-    """Drop the platform's settings from the environment: tests must not reach a developer's own Kafka or Snowflake."""
+    """Drop the platform's settings: tests must not reach a developer's own Kafka or Snowflake, by `.env` neither."""
     for name in Settings.model_fields:
         if name not in _TOOL_SETTINGS:
             os.environ.pop(name.upper(), None)
+    os.environ[ENV_FILE] = ""
 
 
 #: Servers of tests live for minutes: without it half of what they do is compile themselves.

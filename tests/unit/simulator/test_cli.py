@@ -13,7 +13,9 @@ import orjson
 import pytest
 from typer.testing import CliRunner
 
+from music_platform.cli import app as music_platform
 from music_simulator.__main__ import app
+from music_simulator.options import MESSY, SHARES
 from tests.support import slowdown
 from tests.support.brute_force_oracle import Stream
 from tests.unit.simulator.conftest import ROOT
@@ -24,22 +26,25 @@ TOMORROW = (datetime.now(UTC) + timedelta(days=1, hours=1)).strftime("%Y-%m-%d")
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--late", "-0.1"], "--late -0.1: must be a share from 0 to 1"),
-        (["--duplicates", "1.5"], "--duplicates 1.5: must be a share"),
+        (["--late", "-0.1"], "'--late': Input should be greater than or equal to 0"),
+        (["--duplicates", "1.5"], "'--duplicates': Input should be less than or equal to 1"),
+        (["--v2", "2"], "'--v2': Input should be less than or equal to 1"),
         (["--malformed", ".6", "--invalid", ".6"], "--malformed and --invalid together"),
         (["--late", ".6", "--out-of-order", ".6"], "--late and --out-of-order together"),
-        (["--users", "0"], "--users 0: must be at least 1"),
-        (["--days", "0"], "--days 0: must be at least 1"),
-        (["--days", "-3"], "--days -3: must be at least 1"),
-        (["--events", "0"], "--events 0"),
-        (["--songs", "3"], "--songs 3: must be at least 10"),
-        (["--seed", "-1"], "--seed -1"),
-        (["--rate", "0"], "--rate 0: must be between 1 and 50,000"),
-        (["--rate", "-5"], "--rate -5: must be between"),
-        (["--rate", "50001"], "--rate 50001"),
-        (["--workers", "0"], "--workers 0"),
-        (["--growth", "-1"], "--growth -1"),
-        (["--id-base", "-1"], "--id-base -1"),
+        (["--users", "0"], "'--users': Input should be greater than or equal to 1"),
+        (["--days", "0"], "'--days': Input should be greater than or equal to 1"),
+        (["--days", "-3"], "'--days': Input should be greater than or equal to 1"),
+        (["--events", "0"], "'--events': Input should be greater than or equal to 1"),
+        (["--songs", "3"], "'--songs': Input should be greater than or equal to 10"),
+        (["--seed", "-1"], "'--seed': Input should be greater than or equal to 0"),
+        (["--rate", "0"], "'--rate': Input should be greater than or equal to 1"),
+        (["--rate", "-5"], "'--rate': Input should be greater than or equal to 1"),
+        (["--rate", "50001"], "'--rate': Input should be less than or equal to 50000"),
+        (["--workers", "0"], "'--workers': Input should be greater than or equal to 1"),
+        (["--growth", "-1"], "'--growth': Input should be greater than or equal to 0"),
+        (["--id-base", "-1"], "'--id-base': Input should be greater than or equal to 0"),
+        (["--users", "many"], "'--users': Input should be a valid integer"),
+        (["--page", "Nowhere"], "No such option: --page"),
         (["--start", "yesterday"], "--start 'yesterday': give a day or an instant"),
         (["--start", "1999-01-01"], "--start 1999-01-01: must be 2005"),
         (["--start", TOMORROW], "ends more than 24 h from now"),
@@ -51,21 +56,33 @@ TOMORROW = (datetime.now(UTC) + timedelta(days=1, hours=1)).strftime("%Y-%m-%d")
         (["--growth", "20", "--days", "365"], "use less growth or fewer days"),
         (["--burst", "noon"], "--burst 'noon': give HOUR:MINUTES:FACTOR"),
         (["--burst", "1:60:0.5"], "FACTOR above 1"),
-        (["--users", "99999999"], "at most --users 50000000"),
+        (["--users", "99999999"], "'--users': Input should be less than or equal to 50000000"),
     ],
 )
 def test_bad_options_give_one_clear_line(tmp_path: Path, options: list[str], said: str) -> None:
-    result = CliRunner().invoke(app, ["--out", str(tmp_path / "out"), *options])
+    result = CliRunner().invoke(music_platform, ["simulate", "--out", str(tmp_path / "out"), *options])
     assert result.exit_code == 2
     assert said in result.output
-    assert result.output.startswith("Error: ")
+    assert result.output.startswith("error ")
     assert len(result.output.splitlines()) == 1
     assert not (tmp_path / "out").exists()
 
 
+def test_bad_options_are_a_line_of_the_module_too(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "music_simulator", "--out", str(tmp_path), "--burst", "noon"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert done.stderr == "error --burst 'noon': give HOUR:MINUTES:FACTOR, such as 12:30:5\n"
+
+
 def test_a_truth_without_its_engine_is_refused_before_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "duckdb", None)  # as if it were not installed
-    result = CliRunner().invoke(app, ["--out", str(tmp_path / "out"), "--truth", str(tmp_path / "truth.json")])
+    options = ["--out", str(tmp_path / "out"), "--truth", str(tmp_path / "truth.json")]
+    result = CliRunner().invoke(music_platform, ["simulate", *options])
     assert result.exit_code == 2
     assert "Install the extra `local`" in result.output
     assert not (tmp_path / "out").exists()
@@ -75,12 +92,23 @@ def test_an_unknown_option_is_refused() -> None:
     assert CliRunner().invoke(app, ["--page", "Nowhere"]).exit_code == 2
 
 
+def test_messy_is_a_mix_of_shares_that_single_ones_overrule(tmp_path: Path) -> None:
+    """Read from the truth, which says which options made the events."""
+    for name, options in {"messy": ["--messy", "--late", "0"], "clean": []}.items():
+        truth = tmp_path / f"{name}.json"
+        arguments = ["--out", str(tmp_path / name), "--truth", str(truth), "--days", "1", "--users", "20", *options]
+        assert CliRunner().invoke(app, arguments).exit_code == 0
+    messy, clean = (orjson.loads((tmp_path / f"{name}.json").read_bytes())["options"] for name in ("messy", "clean"))
+    assert {name: messy[name] for name in MESSY} == {**MESSY, "late": 0}
+    assert not any(clean[name] for name in SHARES)
+
+
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     for options in (["--out", str(tmp_path / "file")],
                     ["--out", str(tmp_path), "--reference", str(tmp_path / "file" / "x")],
                     ["--out", str(tmp_path), "--truth", str(tmp_path / "nowhere" / "truth.json")]):  # fmt: skip
-        result = CliRunner().invoke(app, [*options, "--days", "1", "--users", "5"])
+        result = CliRunner().invoke(music_platform, ["simulate", *options, "--days", "1", "--users", "5"])
         assert result.exit_code == 1, result.output
         assert "cannot write" in result.output
         assert len(result.output.splitlines()) == 1
@@ -97,7 +125,7 @@ def test_no_broker_is_one_line_within_seconds() -> None:
     )
     assert done.returncode == 1
     assert time.monotonic() - began < slowdown.seconds(15)
-    assert f"no Kafka broker answers at 127.0.0.1:{port}" in done.stderr
+    assert f"Kafka at 127.0.0.1:{port} does not answer" in done.stderr
     assert "music-platform up" in done.stderr
     assert len(done.stderr.splitlines()) == 1
 

@@ -54,7 +54,12 @@ def wrong(state: AccountState) -> list[Finding]:
 def test_an_account_that_is_set_up_is_good() -> None:
     assert wrong(READY) == []
     found = [finding.what for finding in findings(READY, SETTINGS)]
-    assert found == ["role", "grants", "grants", "grants", "warehouse", "time zone", "stage", "stage"]
+    assert found == ["role", "grants", "grants", "grants", "warehouse", "sql role", "time zone", "stage", "stage"]
+
+
+def test_the_role_of_sql_is_named() -> None:
+    (found,) = [finding.found for finding in findings(READY, SETTINGS) if finding.what == "sql role"]
+    assert found == "music-platform sql runs as MUSIC_READER, which sees personal columns masked"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from music_platform.errors import LocalStackError
-from music_platform.settings import PORT_FIELDS, PORTS_FILE, Settings
+from music_platform.settings import PORT_FIELDS, Settings
+from music_platform.sources import PORTS_FILE
 from music_platform.stack.ports import (
     candidates,
     choose_ports,
@@ -38,6 +39,7 @@ def ports_of(given: Settings) -> dict[str, int]:
 
 
 def test_the_default_home_takes_the_standard_ports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "music-platform"\n')
     monkeypatch.chdir(tmp_path)
     given = with_ports(settings(Path(".local")), choose=True)
     assert ports_of(given) == ports_of(Settings(_env_file=None))

@@ -4,7 +4,8 @@ import os
 import stat
 from pathlib import Path
 
-from music_platform.settings import SECRET_FILE, Settings
+from music_platform.settings import Settings
+from music_platform.sources import SECRET_FILE
 from music_platform.stack.broker import security_properties
 from music_platform.stack.secret import fingerprint, with_secret
 
