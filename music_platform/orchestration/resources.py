@@ -98,8 +98,9 @@ def dbt_environment(settings: Settings) -> dict[str, str]:
     """
     given = settings_environment(settings, secrets=True)
     public = settings_environment(settings, secrets=False)
-    hidden = {name: "" for name in given.keys() - public.keys() if not name.startswith("SNOWFLAKE_")}
-    read = {name: value for name, value in given.items() if name.startswith("SNOWFLAKE_") or name == "WAREHOUSE_PORT"}
+    local = {"WAREHOUSE_PORT", "MUSIC_SECRET"} if settings.warehouse_is_local else set()
+    read = {name: value for name, value in given.items() if name.startswith("SNOWFLAKE_") or name in local}
+    hidden = dict.fromkeys(given.keys() - public.keys() - read.keys(), "")
     return hidden | read | {"SNOWFLAKE_DISABLE_PLATFORM_DETECTION": "true"}
 
 
