@@ -98,8 +98,8 @@ def dbt_environment(settings: Settings) -> dict[str, str]:
     """
     given = settings_environment(settings, secrets=True)
     public = settings_environment(settings, secrets=False)
-    wanted = {"WAREHOUSE_PORT", *(["MUSIC_SECRET"] if settings.warehouse_is_local else [])}
-    read = {name: value for name, value in given.items() if name.startswith("SNOWFLAKE_") or name in wanted}
+    local = {"WAREHOUSE_PORT", "MUSIC_SECRET"} if settings.warehouse_is_local else set()
+    read = {name: value for name, value in given.items() if name.startswith("SNOWFLAKE_") or name in local}
     hidden = dict.fromkeys(given.keys() - public.keys() - read.keys(), "")
     # The process's own home: there the manifest is, from which an invocation starts.
     return hidden | read | dbt_places(get_settings()) | {"SNOWFLAKE_DISABLE_PLATFORM_DETECTION": "true"}
