@@ -28,7 +28,7 @@ def awake_share(interval: float, busy: float, auto_suspend: float) -> float:
 
 def table(auto_suspend: float, hours: float = 24.0) -> list[str]:
     """Lines of a Markdown table: credits a day if events arrive for so many `hours` of it."""
-    head = [f"| `LOAD_MIN_INTERVAL` | {' | '.join(f'{busy:.0f} s at work' for busy in BUSY)} |"]
+    head = [f"| `LOAD_MIN_INTERVAL` | {' | '.join(f'{busy:.0f} s of work' for busy in BUSY)} |"]
     head.append(f"|---|{'---|' * len(BUSY)}")
     return head + [
         f"| {interval:.0f} s | "

@@ -36,6 +36,12 @@ def dbt_sources(project_dir: Path) -> list[Path]:
     return [path for path in found if path.exists()]
 
 
+def dbt_places(settings: Settings) -> dict[str, str]:
+    """Variables that make dbt write into the home, not into the checkout."""
+    home = Home(settings.home)
+    return {"DBT_TARGET_PATH": str(home.dbt_target), "DBT_LOG_PATH": str(home.dbt_logs)}
+
+
 def venv_bin() -> Path:
     """The folder of this Python's programs (dagster, dbt). Not resolved: the venv's python links to another folder."""
     return Path(sys.executable).parent
@@ -81,6 +87,7 @@ def dagster_environment(settings: Settings) -> dict[str, str]:
     """The variables that point Dagster's processes at this home."""
     return {
         **settings_environment(settings, secrets=False),
+        **dbt_places(settings),
         "DAGSTER_HOME": str(Home(settings.home).dagster),
         "DAGSTER_DISABLE_TELEMETRY": "1",
         "DO_NOT_TRACK": "1",

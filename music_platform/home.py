@@ -54,6 +54,26 @@ class Home:
         return self.root / "dagster"
 
     @property
+    def dbt(self) -> Path:
+        """dbt's manifest, and in a folder for each invocation what it compiled and logged."""
+        return self.root / "dbt"
+
+    @property
+    def dbt_target(self) -> Path:
+        """dbt's target path, DBT_TARGET_PATH."""
+        return self.dbt / "target"
+
+    @property
+    def dbt_logs(self) -> Path:
+        """dbt's log path, DBT_LOG_PATH, where no invocation has a folder of its own."""
+        return self.dbt / "logs"
+
+    @property
+    def dbt_manifest(self) -> Path:
+        """The manifest from which the code location is made."""
+        return self.dbt_target / "manifest.json"
+
+    @property
     def supervisor_conf(self) -> Path:
         """Supervisord's configuration."""
         return self.root / "supervisor.conf"
@@ -97,8 +117,8 @@ class Home:
         return private_folder() / f"{digest}-{name}.sock"
 
     def parts(self) -> dict[str, Path]:
-        """The folders that take disk space, by name; for `doctor`."""
-        names = ("kafka", "spark", "lake", "checkpoints", "warehouse", "dagster", "reference", "logs")
+        """What takes disk space, by name; for `doctor`."""
+        names = ("kafka", "spark", "lake", "intake", "warehouse", "dagster", "dbt", "reference", "logs")
         return {name: self.root / name for name in names}
 
 

@@ -76,6 +76,12 @@ class Places(BaseSettings):
         ge=1,
         description="Largest intake file, in lines. Every line becomes a row, even an empty one.",
     )
+    intake_retention_days: float = Field(
+        default=30,
+        gt=0,
+        description="Days for which files that were taken in or refused are kept, and their names remembered. After "
+        "that a name may be used again.",
+    )
     reference_dir: Path | None = Field(
         default=None,
         description="Folder with songs.csv, artists.csv and users.csv. Unset: <home>/reference, filled by `simulate`.",
@@ -127,9 +133,10 @@ class Kafka(BaseSettings):
         default=7 * 24, ge=1, description="Local broker: hours for which records are kept."
     )
     kafka_retention_bytes: int = Field(
-        default=1 << 30,
-        ge=1 << 20,
-        description="Local broker: bytes kept per partition. Older records are deleted first.",
+        default=8 << 30,
+        ge=64 << 20,
+        description="Local broker: bytes that all its topics keep together, in equal shares for each partition. The "
+        "oldest records go first.",
     )
 
 
@@ -256,6 +263,9 @@ class Automation(BaseSettings):
     maintenance_schedule: str = Field(
         default="17 * * * *", description="When to compact the lake and clean its log: cron, UTC."
     )
+    pruning_schedule: str = Field(
+        default="47 3 * * *", description="When old runs and events of Dagster and files of dbt are deleted: cron, UTC."
+    )
     quarantine_limit: float = Field(
         default=0.02,
         ge=0,
@@ -274,6 +284,15 @@ class Automation(BaseSettings):
 
     run_retention_days: int = Field(
         default=14, ge=1, description="Days for which Dagster keeps finished runs. The latest runs of each job stay."
+    )
+    run_retention_count: int = Field(
+        default=200, ge=20, description="Successful runs of each job that Dagster keeps at most, however young."
+    )
+    event_retention_days: float = Field(
+        default=3,
+        gt=0,
+        description="Days for which Dagster keeps what belongs to no run: observations of the topics and marts that "
+        "were reported as complete. The last one of each asset stays.",
     )
     dagster_postgres_url: str | None = Field(
         default=None,
@@ -301,7 +320,16 @@ class Alerts(BaseSettings):
     alert_settle_seconds: float = Field(
         default=60, ge=0, description="Seconds a problem must have been gone before the all-clear is sent."
     )
-    watch_interval_seconds: float = Field(default=10, gt=0, description="Seconds between two rounds of the watch.")
+    watch_interval_seconds: float = Field(default=10, gt=0, description="Pause between two looks of the watch.")
+    disk_warning_percent: float = Field(
+        default=10, ge=0, lt=100, description="Free share of the home's or a local lake's disk that is a warning."
+    )
+    disk_critical_percent: float = Field(
+        default=3,
+        ge=0,
+        lt=75,
+        description="Free share below which it is critical, and ingestion pauses until there is room again.",
+    )
 
 
 class Tests(BaseSettings):

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from music_platform.ingestion.forgotten_files import NOTHING_FORGOTTEN, Forgotten, read_forgotten
 from music_platform.ingestion.gaps import Gap, Partition
 from music_platform.ingestion.intake import ended_files
 from music_platform.lake.progress import read_progress
@@ -45,8 +46,8 @@ def committed_partitions(settings: Settings) -> dict[Partition, int]:
 
 
 def taken_in(settings: Settings) -> dict[str, int]:
-    """Lines of each ingested file."""
-    return {file.coordinate: file.lines for file in ended_files(settings)}
+    """Lines of each ingested file that is not forgotten."""
+    return {file.coordinate: file.lines for file in ended_files(settings, read_forgotten(settings).number)}
 
 
 def raw_partitions(session: "SnowflakeConnection") -> dict[Partition, Rows]:
@@ -92,7 +93,7 @@ def audit(session: "SnowflakeConnection", settings: Settings) -> Audit:
     if empty := list(_without_record(settings, missing)):
         _record(session, empty)
         wrong = imbalances(committed, found, [*gaps, *empty])
-    files = raw_files(session)
+    files = raw_files(session, read_forgotten(settings))
     return Audit(found, wrong, files, file_imbalances(taken_in(settings), files))
 
 
@@ -150,12 +151,13 @@ def _record(session: "SnowflakeConnection", gaps: list[Gap]) -> None:
     )
 
 
-def raw_files(session: "SnowflakeConnection") -> dict[str, Rows]:
-    """The rows in RAW of each intake file, with line numbers in place of offsets."""
+def raw_files(session: "SnowflakeConnection", forgotten: Forgotten = NOTHING_FORGOTTEN) -> dict[str, Rows]:
+    """The rows in RAW of each intake file that is not forgotten, with line numbers in place of offsets."""
     rows = _rows(
         session,
         "SELECT source_file, COUNT(*), COUNT(DISTINCT source_line), MIN(source_line), MAX(source_line) "
-        "FROM RAW.EVENTS WHERE source = 'file' GROUP BY source_file",
+        f"FROM RAW.EVENTS WHERE source = 'file' AND ingested_at > TO_TIMESTAMP_NTZ({forgotten.ended_ms}, 3) "
+        "GROUP BY source_file",
     )
     return {file: Rows(int(n), int(d), int(low), int(high)) for file, n, d, low, high in rows}
 

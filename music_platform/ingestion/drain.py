@@ -5,8 +5,8 @@ any moment: the next call resumes from the checkpoint, the lake and the watermar
 """
 
 import time
-from collections.abc import Callable, Iterator
-from itertools import chain
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from music_platform import failpoints
@@ -14,6 +14,7 @@ from music_platform.errors import PlatformError
 from music_platform.home import Home
 from music_platform.ingestion.backlog import kafka_backlog
 from music_platform.ingestion.context import IngestionContext, writing
+from music_platform.ingestion.disk_space import pausing
 from music_platform.ingestion.gaps import require_same_topics, require_sound_checkpoint
 from music_platform.ingestion.intake import Intake
 from music_platform.lake.checkpoint import covers
@@ -45,29 +46,41 @@ class UnfinishedBatchError(PlatformError):
 def drain(context: IngestionContext, *, to_lake: bool = True, to_raw: bool = True) -> Iterator[MicroBatch | Loaded]:
     """Ingest until there is no backlog; yield each micro-batch and each loaded version.
 
+    Ends early where the disk is almost full: before each micro-batch and each load it is looked at.
     Raises LeaseError, StreamStoppedError, UnfinishedBatchError, LoadError, or what Spark or the warehouse raises.
     """
     table = DeltaTable(events_path(context.settings.lake_root))
-    loads = Loads(context, table) if to_raw else None
+    must_pause = pausing(context.settings, context.log)
+    loads = Loads(context, table, must_pause) if to_raw else None
     if loads and loads.are_due():
         yield from loads.run()
-    if to_lake:
+    if to_lake and not must_pause():
         with writing(context) as lease:
             started = time.monotonic()
             while True:
-                for batch in chain(_files(context, lease), _micro_batches(context, table, lease, started)):
-                    yield batch
-                    failpoints.reach(failpoints.AFTER_LAKE_COMMIT)
-                    if loads and loads.are_due():
-                        yield from loads.run()
-                    lease.check()
-                if not loads or not loads.seconds_left() or _time_is_up(context.settings, started):
+                with closing(_batches(context, table, lease, started)) as batches:
+                    for batch in batches:
+                        yield batch
+                        failpoints.reach(failpoints.AFTER_LAKE_COMMIT)
+                        if loads and loads.are_due():
+                            yield from loads.run()
+                        lease.check()
+                        if must_pause():
+                            break
+                if must_pause() or not loads or not loads.seconds_left() or _time_is_up(context.settings, started):
                     break
                 # Records that arrive meanwhile are included in the next load.
                 time.sleep(min(loads.seconds_left(), WAITING_POLL_SECONDS))
-    if loads and loads.are_pending():
+    if loads and loads.are_pending() and not must_pause():
         time.sleep(loads.seconds_left())
         yield from loads.run()
+
+
+def _batches(
+    context: IngestionContext, table: DeltaTable, lease: Lease, started: float
+) -> Generator[MicroBatch, None, None]:
+    yield from _files(context, lease)
+    yield from _micro_batches(context, table, lease, started)
 
 
 def _files(context: IngestionContext, lease: Lease) -> Iterator[MicroBatch]:
@@ -152,8 +165,10 @@ def seconds_until_load(now: float, last_load: float | None, interval: float) -> 
 class Loads:
     """The loads of one drain, at least LOAD_MIN_INTERVAL apart; none if the lake has nothing new."""
 
-    def __init__(self, context: IngestionContext, table: DeltaTable) -> None:
-        self._context = context
+    def __init__(
+        self, context: IngestionContext, table: DeltaTable, must_pause: Callable[[], bool] = lambda: False
+    ) -> None:
+        self._context, self._must_pause = context, must_pause
         self._table = table
         self._last = context.last_load
         #: Version of the lake up to which this drain has loaded.
@@ -174,7 +189,9 @@ class Loads:
         return self.are_pending() and not self.seconds_left()
 
     def run(self) -> Iterator[Loaded]:
-        """Load every version that the warehouse does not have; yield those with rows."""
+        """Load every version that the warehouse does not have; yield those with rows. Stops where it has to pause."""
+        if self._must_pause():
+            return
         latest = self._table.latest_version()
         with self._context.warehouse() as session:
             for loaded in load(session, self._table, staging_method(self._context.settings)):
@@ -183,4 +200,6 @@ class Loads:
                         f"version {loaded.version} loaded: {loaded.rows:,} rows from {loaded.files} files"
                     )
                     yield loaded
+                if self._must_pause():
+                    return
         self._loaded, self._last = latest, time.time()

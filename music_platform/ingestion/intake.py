@@ -8,11 +8,12 @@ complete. In an object store an upload only becomes visible when it is complete.
 3. Spark appends it. Delta accepts each number once, so a killed batch is repeated exactly as recorded.
 4. The files are moved to `<intake>/_archive`, and the batch is marked as ended.
 
-A name identifies a file, so it can be used only once: `_archive` shows which names are taken. Refused files are moved
-to `<intake>/_rejected`, each with a file that holds the reason.
+A name identifies a file, so it can be used only once: `_archive` shows which names are taken, for INTAKE_RETENTION_DAYS
+(see `forgotten_files`). Refused files are moved to `<intake>/_rejected`, each with a file that holds the reason.
 """
 
 import json
+import re
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 ARCHIVE, REJECTED = "_archive", "_rejected"
 ENDINGS = (".jsonl", ".jsonl.gz")
 _CHUNK = 1 << 20
+_NOTE = re.compile(r"^\d{20}\.json$")
 
 
 class IntakeError(PlatformError):
@@ -245,20 +247,26 @@ class Intake:
         return self._table.has_transaction(batch.app_id, batch.number, after=batch.base)
 
     def _last(self) -> Batch | None:
-        names = [name for name in self._batches.names() if name.endswith(".json")]
-        return _read(self._batches, max(names)) if names else None
+        notes = batch_notes(self._batches)
+        return read_batch(self._batches, notes[-1].name) if notes else None
 
     def _write(self, batch: Batch) -> None:
         self._batches.write(f"{batch.number:020d}.json", json.dumps(asdict(batch), indent=1).encode())
 
 
-def _read(folder: Folder, name: str) -> Batch:
+def batch_notes(folder: Folder) -> list[FileInfo]:
+    """The notes of batches, in their order."""
+    return sorted((file for file in folder.files() if _NOTE.match(file.name)), key=lambda file: file.name)
+
+
+def read_batch(folder: Folder, name: str) -> Batch:
+    """A batch as its note says it."""
     found = json.loads(folder.read(name))
     return Batch(**{**found, "files": tuple(IntakeFile(**file) for file in found["files"])})
 
 
-def ended_files(settings: Settings) -> list[IntakeFile]:
-    """Every ingested file."""
+def ended_files(settings: Settings, after: int = -1) -> list[IntakeFile]:
+    """Every ingested file of the batches above number `after`."""
     folder = Folder.at(intake_path(settings.lake_root))
-    batches = (_read(folder, name) for name in folder.names() if name.endswith(".json"))
-    return [file for batch in batches if batch.ended for file in batch.files]
+    batches = (read_batch(folder, note.name) for note in batch_notes(folder))
+    return [file for batch in batches if batch.ended and batch.number > after for file in batch.files]

@@ -14,11 +14,12 @@ from pyspark.sql import SparkSession
 
 from music_platform import failpoints
 from music_platform.ingestion.context import IngestionContext
+from music_platform.ingestion.forgotten_files import forget_files
 from music_platform.lake.delta_log import DeltaTable
 from music_platform.lake.files import Folder
-from music_platform.lake.paths import events_path
+from music_platform.lake.paths import checkpoints_path, events_path
 from music_platform.lake.snapshot import complete_checkpoints
-from music_platform.warehouse.loader import loaded_version
+from music_platform.warehouse.loader import load_state
 from music_platform.warehouse.staging import clean_stage
 
 #: Files written at the same time. Delta's default of 15 takes all cores from concurrent micro-batches, which then wait
@@ -32,18 +33,25 @@ LISTINGS = 16
 #: Smaller files are compacted into files of this size.
 FILE_BYTES = 128 << 20
 
-_VERSION = re.compile(r"^(\d{20})\.")
+#: A log file's version. On a local disk Hadoop puts a hidden checksum beside each file, and a writer that is killed
+#: leaves its temporary file, hidden too, and the checksum of that.
+_VERSION = re.compile(r"^\.{0,2}(\d{20})\.")
+_TEMPORARY = re.compile(r"^\..*\.tmp(\.crc)?$")
 HOUR = 3600.0
+#: Hours after which a temporary file of the log is no writer's any more.
+TEMPORARY_HOURS = 24.0
 
 
 @dataclass(frozen=True)
 class Upkeep:
-    """What was done: files compacted, hours for which replaced files are kept, log files and stage folders removed."""
+    """What was done: files compacted, hours for which replaced files are kept, log files and stage folders removed,
+    intake files forgotten."""
 
     compacted: int
     kept_hours: float
     log_files: int
     stage_folders: int
+    intake_files: int
 
 
 def retention_hours(wanted: float, oldest_unloaded: float | None, now: float) -> float:
@@ -65,25 +73,27 @@ def superfluous(names: Iterable[str], checkpoints: Iterable[int], loaded: int, o
 
 
 def maintain(context: IngestionContext) -> Upkeep:
-    """Compact, vacuum, clean log and stage, in this order."""
+    """Clean the stage, compact, vacuum, clean the log and the notes beside the checkpoint, in this order."""
     settings = context.settings
     table = DeltaTable(events_path(settings.lake_root))
     if table.latest_version() < 0:
         context.log("there is no lake yet")
-        return Upkeep(0, 0, 0, 0)
+        return Upkeep(0, 0, 0, 0, 0)
     with context.warehouse() as session:
-        loaded = loaded_version(session)
-        folders = clean_stage(session, loaded)
+        loaded = load_state(session)[0]
+        folders = clean_stage(session, lambda: load_state(session))
     spark = context.spark()
     with failpoints.during(failpoints.INSIDE_COMPACTION, delay=0.3):
         compacted = compact(spark, table)
     hours = vacuum(spark, table, loaded, settings.lake_retention_hours)
     removed = clean_log(table, loaded, settings.log_retention_hours)
+    forgotten = forget_files(settings, time.time())
+    clean_notes(settings.lake_root)
     context.log(
-        f"compacted {compacted} files; replaced files are kept for {hours:.0f} h; removed {removed} log files and "
-        f"{len(folders)} stage folders"
+        f"compacted {compacted} files; replaced files are kept for {hours:.0f} h; removed {removed} log files, "
+        f"{len(folders)} stage folders and {forgotten} intake files"
     )
-    return Upkeep(compacted, hours, removed, len(folders))
+    return Upkeep(compacted, hours, removed, len(folders), forgotten)
 
 
 def compact(spark: SparkSession, table: DeltaTable) -> int:
@@ -111,10 +121,27 @@ def clean_log(table: DeltaTable, loaded: int, hours: float) -> int:
     checkpoints = complete_checkpoints(names)
     horizon = time.time() - hours * HOUR
     old = max((v for v in checkpoints if _written_at(log, checkpoints[v][0]) < horizon), default=-1)
-    unneeded = superfluous(names, checkpoints, loaded, old)
+    unneeded = [*superfluous(names, checkpoints, loaded, old), *_abandoned(log)]
     for name in unneeded:
         log.remove(name)
     return len(unneeded)
+
+
+def _abandoned(log: Folder) -> list[str]:
+    """Temporary files that belong to no version, as those of `_last_checkpoint`, of writers that were killed."""
+    before = (time.time() - TEMPORARY_HOURS * HOUR) * 1000
+    return [
+        file.name
+        for file in log.files()
+        if _TEMPORARY.match(file.name) and not _VERSION.match(file.name) and file.modified_ms < before
+    ]
+
+
+def clean_notes(root: str) -> None:
+    """Remove what killed writers left half written beside the checkpoint."""
+    notes = checkpoints_path(root)
+    for name in Folder.at(notes).folders():
+        Folder.at(f"{notes}/{name}").remove_parts()
 
 
 def _written_at(log: Folder, name: str) -> float:

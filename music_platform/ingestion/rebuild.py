@@ -28,7 +28,7 @@ from music_platform.warehouse.schema import (
     provision_warehouse,
     tables,
 )
-from music_platform.warehouse.staging import StagingMethod, staging_method
+from music_platform.warehouse.staging import REBUILD, StagingMethod, staging_method
 
 if TYPE_CHECKING:
     from snowflake.connector import SnowflakeConnection
@@ -47,9 +47,11 @@ def rebuild(context: IngestionContext) -> Snapshot:
     # Create whatever was dropped, a table or the whole database, as empty.
     provision_warehouse(settings)
     with (
-        held_lease(lease_path(settings.lake_root, "rebuild"), settings.lease_wait_seconds, context.log),
+        held_lease(lease_path(settings.lake_root, "rebuild"), settings.lease_wait_seconds, context.log) as lease,
         context.warehouse() as session,
     ):
+        # What a killed rebuild left is done again as a whole.
+        lease.remove_dead_claims()
         state = snapshot(table)
         context.log(
             f"rebuilding {RAW_EVENTS} from version {state.version}: {state.rows:,} rows in {len(state.files)} files"
@@ -81,7 +83,7 @@ def _fill(session: "SnowflakeConnection", table: DeltaTable, state: Snapshot, me
     description, columns = tables()[RAW_EVENTS]
     session.cursor().execute(f"DROP TABLE IF EXISTS {NEW_EVENTS}")
     session.cursor().execute(create_table(NEW_EVENTS, description, columns))
-    stage = method.stage(session, table.folder, state.files, state.version, "rebuild")
+    stage = method.stage(session, table.folder, state.files, state.version, REBUILD)
     footers = {file: table.footer(file) for file in state.files}
     session.cursor().execute("BEGIN")
     try:

@@ -1,6 +1,8 @@
 """The lake's folder as a file system: a local path, s3a:// or gs://, read by pyarrow."""
 
 import os
+import re
+import time
 import uuid
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,6 +18,11 @@ S3_SERVER = "AWS_ENDPOINT_URL"
 GCS_SERVER = "STORAGE_EMULATOR_HOST"
 #: Seconds for which a request to Google's store is retried; pyarrow's default is 15 minutes.
 GCS_PATIENCE = timedelta(seconds=60)
+
+#: A file that `Folder.write` had not renamed when its process was killed.
+_PART = re.compile(r"^\..+\.[0-9a-f]{32}$")
+#: Seconds after which such a file is nobody's any more.
+PART_SECONDS = 86_400.0
 
 
 @cache
@@ -126,3 +133,11 @@ class Folder:
         """Delete the file if it exists."""
         if self.exists(name):
             self.system.delete_file(self.file(name))
+
+    def remove_parts(self) -> int:
+        """Delete what killed writers left in the folder; returns how many files."""
+        before = (time.time() - PART_SECONDS) * 1000
+        parts = [file.name for file in self.files() if _PART.match(file.name) and file.modified_ms < before]
+        for name in parts:
+            self.remove(name)
+        return len(parts)

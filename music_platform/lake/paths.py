@@ -9,6 +9,11 @@ def events_path(root: str) -> str:
     return f"{root.rstrip('/')}/{EVENTS}"
 
 
+def checkpoints_path(root: str) -> str:
+    """Folder of the checkpoint and of all that is kept beside it."""
+    return f"{root.rstrip('/')}/_checkpoints"
+
+
 def checkpoint_path(root: str, generation: int = 0) -> str:
     """The stream's checkpoint, beside its table. Each restart of the stream at other offsets is a new generation with
     its own checkpoint."""

@@ -9,12 +9,13 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from music_platform.environment import project_root
 from music_platform.errors import PlatformError
 from music_platform.home import Home
 from music_platform.ingestion.backlog import kafka_age, lake_age, read_kafka_backlog, read_lake_backlog
+from music_platform.ingestion.disk_space import local_disks
 from music_platform.monitoring import alerts
 from music_platform.monitoring.alerts import CRITICAL, WARNING, Message, Problem, State
+from music_platform.monitoring.disk import disk_problems
 from music_platform.orchestration.quality import FailedCheck
 from music_platform.orchestration.store import Store, open_store
 from music_platform.settings import Settings
@@ -33,6 +34,7 @@ WATCHED_JOBS = {
     ("reconciliation",): "nobody knows whether every record became a row",
     ("nightly",): "whole tables are not tested",
     ("maintenance",): "the lake is not compacted and its log is not cleaned",
+    ("pruning",): "old runs and events of Dagster are not deleted",
 }
 
 #: What does not work without a service.
@@ -60,10 +62,12 @@ class Watch:
         self._file = self.home.root / "alerts.json"
         self._pids: dict[str, int] = {}
         self._down: dict[str, float] = {}
+        #: The state that the file could not take.
+        self._unsaved: State | None = None
 
     def look(self, now: float) -> list[Message]:
         """One look: read, decide, send. Returns what was sent."""
-        state = alerts.read_state(self._file)
+        state = self._unsaved or alerts.read_state(self._file)
         services = list(self._services(now))
         outages = alerts.update_outages(state.outages, self._down, now)
         problems = [
@@ -73,6 +77,7 @@ class Watch:
             *self._freshness(),
             *self._lag(now),
             *self._source(now),
+            *self._disk(now),
         ]
         changes = alerts.changes(state, problems, now, self.settings.alert_settle_seconds)
         messages = {problem: alerts.alert(problem, now) for problem in changes.raised}
@@ -83,9 +88,18 @@ class Watch:
             tuple(resolved for resolved in changes.resolved if resolved.problem in sent),
         )
         new: State = alerts.next_state(state, problems, reported, outages, now)
-        if new != state:
-            alerts.write_state(self._file, new)
+        if new != state or self._unsaved:
+            self._save(new)
         return list(sent.values())
+
+    def _save(self, state: State) -> None:
+        """Keep the state in the file, or in memory while the disk is full: nothing is reported twice."""
+        try:
+            alerts.write_state(self._file, state)
+            self._unsaved = None
+        except OSError as error:
+            self._unsaved = state
+            print(f"{self._file} could not be written: {error}", file=sys.stderr, flush=True)
 
     def _services(self, now: float) -> Iterator[Problem]:
         """Services that do not run, do not answer, or were restarted since the last look."""
@@ -210,6 +224,13 @@ class Watch:
                 WARNING,
             )
 
+    def _disk(self, now: float) -> Iterator[Problem]:
+        """Disks of the home and of a local lake that fill up."""
+        settings = self.settings
+        yield from disk_problems(
+            local_disks(settings), settings.disk_warning_percent, settings.disk_critical_percent, now
+        )
+
 
 def send(settings: Settings, message: Message) -> bool:
     """Write a message to the log and send it to ALERT_URLS; False if that failed, so that it is sent again."""
@@ -234,8 +255,8 @@ def send(settings: Settings, message: Message) -> bool:
 
 def run(settings: Settings) -> None:
     """Look until the process ends."""
-    manifest = project_root() / "dbt_project" / "target" / "manifest.json"
-    with open_store(Home(settings.home).dagster, manifest) as store:
+    home = Home(settings.home)
+    with open_store(home.dagster, home.dbt_manifest) as store:
         watch = Watch(settings, store)
         while True:
             try:

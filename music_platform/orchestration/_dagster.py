@@ -16,8 +16,16 @@ if (installed := version("dagster")) != READ_IN:
 
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition  # noqa: E402
 from dagster._core.errors import DagsterUserCodeUnreachableError  # noqa: E402
+from dagster._core.instance import RUNLESS_RUN_ID  # noqa: E402
 from dagster._core.instance.ref import InstanceRef  # noqa: E402
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus  # noqa: E402
+from dagster._core.storage.event_log.schema import (  # noqa: E402
+    AssetCheckExecutionsTable,
+    AssetEventTagsTable,
+    SqlEventLogStorageTable,
+)
+from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage  # noqa: E402
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage  # noqa: E402
 from dagster._core.storage.tags import GRPC_INFO_TAG  # noqa: E402
 from dagster._core.workspace.context import WorkspaceProcessContext  # noqa: E402
 from dagster._core.workspace.load_target import WorkspaceFileTarget  # noqa: E402
@@ -28,12 +36,18 @@ from dagster._time import get_current_datetime, get_current_timestamp  # noqa: E
 
 __all__ = [
     "GRPC_INFO_TAG",
+    "RUNLESS_RUN_ID",
     "AssetCheckExecutionRecordStatus",
+    "AssetCheckExecutionsTable",
+    "AssetEventTagsTable",
     "CanCancelExecutionRequest",
     "CanCancelExecutionResult",
     "DagsterGrpcClient",
     "DagsterUserCodeUnreachableError",
     "InstanceRef",
+    "SqlEventLogStorage",
+    "SqlEventLogStorageTable",
+    "SqliteEventLogStorage",
     "UnresolvedAssetJobDefinition",
     "WorkspaceFileTarget",
     "WorkspaceProcessContext",

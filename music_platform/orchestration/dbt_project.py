@@ -1,9 +1,15 @@
-"""The dbt project: its location, and its manifest, which is rebuilt when the project's files are newer."""
+"""The dbt project: where it is, and its manifest, made again when the project's files are newer.
+
+What dbt makes is under the home, not in the checkout: two homes build from one checkout, each with a manifest of its
+own database.
+"""
 
 import json
 import os
+import shutil
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,7 +17,14 @@ from typing import Any
 from dagster_dbt import DagsterDbtProjectPreparer, DbtProject
 from filelock import FileLock
 
-from music_platform.environment import dbt_sources, project_root
+from music_platform.environment import dbt_places, dbt_sources, project_root, variables_set
+from music_platform.home import Home
+from music_platform.settings import Settings, get_settings
+
+#: Folders of invocations that are kept, newest first, and seconds for which each one is: it may be in use.
+KEPT_TARGETS, TARGET_SECONDS = 20, 3600.0
+#: Folders of the target path that are no invocation's: those of a `dbt` in a shell.
+_OWN = {"compiled", "run"}
 
 
 def dbt_executable() -> str:
@@ -20,16 +33,19 @@ def dbt_executable() -> str:
 
 
 def dbt_project() -> DbtProject:
-    """The project with an up-to-date manifest."""
-    project = DbtProject(project_dir=project_root() / "dbt_project")
-    manifest = project.manifest_path
-    if _is_stale(manifest, project.project_dir):
-        manifest.parent.mkdir(parents=True, exist_ok=True)
-        # Webserver, daemon and runs start together. One of them parses; the others wait and use its result.
-        with FileLock(manifest.parent / ".parse.lock"):
-            if _is_stale(manifest, project.project_dir):
+    """The project with a manifest that is up to date, in the home of this process's settings."""
+    settings = get_settings()
+    home = Home(settings.home)
+    project = DbtProject(project_dir=project_root() / "dbt_project", target_path=home.dbt_target)
+    if _is_stale(project, settings):
+        home.dbt_target.mkdir(parents=True, exist_ok=True)
+        # Webserver, daemon and runs start together: one of them parses, the others find it done.
+        with FileLock(home.dbt / ".parse.lock"):
+            if _is_stale(project, settings):
                 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-                DagsterDbtProjectPreparer().prepare(project)
+                with variables_set({"SNOWFLAKE_DATABASE": settings.snowflake_database, **dbt_places(settings)}):
+                    DagsterDbtProjectPreparer().prepare(project)
+                _made_for(project).write_text(_origin(project, settings))
     return project
 
 
@@ -40,8 +56,34 @@ def dbt_manifest() -> Mapping[str, Any]:
     return manifest
 
 
-def _is_stale(manifest: Path, project_dir: Path) -> bool:
-    if not manifest.exists():
+def _is_stale(project: DbtProject, settings: Settings) -> bool:
+    manifest, origin = project.manifest_path, _made_for(project)
+    if not manifest.exists() or not origin.exists() or origin.read_text() != _origin(project, settings):
         return True
     made = manifest.stat().st_mtime
-    return any(path.stat().st_mtime > made for path in dbt_sources(project_dir))
+    return any(path.stat().st_mtime > made for path in dbt_sources(project.project_dir))
+
+
+def _made_for(project: DbtProject) -> Path:
+    """File that says of which project and for which database the manifest was made."""
+    return project.manifest_path.with_name("made_for.json")
+
+
+def _origin(project: DbtProject, settings: Settings) -> str:
+    return json.dumps({"project": str(project.project_dir), "database": settings.snowflake_database})
+
+
+def superfluous_targets(ages: Mapping[Path, float]) -> Iterable[Path]:
+    """Folders of invocations to remove, by their ages in seconds: all but the newest and those that may be in use."""
+    oldest_first = sorted(ages, key=lambda folder: ages[folder], reverse=True)
+    return [folder for folder in oldest_first[: max(0, len(ages) - KEPT_TARGETS)] if ages[folder] > TARGET_SECONDS]
+
+
+def prune_targets() -> None:
+    """Remove what dbt compiled and logged in old invocations, whatever op or process they were of."""
+    target = Home(get_settings().home).dbt_target
+    now = time.time()
+    folders = [path for path in target.glob("*") if path.is_dir() and path.name not in _OWN]
+    touched = {folder: max(path.stat().st_mtime for path in (folder, *folder.glob("*"))) for folder in folders}
+    for folder in superfluous_targets({folder: now - moment for folder, moment in touched.items()}):
+        shutil.rmtree(folder, ignore_errors=True)

@@ -19,7 +19,7 @@ from music_platform.orchestration.keys import (
     SILVER,
     STAGING,
 )
-from music_platform.orchestration.upkeep import maintenance_job
+from music_platform.orchestration.upkeep import maintenance_job, pruning_job
 
 #: The topics are external: no job materializes them.
 _EXTERNAL = dg.AssetSelection.groups(KAFKA)
@@ -95,6 +95,7 @@ jobs: list[dg.JobDefinition | UnresolvedAssetJobDefinition] = [
     reconciliation_job,
     nightly_job,
     maintenance_job,
+    pruning_job,
 ]
 
 #: Jobs that write the lake or RAW.

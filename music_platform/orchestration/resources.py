@@ -12,10 +12,10 @@ from dagster_dbt import DbtCliResource
 from dagster_pyspark import LazyPySparkResource
 from dagster_snowflake import SnowflakeResource
 
-from music_platform.environment import settings_environment, variables_set
+from music_platform.environment import dbt_places, settings_environment, variables_set
 from music_platform.errors import PlatformError
 from music_platform.orchestration.dbt_project import dbt_executable, dbt_project
-from music_platform.settings import Settings
+from music_platform.settings import Settings, get_settings
 from music_platform.warehouse.connection import LOCAL_ACCOUNT, connect, query_tag, unreachable
 from music_platform.warehouse.schema import literal
 from music_spark.session import open_session, spark_conf, store_conf
@@ -92,15 +92,17 @@ def warehouse_resource(settings: Settings) -> WarehouseResource:
 
 
 def dbt_environment(settings: Settings) -> dict[str, str]:
-    """Variables for dbt's profile and for Snowflake's client in dbt.
+    """Variables for dbt's profile, for dagster-dbt and for Snowflake's client in dbt.
 
     All other secrets are set empty: dbt would inherit them from this process.
     """
     given = settings_environment(settings, secrets=True)
     public = settings_environment(settings, secrets=False)
-    hidden = {name: "" for name in given.keys() - public.keys() if not name.startswith("SNOWFLAKE_")}
-    read = {name: value for name, value in given.items() if name.startswith("SNOWFLAKE_") or name == "WAREHOUSE_PORT"}
-    return hidden | read | {"SNOWFLAKE_DISABLE_PLATFORM_DETECTION": "true"}
+    local = {"WAREHOUSE_PORT", "MUSIC_SECRET"} if settings.warehouse_is_local else set()
+    read = {name: value for name, value in given.items() if name.startswith("SNOWFLAKE_") or name in local}
+    hidden = dict.fromkeys(given.keys() - public.keys() - read.keys(), "")
+    # The process's own home: there the manifest is, from which an invocation starts.
+    return hidden | read | dbt_places(get_settings()) | {"SNOWFLAKE_DISABLE_PLATFORM_DETECTION": "true"}
 
 
 def dbt_resource() -> DbtCliResource:

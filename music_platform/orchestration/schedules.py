@@ -1,4 +1,5 @@
-"""Schedules. None starts a run if nothing was loaded since its last one."""
+"""Schedules: what is done by the clock. But for pruning, none starts a run when nothing was loaded
+since its last one."""
 
 import dagster as dg
 
@@ -7,7 +8,7 @@ from music_platform.orchestration.automation import decide_upkeep
 from music_platform.orchestration.inputs import current_inputs
 from music_platform.orchestration.jobs import nightly_job, reconciliation_job
 from music_platform.orchestration.runs import INPUT_TAG, last_run_input
-from music_platform.orchestration.upkeep import maintenance_job
+from music_platform.orchestration.upkeep import maintenance_job, pruning_job
 from music_platform.settings import get_settings
 
 
@@ -33,4 +34,13 @@ schedules = [
     _schedule(nightly_job, _settings.nightly_schedule, "Tests whole tables and writes the quality report."),
     _schedule(reconciliation_job, _settings.reconciliation_schedule, "Counts every partition from Kafka to RAW."),
     _schedule(maintenance_job, _settings.maintenance_schedule, "Compacts the lake, cleans its log and the ledgers."),
+    # An idle platform notes that it is idle: that is to be deleted too.
+    dg.ScheduleDefinition(
+        name="pruning_schedule",
+        job=pruning_job,
+        cron_schedule=_settings.pruning_schedule,
+        description="Deletes old runs, events and files of Dagster and dbt.",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        execution_timezone="UTC",
+    ),
 ]

@@ -6,6 +6,7 @@ Sensors read the brokers, the lake's log and Dagster's store, never Spark or the
 
 import json
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -19,17 +20,21 @@ from music_platform.ingestion.backlog import (
     read_lake_backlog,
     read_marts_backlog,
 )
+from music_platform.ingestion.disk_space import start_obstacle
 from music_platform.orchestration._dagster import InstanceRef, get_current_timestamp
 from music_platform.orchestration._dagster import UnresolvedAssetJobDefinition as AssetJob
 from music_platform.orchestration.assets.kafka import topic_observation
+from music_platform.orchestration.assets.lineage import COLUMN_LINEAGE
 from music_platform.orchestration.assets.marts import build_dbt_assets, tier_keys
 from music_platform.orchestration.automation import (
     Decision,
+    Observed,
     Runs,
     decide_ingest,
     decide_live,
     decide_policy,
     decide_upkeep,
+    topics_to_observe,
     verified_complete,
 )
 from music_platform.orchestration.checks import BLOCKING
@@ -97,7 +102,7 @@ def _result(decision: Decision, job: str, tags: Mapping[str, str] | None = None,
 
 
 def lag_tick(instance: dg.DagsterInstance, settings: Settings, cursor: str | None) -> dg.SensorResult:
-    """The cursor holds the end offsets of the last report, as JSON."""
+    """The cursor holds the end offsets of each topic that were last reported, and when, as JSON."""
     try:
         offsets, kafka = read_kafka_backlog(settings)
     except BrokerUnreachableError as error:
@@ -111,14 +116,28 @@ def lag_tick(instance: dg.DagsterInstance, settings: Settings, cursor: str | Non
         (lake.records, lake_age(settings, loaded) if lake.records else 0.0),
         settings.lag_threshold_records,
         _runs(instance, settings, [ingest_job.name], INGESTING, [LAKE_EVENTS, RAW_EVENTS]),
+        start_obstacle(settings),
     )
-    ends = json.dumps(offsets.end, sort_keys=True)
+    observed, now = _observed(cursor), get_current_timestamp()
+    chosen = topics_to_observe(offsets.end, observed, now)
     observations = [
         topic_observation(kind, offsets.first[topic], offsets.end[topic], kafka.behind[topic])
         for kind, topic in topic_names(settings).items()
-        if ends != cursor
+        if topic in chosen
     ]
-    return _result(decision, ingest_job.name, asset_events=observations, cursor=ends)
+    observed |= {topic: Observed(offsets.end[topic], now) for topic in chosen}
+    noted = {topic: asdict(seen) for topic, seen in sorted(observed.items()) if topic in offsets.end}
+    return _result(decision, ingest_job.name, asset_events=observations, cursor=json.dumps(noted))
+
+
+def _observed(cursor: str | None) -> dict[str, Observed]:
+    """What a cursor says was reported; nothing where it is from before topics were noted one by one."""
+    found = json.loads(cursor or "{}")
+    return {
+        topic: Observed({int(number): end for number, end in seen["ends"].items()}, seen["at"])
+        for topic, seen in found.items()
+        if "ends" in seen
+    }
 
 
 def live_tick(instance: dg.DagsterInstance, settings: Settings, _cursor: str | None) -> dg.SensorResult:
@@ -175,14 +194,16 @@ def _complete(settings: Settings, instance: dg.DagsterInstance) -> set[str]:
 
 
 def _verified(instance: dg.DagsterInstance, key: dg.AssetKey, moment: float) -> dg.AssetMaterialization:
-    """A materialization without a run. It repeats the metadata of the previous one, which is still valid."""
+    """A materialization without a run. It keeps the figures of the one before, which still hold, but not the lineage of
+    the columns: that is most of its bytes, and this is reported all day."""
     before = instance.get_latest_materialization_event(key)
     metadata = before.asset_materialization.metadata if before and before.asset_materialization else {}
+    figures = {name: value for name, value in metadata.items() if name != COLUMN_LINEAGE}
     at = datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M:%S")
     return dg.AssetMaterialization(
         key,
         description=f"Verified complete as of {at} UTC: there is no backlog, so nothing was built.",
-        metadata={**metadata, "verified_complete_as_of": dg.MetadataValue.timestamp(moment)},
+        metadata={**figures, "verified_complete_as_of": dg.MetadataValue.timestamp(moment)},
     )
 
 

@@ -59,7 +59,7 @@ class WarmDbt:
         ]  # fmt: skip
         self._arguments = ["build", "--select", *select, "--indirect-selection", "empty", *NO_UNIT_TESTS, *options]
         target.mkdir(parents=True, exist_ok=True)
-        parsed = project.project_dir / "target" / _PARTIAL_PARSE
+        parsed = project.manifest_path.with_name(_PARTIAL_PARSE)
         if parsed.exists():
             shutil.copy(parsed, target / _PARTIAL_PARSE)
         manifest: Any = dbtRunner().invoke(["parse", *options]).result

@@ -5,6 +5,7 @@ import os
 import subprocess
 import uuid
 
+from music_platform.contracts.events import TOPICS
 from music_platform.errors import LocalStackError
 from music_platform.home import Home
 from music_platform.settings import LOOPBACK, Settings
@@ -13,6 +14,8 @@ from music_platform.stack.jars import BROKER, jar_paths
 from music_platform.stack.java import LOG4J_CONFIG, Java
 
 HEAP = "512m"
+#: Bytes of a segment, at least (Kafka's own limit) and at most.
+SEGMENT_BYTES = (1 << 20, 64 << 20)
 
 
 def password_variable(settings: Settings) -> str:
@@ -57,9 +60,18 @@ def security_properties(settings: Settings) -> dict[str, str]:
     return lines
 
 
+def partition_bytes(settings: Settings) -> tuple[int, int]:
+    """Bytes that a partition may have, its share of KAFKA_RETENTION_BYTES, and those of one of its segments."""
+    topics = len(TOPICS) + len(settings.shape_of_topic)
+    share = settings.kafka_retention_bytes // (topics * settings.topic_partitions)
+    segment = max(SEGMENT_BYTES[0], min(SEGMENT_BYTES[1], share // 4))
+    return max(share, 2 * segment), segment
+
+
 def server_properties(settings: Settings) -> str:
     """The broker's configuration, sized for one machine: segments are small enough for retention to delete them."""
     protocol = settings.kafka_protocol
+    share, segment = partition_bytes(settings)
     client = f"{protocol}://{LOOPBACK}:{settings.kafka_port}"
     lines = {
         "process.roles": "broker,controller",
@@ -74,8 +86,13 @@ def server_properties(settings: Settings) -> str:
         "log.dirs": Home(settings.home).kafka / "data",
         "auto.create.topics.enable": "false",
         "log.retention.ms": settings.kafka_retention_hours * 3_600_000,
-        "log.retention.bytes": settings.kafka_retention_bytes,
-        "log.segment.bytes": min(64 << 20, settings.kafka_retention_bytes),
+        # The segment that is being written is never deleted: it comes on top of what is kept.
+        "log.retention.bytes": share - segment,
+        "log.segment.bytes": segment,
+        "log.retention.check.interval.ms": 60_000,
+        # The controller's own log: it writes twice a second even when nothing happens.
+        "metadata.log.segment.bytes": 8 << 20,
+        "metadata.max.retention.bytes": 32 << 20,
         "log.index.size.max.bytes": 2 << 20,
         "log.cleaner.dedupe.buffer.size": 16 << 20,
         # A killed broker can rejoin when its old session times out. The default of 9 s is meant for networks.

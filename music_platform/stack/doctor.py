@@ -27,7 +27,7 @@ def examine(stack: LocalStack) -> Iterator[Finding]:
             yield from warehouse(stack.settings)
     if states[services.WEBSERVER].state == "running":
         yield from definitions(stack.settings)
-    yield from examine_disk(stack.home)
+    yield from examine_disk(stack.settings)
 
 
 def _leftovers(stack: LocalStack) -> Iterator[Finding]:

@@ -1,7 +1,6 @@
 """What `doctor` finds on the machine: packages, Java, jars, memory and disk, and who else can read what is private."""
 
 import os
-import shutil
 import stat
 import sys
 import tomllib
@@ -16,6 +15,7 @@ from packaging.requirements import Requirement
 from music_platform.environment import project_root
 from music_platform.errors import LocalStackError
 from music_platform.home import Home
+from music_platform.ingestion.disk_space import local_disks
 from music_platform.settings import Settings, is_secret
 from music_platform.sources import Sources
 from music_platform.stack.findings import Finding, Verdict
@@ -38,17 +38,19 @@ def examine_machine(settings: Settings, is_running: bool) -> Iterator[Finding]:
     yield from access(settings)
 
 
-def examine_disk(home: Home) -> Iterator[Finding]:
-    """What the home takes, and what is left."""
+def examine_disk(settings: Settings) -> Iterator[Finding]:
+    """What the home takes, and what is left on its disk and on that of a local lake."""
+    home = Home(settings.home)
     sizes = {name: size_of(folder) for name, folder in home.parts().items()}
     used = ", ".join(f"{name} {_human(size)}" for name, size in sizes.items() if size)
     yield Finding("home", Verdict.GOOD, f"{home.root}: {used or 'empty'}")
-    existing = next(folder for folder in (home.root, *home.root.parents) if folder.is_dir())
-    free = shutil.disk_usage(existing).free
-    if free < LEAST_FREE_BYTES:
-        yield Finding("disk", Verdict.BAD, f"only {_human(free)} free at {existing}", "Free some, or move MUSIC_HOME")
-    else:
-        yield Finding("disk", Verdict.GOOD, f"{_human(free)} free at {existing}")
+    for disk in local_disks(settings):
+        if disk.free < LEAST_FREE_BYTES or disk.free_percent < settings.disk_critical_percent:
+            yield Finding("disk", Verdict.BAD, str(disk), "Free some, or move MUSIC_HOME")
+        elif disk.free_percent < settings.disk_warning_percent:
+            yield Finding("disk", Verdict.NOTE, str(disk), "Free some before ingestion pauses (DISK_CRITICAL_PERCENT)")
+        else:
+            yield Finding("disk", Verdict.GOOD, str(disk))
 
 
 def packages(wanted: Iterable[str], installed: Mapping[str, str]) -> Finding:

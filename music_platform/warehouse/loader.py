@@ -48,10 +48,10 @@ class Loaded:
 
 def loaded_version(session: "SnowflakeConnection") -> int:
     """Version of the lake table up to which RAW.EVENTS is loaded; -1 if none is."""
-    return _load_state(session)[0]
+    return load_state(session)[0]
 
 
-def _load_state(session: "SnowflakeConnection") -> tuple[int, int | None]:
+def load_state(session: "SnowflakeConnection") -> tuple[int, int | None]:
     """The watermark, and the version of an unfinished rebuild if there is one."""
     statement = f"SELECT last_version, rebuilding FROM {LOAD_STATE} WHERE table_name = '{RAW_EVENTS}'"
     cursor = session.cursor()
@@ -83,7 +83,7 @@ def load(session: "SnowflakeConnection", table: DeltaTable, method: StagingMetho
 
 def _start(session: "SnowflakeConnection", table: DeltaTable) -> int:
     """The watermark to resume from. Raises LoadError if loading would be wrong."""
-    loaded, rebuilding = _load_state(session)
+    loaded, rebuilding = load_state(session)
     if rebuilding is not None:
         raise LoadError(
             f"{RAW_EVENTS} is being rebuilt from version {rebuilding} of the lake, or a rebuild was killed. "

@@ -2,6 +2,7 @@
 
 import hashlib
 import tempfile
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,10 +15,11 @@ from music_platform.contracts.events import ColumnType
 from music_platform.contracts.reference import ReferenceTable
 from music_platform.errors import PlatformError
 from music_platform.warehouse.copy import copy_statement, loaded_rows
-from music_platform.warehouse.schema import LAKE_STAGE
+from music_platform.warehouse.staging import REFERENCE_FOLDER
 
 if TYPE_CHECKING:
     from snowflake.connector import SnowflakeConnection
+    from snowflake.connector.cursor import SnowflakeCursor
 
 _ARROW = {
     ColumnType.STRING: pa.string(),
@@ -65,25 +67,34 @@ def load_reference(session: "SnowflakeConnection", table: ReferenceTable, path: 
     """Replace the table's rows with the CSV's. Raises ReferenceFileError and leaves the table unchanged."""
     rows = read_reference(table, path)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    target, stage = f"RAW.{table.name.upper()}", f"{LAKE_STAGE}/reference"
+    target, cursor = f"RAW.{table.name.upper()}", session.cursor()
     with tempfile.TemporaryDirectory() as scratch:
-        parquet = Path(scratch) / f"{table.name}-{digest[:16]}.parquet"
+        # A name of its own: who loads the same file beside this removes its own copy.
+        parquet = Path(scratch) / f"{table.name}-{digest[:16]}-{uuid.uuid4().hex[:8]}.parquet"
         pq.write_table(rows, parquet)
-        cursor = session.cursor()
-        cursor.execute(f"PUT 'file://{parquet}' @{stage} AUTO_COMPRESS = FALSE OVERWRITE = TRUE")
+        cursor.execute(f"PUT 'file://{parquet}' @{REFERENCE_FOLDER} AUTO_COMPRESS = FALSE OVERWRITE = TRUE")
+    try:
+        copied = _replace_rows(cursor, table, target, parquet.name, rows.num_rows)
+    finally:
+        # No masking policy covers a stage, and the file has the users' names.
+        cursor.execute(f"REMOVE @{REFERENCE_FOLDER}/{parquet.name}")
+    return ReferenceLoad(copied, digest)
+
+
+def _replace_rows(cursor: "SnowflakeCursor", table: ReferenceTable, target: str, file: str, rows: int) -> int:
     cursor.execute("BEGIN")
     try:
         cursor.execute(f"DELETE FROM {target}")
         # The table was just emptied, so COPY must load the file even if it has loaded it before.
-        statement = copy_statement(target, table.columns, stage, [parquet.name], {}, force=True)
+        statement = copy_statement(target, table.columns, REFERENCE_FOLDER, [file], {}, force=True)
         copied = 0
-        if rows.num_rows:
+        if rows:
             cursor.execute(statement)
             copied = loaded_rows(cursor.fetchall())
-        if copied != rows.num_rows:
-            raise ReferenceFileError(f"{target}: COPY loaded {copied} of {rows.num_rows} rows; rolled back")
+        if copied != rows:
+            raise ReferenceFileError(f"{target}: COPY loaded {copied} of {rows} rows; rolled back")
         cursor.execute("COMMIT")
     except BaseException:
         cursor.execute("ROLLBACK")
         raise
-    return ReferenceLoad(copied, digest)
+    return copied

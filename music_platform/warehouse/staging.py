@@ -10,9 +10,12 @@ stores and in the local warehouse, a PUT that dies leaves no file under its name
 retry. Loaded files are removed, so the stage holds only the versions being loaded.
 """
 
+import re
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +31,14 @@ if TYPE_CHECKING:
     from snowflake.connector import SnowflakeConnection
 
 STAGE_FOLDER = f"{LAKE_STAGE}/events"
+#: Folder of reference files, each there for as long as its load takes.
+REFERENCE_FOLDER = f"{LAKE_STAGE}/reference"
+#: Hours after which no load is at a reference file any more.
+REFERENCE_HOURS = 24
+#: What a rebuild's folders are called.
+REBUILD = "rebuild"
+
+_FOLDER = re.compile(rf"^(v|{REBUILD})(\d+)$")
 
 
 @dataclass(frozen=True)
@@ -95,9 +106,39 @@ def staged_folders(session: "SnowflakeConnection") -> set[str]:
     return {parts[-2] for name in names if len(parts := name.split("/")) > 1}
 
 
-def clean_stage(session: "SnowflakeConnection", loaded: int) -> list[str]:
-    """Remove folders of loaded versions, which a killed loader left behind; returns their names."""
-    done = [name for name in sorted(staged_folders(session)) if name[:1] == "v" and int(name[1:]) <= loaded]
-    for name in done:
+def idle_folders(folders: Iterable[str], loaded: int, rebuilding: int | None) -> list[str]:
+    """Folders of the stage that nobody needs: all but those of versions that are not loaded yet and of the version that
+    a rebuild is at. Killed loaders and rebuilds leave them."""
+
+    def is_needed(name: str) -> bool:
+        if match := _FOLDER.match(name):
+            purpose, version = match[1], int(match[2])
+            return version > loaded if purpose == "v" else version == rebuilding
+        return False
+
+    return sorted(name for name in folders if not is_needed(name))
+
+
+def clean_stage(session: "SnowflakeConnection", load_state: Callable[[], tuple[int, int | None]]) -> list[str]:
+    """Remove the folders that nobody needs, and reference files of loads that were killed; returns the folders' names.
+
+    `load_state` gives the loaded version and that of a rebuild under way. It is asked once the folders are known: who
+    makes one has noted before what it is for.
+    """
+    folders = staged_folders(session)
+    idle = idle_folders(folders, *load_state())
+    for name in idle:
         unstage(session, f"{STAGE_FOLDER}/{name}")
-    return done
+    _clean_reference(session)
+    return idle
+
+
+def _clean_reference(session: "SnowflakeConnection") -> None:
+    """Remove reference files that no load can be at any more. They hold the users' names."""
+    cursor = session.cursor()
+    cursor.execute(f"LIST @{REFERENCE_FOLDER}/")
+    before = datetime.now(UTC) - timedelta(hours=REFERENCE_HOURS)
+    for row in cursor.fetchall():
+        name, modified = str(row[0]), parsedate_to_datetime(str(row[3]))
+        if modified < before:
+            cursor.execute(f"REMOVE @{REFERENCE_FOLDER}/{name.rsplit('/', 1)[-1]}")

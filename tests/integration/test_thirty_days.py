@@ -1,17 +1,12 @@
 """Maintenance over thirty simulated days: the lake's log does not keep growing, and the loader misses nothing."""
 
-import json
-import os
-import shutil
 import time
-import uuid
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from music_platform.ingestion.maintenance import maintain, vacuum
-from music_platform.lake.delta_log import DeltaTable
 from music_platform.lake.paths import events_path
 from music_platform.lake.snapshot import snapshot
 from music_platform.stack.local_stack import LocalStack
@@ -19,43 +14,12 @@ from music_platform.warehouse.connection import connect
 from music_platform.warehouse.loader import load
 from music_platform.warehouse.staging import staged_folders
 from tests.support.ingestion import Platform, listens
+from tests.support.past_lake import DAY, Lake
 
 DAYS, BATCHES_A_DAY, ROWS_A_BATCH = 30, 18, 5
 #: Days on which the loader is down.
 LOADER_DOWN = range(10, 14)
 KEPT_DAYS = 2
-DAY = 86_400.0
-
-
-class Lake:
-    """The lake of a test: versions are added to it as a micro-batch adds them, at a time of the past."""
-
-    def __init__(self, root: Path) -> None:
-        self.root, self.table = root, DeltaTable(str(root))
-        first = next(version for version in self.table.versions_after(-1) if version.files)
-        self._file = root / first.files[0]
-        lines = (root / "_delta_log" / f"{first.number:020d}.json").read_text().splitlines()
-        self._add = next(action["add"] for action in map(json.loads, lines) if "add" in action)
-
-    def append(self, at: float) -> None:
-        """One version with a file of its own, written at `at` (epoch seconds)."""
-        name, version = f"part-{uuid.uuid4()}.parquet", self.table.latest_version() + 1
-        shutil.copy(self._file, self.root / name)
-        os.utime(self.root / name, (at, at))
-        millis = int(at * 1000)
-        actions = [
-            {"commitInfo": {"timestamp": millis, "operation": "STREAMING UPDATE", "isBlindAppend": True}},
-            {"add": {**self._add, "path": name, "modificationTime": millis}},
-        ]
-        commit = self.root / "_delta_log" / f"{version:020d}.json"
-        commit.write_text("\n".join(map(json.dumps, actions)))
-        os.utime(commit, (at, at))
-
-    def log_files(self) -> list[str]:
-        return [name for name in os.listdir(self.root / "_delta_log") if name[:20].isdigit()]
-
-    def parquet_files(self) -> set[str]:
-        return {name for name in os.listdir(self.root) if name.endswith(".parquet")}
 
 
 @pytest.mark.long
@@ -82,11 +46,12 @@ def test_the_versions_of_thirty_days_are_loaded_once_and_do_not_pile_up(stack: L
                 list(load(session, lake.table))
             assert platform.count() == rows, f"day {day}"
         maintain(replace(platform.context, settings=platform.settings.model_copy(update=keeping)))
-        age_log(lake, start + (day + 1) * DAY)
+        lake.age_log(start + (day + 1) * DAY)
         if day not in LOADER_DOWN and day - 1 not in LOADER_DOWN:
             most_log_files = max(most_log_files, len(lake.log_files()))
     # Upkeep's commits: compaction and the two of vacuum; batches go up to the next multiple of ten.
-    assert most_log_files < 2 * (KEPT_DAYS + 3) * (BATCHES_A_DAY + 10 + 3)
+    # Besides its commit a version has Delta's checksum, and a hidden one of each; and there are checkpoints.
+    assert most_log_files < 5 * (KEPT_DAYS + 3) * (BATCHES_A_DAY + 10 + 3)
     latest = lake.table.latest_version()
     assert latest > DAYS * BATCHES_A_DAY
     print(f"{latest} versions; at most {most_log_files} log files at the end of a day")
@@ -98,11 +63,3 @@ def test_the_versions_of_thirty_days_are_loaded_once_and_do_not_pile_up(stack: L
     platform.produce(listens(ROWS_A_BATCH, first=100), partition=0)
     platform.ingest()
     assert platform.count() == rows + ROWS_A_BATCH
-
-
-def age_log(lake: Lake, at: float) -> None:
-    """Set the time of log files that maintenance wrote today to the end of the simulated day."""
-    folder = lake.root / "_delta_log"
-    for name in lake.log_files():
-        if (folder / name).stat().st_mtime > time.time() - DAY / 2:
-            os.utime(folder / name, (at, at))

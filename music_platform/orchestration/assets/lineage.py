@@ -21,6 +21,8 @@ from music_platform.contracts.events import SNOWFLAKE_TYPES
 from music_platform.warehouse.schema import tables
 
 DIALECT = "snowflake"
+#: Where Dagster looks for the lineage in an asset's metadata.
+COLUMN_LINEAGE = "dagster/column_lineage"
 
 
 def table_schemas(manifest: Mapping[str, Any]) -> MappingSchema:

@@ -1,12 +1,10 @@
 """RAW → staging → silver → gold: dbt's models as assets, its tests as asset checks."""
 
 import json
-import shutil
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import date
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -14,8 +12,8 @@ import pydantic
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, DbtProject, dbt_assets
 from dagster_snowflake import SnowflakeResource
 
-from music_platform.orchestration.assets.lineage import ColumnLineage
-from music_platform.orchestration.dbt_project import dbt_manifest, dbt_project
+from music_platform.orchestration.assets.lineage import COLUMN_LINEAGE, ColumnLineage
+from music_platform.orchestration.dbt_project import dbt_manifest, dbt_project, prune_targets
 from music_platform.orchestration.freshness import LIVE, TIERS
 from music_platform.orchestration.inputs import Inputs, current_inputs, inputs_of, note_inputs
 from music_platform.orchestration.keys import OWNERS
@@ -34,8 +32,6 @@ WAITING = dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED])
 RUN_VARIABLE = "MUSIC_RUN_ID"
 #: Asset in the query tag of the statements that count the models' rows.
 ROW_COUNTS = dg.AssetKey("row_counts")
-#: Number of folders of dbt's compiled SQL and logs that are kept, latest first.
-KEPT_TARGETS = 20
 
 
 class MusicDbtTranslator(DagsterDbtTranslator):
@@ -119,7 +115,7 @@ def build_dbt_assets() -> dg.AssetsDefinition:
         settings: dg.ResourceParam[Settings],
     ) -> Iterator[Any]:
         name_process(context.instance, context.run_id)
-        prune_targets(Path(dbt.project_dir) / "target")
+        prune_targets()
         counts = warehouse_session(snowflake, settings, context.run, ROW_COUNTS, settings.snowflake_transform_role)
         with sentences(), dbt_variables(settings, **{RUN_VARIABLE: context.run_id}), counts as session:
             if context.run.job_name == LIVE and not config.dbt_arguments():
@@ -142,7 +138,7 @@ def _follow(context: dg.AssetExecutionContext, settings: Settings, session: Any)
     The first build's events are the step's own. Those of later builds are logged as they arrive.
     """
     project, manifest = dbt_project(), dbt_manifest()
-    target = project.project_dir / "target" / f"models-{context.run_id}"
+    target = project.manifest_path.parent / f"models-{context.run_id}"
     dbt = WarmDbt(project, [_fqn(manifest, node) for node in _unique_ids(context)], target)
     lineage, translator = ColumnLineage(manifest, target), MusicDbtTranslator()
     deadline, first = time.monotonic() + settings.max_drain_seconds, True
@@ -207,7 +203,7 @@ def _with_figures(event: Any, lineage: ColumnLineage, rows: Callable[[str], int]
     metadata: dict[str, Any] = {**(event.metadata or {}), "dagster/row_count": rows(node)}
     sources = lineage.of(node)
     if sources is not None:
-        metadata["dagster/column_lineage"] = sources
+        metadata[COLUMN_LINEAGE] = sources
     return event.with_metadata(metadata)
 
 
@@ -244,10 +240,3 @@ def _unique_ids(context: dg.AssetExecutionContext) -> list[str]:
     models = [spec for spec in context.assets_def.specs if spec.key in context.selected_asset_keys]
     tests = [spec for spec in context.assets_def.check_specs if spec.key in context.selected_asset_check_keys]
     return [str((spec.metadata or {})["dagster_dbt/unique_id"]) for spec in (*models, *tests)]
-
-
-def prune_targets(target: Path) -> None:
-    """Remove all but the latest folders of dbt's invocations."""
-    runs = [path for path in target.glob("models-*") if path.is_dir()]
-    for old in sorted(runs, key=lambda path: path.stat().st_mtime, reverse=True)[KEPT_TARGETS:]:
-        shutil.rmtree(old, ignore_errors=True)

@@ -86,7 +86,6 @@ async def receive(
     target = (storage.stages_dir / path).resolve()
     if not target.is_relative_to(storage.stages_dir):
         raise CorruptUploadError(f"{path} is outside the stages")
-    target.parent.mkdir(parents=True, exist_ok=True)
     digest, written = hashlib.sha256(), 0
     with tempfile.NamedTemporaryFile(dir=storage.incoming_dir, prefix="put-", delete=False) as file:
         part = Path(file.name)
@@ -101,6 +100,8 @@ async def receive(
                 raise CorruptUploadError(f"{path}: the SHA-256 of the upload is not the announced one")
             file.flush()
             await run_in_threadpool(os.fsync, file.fileno())
+            # REMOVE may have taken the folder away meanwhile.
+            target.parent.mkdir(parents=True, exist_ok=True)
             part.replace(target)
         finally:
             part.unlink(missing_ok=True)
@@ -124,12 +125,24 @@ def list_files(reference: str, session: Session) -> str:
 
 
 def remove_files(reference: str, session: Session) -> str:
-    """REMOVE: delete the files below the path."""
+    """REMOVE: delete the files below the path, and folders that are empty then: a stage has none."""
     rows = []
-    for name, file in staged_files(reference, session):
+    root = Path(located(reference, session)[0])
+    for name, file in list(staged_files(reference, session)):
         file.unlink(missing_ok=True)
+        for folder in file.parents:
+            if folder == root or not _remove_empty(folder):
+                break
         rows.append(f"({literal(name)}, 'removed')")
     return values_query(rows, "name", "result")
+
+
+def _remove_empty(folder: Path) -> bool:
+    try:
+        folder.rmdir()
+    except OSError:
+        return False
+    return True
 
 
 def staged_files(reference: str, session: Session) -> Iterator[tuple[str, Path]]:

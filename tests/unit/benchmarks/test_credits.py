@@ -1,4 +1,4 @@
-"""README's credits a day are computed, from the settings that the set-up SQL gives the warehouse."""
+"""The credits a day in docs/guide/production.md are computed from the settings of the set-up SQL."""
 
 import pytest
 
@@ -22,5 +22,5 @@ def test_the_share_of_the_day_that_is_billed(interval: float, busy: float, auto_
     assert awake_share(interval, busy, auto_suspend) == pytest.approx(share)
 
 
-def test_the_readme_has_the_computed_table() -> None:
-    assert "\n".join(table(AUTO_SUSPEND)) in (project_root() / "README.md").read_text()
+def test_the_docs_have_the_computed_table() -> None:
+    assert "\n".join(table(AUTO_SUSPEND)) in (project_root() / "docs" / "guide" / "production.md").read_text()

@@ -3,14 +3,17 @@
 import gzip
 import io
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
 from music_platform.contracts import shapes
-from music_platform.ingestion.conservation import Rows, file_imbalances
+from music_platform.ingestion.conservation import Rows, file_imbalances, taken_in
+from music_platform.ingestion.forgotten_files import Forgotten, forget_files, read_forgotten
 from music_platform.ingestion.intake import Batch, Intake, RefusedError, count_lines, folder_shapes, is_whole, waiting
+from music_platform.lake.paths import intake_path
 from music_platform.settings import Settings
 from music_spark.files import LineFile, file_batches, split
 from tests.support.stack import settings_for
@@ -158,3 +161,40 @@ def test_rows_are_lines() -> None:
         ("e", "1 lines, 0 rows"),
         ("x", "rows of a file that was never ingested"),
     ]
+
+
+def test_files_past_their_retention_are_forgotten_with_their_notes_and_the_last_batch_stays(settings: Settings) -> None:
+    now, day = 1_700_000_000.0, 86_400.0
+    root = Path(settings.intake_root)
+    for number in range(5):
+        drop(settings, f"listen_events/{number}.jsonl", b"{}\n")
+        taker = intake(settings)[0]
+        batch = taker._next(taker._last())
+        assert batch is not None
+        archive = root / "_archive" / "listen_events"
+        archive.mkdir(parents=True, exist_ok=True)
+        (root / "listen_events" / f"{number}.jsonl").rename(archive / f"{number}.jsonl")
+        taker._write(replace(batch, ended=True))
+        ended = now - (60 - number) * day
+        os.utime(Path(intake_path(settings.lake_root)) / f"{number:020d}.json", (ended, ended))
+    drop(settings, "listen_events/wrong%.jsonl", b"{}\n")
+    taker = intake(settings)[0]
+    assert taker._next(taker._last()) is None
+    refused = root / "_rejected" / "listen_events"
+    assert forget_files(settings, now - 28.5 * day) == 2
+    assert read_forgotten(settings) == Forgotten(1, int((now - 59 * day) * 1000))
+    assert sorted(taken_in(settings)) == [f"listen_events/{number}.jsonl" for number in (2, 3, 4)]
+    assert sorted(path.name for path in archive.iterdir()) == ["2.jsonl", "3.jsonl", "4.jsonl"]
+    assert len(list(refused.iterdir())) == 2, "what was refused just now stays, however old the file is"
+    assert forget_files(settings, now) == 2
+    for path in refused.iterdir():
+        os.utime(path, (now - 31 * day, now - 31 * day))
+    assert forget_files(settings, now) == 1
+    assert list(refused.iterdir()) == []
+    assert sorted(path.name for path in Path(intake_path(settings.lake_root)).iterdir()) == [
+        f"{4:020d}.json",
+        "forgotten",
+    ]
+    last = taker._last()
+    assert last is not None
+    assert last.number == 4

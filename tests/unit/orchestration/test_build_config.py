@@ -7,6 +7,7 @@ import pytest
 from pydantic import ValidationError
 from sqlglot.schema import MappingSchema
 
+from music_platform.environment import project_root
 from music_platform.orchestration.assets.lineage import column_sources
 from music_platform.orchestration.assets.marts import BuildConfig
 from music_platform.orchestration.resources import dbt_environment
@@ -76,14 +77,33 @@ def test_lineage_goes_through_functions_that_take_many_columns_or_all(made: str)
     assert found == {"said": [dg.TableColumnDep(events, "city"), dg.TableColumnDep(events, "zip")], "events": []}
 
 
-def test_dbt_gets_snowflakes_secrets_and_no_others() -> None:
+def secret_settings(**given: object) -> Settings:
+    """Settings in which every secret has a value that is its name."""
     secrets = {name: f"mark-{name}" for name, field in Settings.model_fields.items() if not field.repr}
     secrets["dagster_postgres_url"] = "postgresql+psycopg2://mark"
-    settings = Settings(_env_file=None, snowflake_account="org-account", kafka_sasl_username="ada", **secrets)  # type: ignore[call-arg, arg-type]
-    given = dbt_environment(settings)
-    marked = {name.lower() for name, value in given.items() if "mark" in value}
-    assert marked == {name for name in secrets if name.startswith("snowflake_")} >= {"snowflake_password"}
-    # What this process has inherited does not reach dbt either.
-    assert {name: given[name.upper()] for name in secrets.keys() - marked} == dict.fromkeys(secrets.keys() - marked, "")
-    assert not [name for name, value in given.items() if value and not name.startswith(("SNOWFLAKE_", "WAREHOUSE_"))]
+    return Settings(_env_file=None, **secrets | given)  # type: ignore[call-arg, arg-type]
+
+
+def test_dbt_gets_snowflakes_secrets_and_no_others() -> None:
+    given = dbt_environment(secret_settings(snowflake_account="org-account"))
+    marked = {name for name, value in given.items() if "mark" in value}
+    assert marked == {"SNOWFLAKE_PASSWORD", "SNOWFLAKE_PRIVATE_KEY_PASSPHRASE"}
     assert given["SNOWFLAKE_READ_ROLE"] == "MUSIC_READER"
+    assert not [name for name, value in given.items() if value and not name.startswith(("SNOWFLAKE_", "DBT_"))]
+
+
+def test_dbt_gets_the_secret_of_the_local_warehouse() -> None:
+    given = dbt_environment(secret_settings())
+    assert given["MUSIC_SECRET"] == "mark-music_secret"
+    assert given["WAREHOUSE_PORT"]
+
+
+@pytest.mark.parametrize("account", [None, "org-account"])
+def test_dbt_does_not_inherit_a_secret_that_is_not_for_it(account: str | None) -> None:
+    """It starts with this process's environment, in which every secret may be."""
+    profile = (project_root() / "dbt_project" / "profiles.yml").read_text()
+    given = dbt_environment(secret_settings(snowflake_account=account))
+    secrets = {name.upper() for name, field in Settings.model_fields.items() if not field.repr}
+    unread = {name for name in secrets if f"env_var('{name}'" not in profile}
+    assert unread >= {"KAFKA_SASL_PASSWORD", "DAGSTER_POSTGRES_URL", "ALERT_URLS"}
+    assert {name: given[name] for name in unread} == dict.fromkeys(unread, "")

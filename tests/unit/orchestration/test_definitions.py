@@ -87,10 +87,10 @@ def test_every_asset_says_what_it_is_whose_and_where_it_is_written() -> None:
 
 def test_the_watch_knows_every_check_without_the_definitions() -> None:
     from music_platform.definitions import defs
+    from music_platform.orchestration.dbt_project import dbt_project
     from music_platform.orchestration.quality import known_checks
 
-    manifest = project_root() / "dbt_project" / "target" / "manifest.json"
-    assert set(known_checks(manifest)) == set(defs.resolve_asset_graph().asset_check_keys)
+    assert set(known_checks(dbt_project().manifest_path)) == set(defs.resolve_asset_graph().asset_check_keys)
 
 
 def test_every_mart_has_a_freshness_policy_and_every_tier_a_job() -> None:

@@ -46,6 +46,25 @@ def test_the_broker_keeps_records_for_a_week_within_a_size(settings: Settings) -
     assert given["auto.create.topics.enable"] == "false"
 
 
+@pytest.mark.parametrize("changes", [{}, {"topic_partitions": 12}, {"kafka_retention_bytes": 64 << 20}])
+def test_all_partitions_together_keep_within_the_size(settings: Settings, changes: dict[str, int]) -> None:
+    settings = settings.model_copy(update={"shape_topics": "plays=playback", **changes})
+    given = properties(settings)
+    # Retention deletes whole segments, and never the one that is being written.
+    partition = int(given["log.retention.bytes"]) + int(given["log.segment.bytes"])
+    assert partition * 5 * settings.topic_partitions <= settings.kafka_retention_bytes
+
+
+def test_every_log_of_a_service_is_rotated(settings: Settings) -> None:
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.read_string(render_conf(Home(settings.home), services.programs(settings, JAVA, services.SERVICES)))
+    for name in parser.sections():
+        if name.startswith("program:"):
+            assert parser[name]["stdout_logfile_maxbytes"] == "10MB"
+            assert int(parser[name]["stdout_logfile_backups"]) <= 2
+            assert parser[name]["redirect_stderr"] == "true"
+
+
 def test_the_broker_s_data_lies_in_the_home(settings: Settings) -> None:
     assert properties(settings)["log.dirs"] == str(settings.home / "kafka" / "data")
 
