@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 #: Seconds that every service gets, whatever it does.
 PATIENCE = 120.0
 #: Seconds without progress after which a service counts as stuck, once it has had those.
-QUIET = 30.0
+QUIET = 60.0
 #: Seconds after which the wait ends in any case: a service may be busy with failing.
 LIMIT = 600.0
-#: CPU seconds that count as progress. An idle JVM or daemon uses less within QUIET.
-WORK_SECONDS = 2.0
+#: CPU seconds that count as progress. A starting service on a crowded machine gets a few hundredths of a core; an idle
+#: JVM uses less.
+WORK_SECONDS = 1.0
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,7 @@ from music_platform.warehouse.connection import connect
 from music_platform.warehouse.loader import load
 from music_platform.warehouse.reference_tables import load_reference
 from music_platform.warehouse.staging import REFERENCE_FOLDER, STAGE_FOLDER
+from tests.support import slowdown
 from tests.support.ingestion import Platform, listens
 from tests.support.past_lake import DAY, Lake
 from tests.support.stack import running_stack
@@ -308,9 +309,9 @@ def test_the_broker_of_a_home_keeps_within_its_size(tmp_path: Path, show: Callab
             for n in range(2 * BROKER_BYTES // (64 << 10)):
                 producer.produce(list(topic_names(stack.settings).values())[n % 4], os.urandom(64 << 10))
                 producer.poll(0)
-            assert producer.flush(120) == 0
+            assert producer.flush(slowdown.seconds(120)) == 0
             # It looks each minute, and deletes a minute later.
-            deadline = time.monotonic() + 240
+            deadline = time.monotonic() + slowdown.seconds(240)
             while (size := records_size(data)) > BROKER_BYTES:
                 assert time.monotonic() < deadline, f"{size:,} bytes of records"
                 time.sleep(2)

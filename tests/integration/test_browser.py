@@ -11,12 +11,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from music_platform.cli.stack import write_login_page
 from music_platform.stack import services
 from music_platform.stack.local_stack import LocalStack
 from music_platform.web_guard import login_address
+from tests.support import slowdown
 from tests.support.stack import running_stack
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -62,12 +63,19 @@ def browser() -> Iterator[Browser]:
         running.close()
 
 
+def new_context(browser: Browser) -> BrowserContext:
+    """What a browser that has just been opened knows: nothing."""
+    context = browser.new_context()
+    context.set_default_timeout(slowdown.seconds(30_000))
+    return context
+
+
 @pytest.fixture
 def page(browser: Browser, stack: LocalStack) -> Iterator[Page]:
     """A page of a browser that is logged in, with a materialization that an attack could wipe."""
     ask(stack, "/report_asset_materialization/one", b"{}")
     assert materializations(stack) == 1
-    context = browser.new_context()
+    context = new_context(browser)
     opened = context.new_page()
     opened.goto(login_address(stack.settings.dagster_url, stack.settings.music_secret), wait_until="domcontentloaded")
     yield opened
@@ -77,7 +85,7 @@ def page(browser: Browser, stack: LocalStack) -> Iterator[Page]:
 def test_open_logs_a_browser_in_by_a_file_that_only_this_user_can_read(browser: Browser, stack: LocalStack) -> None:
     page = write_login_page(stack.home, login_address(stack.settings.dagster_url, stack.settings.music_secret))
     assert stat.S_IMODE(page.stat().st_mode) == 0o600
-    context = browser.new_context()
+    context = new_context(browser)
     opened = context.new_page()
     opened.goto(page.as_uri())
     opened.wait_for_url(f"{stack.settings.dagster_url}/**", wait_until="domcontentloaded")
@@ -89,7 +97,7 @@ def test_open_logs_a_browser_in_by_a_file_that_only_this_user_can_read(browser: 
 def ask(stack: LocalStack, path: str, body: bytes | None = None, **headers: str) -> Any:
     own = {"Content-Type": "application/json", "Authorization": f"Bearer {stack.settings.music_secret}"}
     request = urllib.request.Request(f"{stack.settings.dagster_url}{path}", body, own | headers)
-    with urllib.request.urlopen(request, timeout=60) as response:
+    with urllib.request.urlopen(request, timeout=slowdown.seconds(60)) as response:
         return json.loads(response.read() or b"null")
 
 
@@ -174,7 +182,7 @@ def test_the_own_page_works_and_its_address_keeps_no_key(page: Page, stack: Loca
     failed: list[str] = []
     page.on("response", lambda r: failed.append(f"{r.status} {r.url}") if r.status >= 400 else None)
     page.goto(f"{stack.settings.dagster_url}/assets/one")
-    expect(page.get_by_text("one", exact=True).first).to_be_visible(timeout=120_000)
+    expect(page.get_by_text("one", exact=True).first).to_be_visible(timeout=slowdown.seconds(120_000))
     assert failed == []
     assert "key=" not in page.url
 
@@ -191,7 +199,7 @@ def test_a_link_from_another_page_opens_the_ui(page: Page, stack: LocalStack) ->
 
 
 def test_who_is_not_logged_in_gets_a_sentence(browser: Browser, stack: LocalStack) -> None:
-    context = browser.new_context()
+    context = new_context(browser)
     stranger = context.new_page()
     response = stranger.goto(stack.settings.dagster_url)
     assert response is not None

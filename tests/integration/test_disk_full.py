@@ -4,7 +4,6 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 import pytest
@@ -19,6 +18,7 @@ from music_platform.stack.local_stack import LocalStack
 from music_platform.stack.provision import provision
 from music_platform.topics import topic_names
 from music_platform.warehouse.connection import connect
+from tests.support import slowdown
 from tests.support.ingestion import Platform, listens
 from tests.support.receiver import Received, receiving
 from tests.support.small_disk import small_disk
@@ -91,29 +91,29 @@ def test_a_disk_without_a_byte_loses_and_doubles_nothing(stack: LocalStack, tmp_
 def test_a_home_whose_disk_is_full_comes_back_by_itself_after_one_alert(
     tmp_path: Path, show: Callable[[str], None]
 ) -> None:
-    quick = {"watch_interval_seconds": 2, "alert_settle_seconds": 5, "sensor_interval_seconds": 2}
+    quick = {"watch_interval_seconds": 2, "alert_settle_seconds": slowdown.seconds(5), "sensor_interval_seconds": 2}
     with small_disk(tmp_path / "disk", 1024) as disk, receiving() as receiver:
         stack = LocalStack(settings_for(disk.folder / "home", alert_urls=receiver.url, **quick))
         try:
             stack.up(provision=provision)
             sent = Sender(stack)
             sent.send(500)
-            wait_for("what was sent is in RAW", lambda: sent.rows() == 500, 600)
+            slowdown.wait_for("what was sent is in RAW", lambda: sent.rows() == 500, 600)
             show(f"at work: {disk.now}")
 
             disk.fill(20 * MB)
-            wait_for("the alert", lambda: titles(receiver, "the disk is almost full"))
+            slowdown.wait_for("the alert", lambda: titles(receiver, "the disk is almost full"))
             sent.send(300)
-            time.sleep(20)
+            time.sleep(slowdown.seconds(20))
             assert sent.rows() == 500, "it is paused"
             assert titles(receiver) == ["the disk is almost full"]
 
             disk.fill_to_the_last_byte()
-            time.sleep(20)
+            time.sleep(slowdown.seconds(20))
             show(f"full: {disk.now}; {running(stack)}")
             disk.empty()
-            wait_for("every record in RAW", lambda: sent.rows() == 800, 600)
-            wait_for("the all-clear", lambda: titles(receiver, "resolved: the disk is almost full"))
+            slowdown.wait_for("every record in RAW", lambda: sent.rows() == 800, 600)
+            slowdown.wait_for("the all-clear", lambda: titles(receiver, "resolved: the disk is almost full"))
             assert titles(receiver).count("the disk is almost full") == 1
             with connect(stack.settings) as session:
                 found = audit(session, stack.settings)
@@ -135,7 +135,7 @@ class Sender:
         producer = Producer(self._settings.kafka_client_config())
         for value in listens(count, first=self._sent):
             producer.produce(topic_names(self._settings)["listen"], json.dumps(value).encode())
-        assert producer.flush(60) == 0
+        assert producer.flush(slowdown.seconds(60)) == 0
         self._sent += count
 
     def rows(self) -> int:
@@ -156,10 +156,3 @@ def titles(receiver: Received, only: str | None = None) -> list[str]:
 
 def running(stack: LocalStack) -> str:
     return ", ".join(f"{name} {service.state}" for name, service in stack.status().items())
-
-
-def wait_for(what: str, condition: Callable[[], Any], seconds: float = 240) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {seconds:.0f} s for: {what}"
-        time.sleep(1)

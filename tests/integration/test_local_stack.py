@@ -161,10 +161,10 @@ def test_two_homes_side_by_side(full: LocalStack, tmp_path: Path) -> None:
         assert psutil.Process(secret.status()["kafka"].pid).environ()["ALERT_URLS"] == "json://127.0.0.1/secret"
 
         # A restart is another process with the same records.
-        shown, _ = run_cli(tmp_path, "restart", "kafka").communicate(timeout=150)
+        shown, _ = run_cli(tmp_path, "restart", "kafka").communicate(timeout=slowdown.seconds(150))
         assert secret.status()["kafka"].pid != before, shown
         assert {f"other.{name}" for name in TOPICS.values()} <= topic_names(other)
-        shown, _ = run_cli(tmp_path, "logs", "kafka", "-n", "1").communicate(timeout=60)
+        shown, _ = run_cli(tmp_path, "logs", "kafka", "-n", "1").communicate(timeout=slowdown.seconds(60))
         assert len(shown.splitlines()) == 1
     assert_gone(other)
     assert full.status()["kafka"].state == "running"

@@ -4,9 +4,7 @@ import json
 import os
 import signal
 import subprocess
-import time
 import urllib.request
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -56,15 +54,6 @@ class Ui:
     def runs(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self.ask(RUNS)["runsOrError"]["results"]
         return found
-
-
-def wait_for(what: str, condition: Callable[[], Any], seconds: float = 180) -> Any:
-    limit = slowdown.seconds(seconds)
-    deadline = time.monotonic() + limit
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"waited {limit:.0f} s for: {what}"
-        time.sleep(1)
-    return found
 
 
 def music(stack: LocalStack, *arguments: str) -> str:
@@ -117,7 +106,9 @@ def test_events_arrive_in_the_marts_unattended(tmp_path: Path) -> None:
         )
 
         music(stack, "simulate", "--seed", "3", "--users", "200", "--days", "3")
-        launched = wait_for("a run of the lag sensor", lambda: [r for r in ui.runs() if r["jobName"] == "ingest"])
+        launched = slowdown.wait_for(
+            "a run of the lag sensor", lambda: [r for r in ui.runs() if r["jobName"] == "ingest"]
+        )
         assert {"key": "dagster/sensor_name", "value": "lag_sensor"} in launched[0]["tags"]
 
         def behind() -> dict[str, int]:
@@ -132,7 +123,7 @@ def test_events_arrive_in_the_marts_unattended(tmp_path: Path) -> None:
                 and not any(behind().values())
             )
 
-        wait_for("an empty backlog of all three stages, and no run at work", arrived, 300)
+        slowdown.wait_for("an empty backlog of all three stages, and no run at work", arrived, 300)
         assert {run["status"] for run in ui.runs()} == {"SUCCESS"}, _errors(stack)
         counts = (
             json.loads(music(stack, "sql", "--format", "json", "select sum(plays) p from GOLD.TOP_SONGS_DAILY")),
@@ -155,17 +146,17 @@ def test_events_arrive_in_the_marts_unattended(tmp_path: Path) -> None:
         def finished() -> Any:
             return [r for r in ui.runs() if r["runId"] == answer["run"]["runId"] and r["status"] in DONE]
 
-        (ended,) = wait_for("the run that was started from the UI", finished, 240)
+        (ended,) = slowdown.wait_for("the run that was started from the UI", finished, 240)
         assert ended["status"] == "SUCCESS"
 
         # The run, the code server that launched it and the daemon die at once.
         music(stack, "simulate", "--seed", "4", "--users", "200", "--days", "3")
-        at_work = wait_for("a run at work", lambda: processes_at_work(stack))
+        at_work = slowdown.wait_for("a run at work", lambda: processes_at_work(stack))
         stack.kill("daemon")
         kill_tree(stack, "code")
         with suppress(ProcessLookupError):
             os.kill(at_work[0], signal.SIGKILL)
-        wait_for("an empty backlog after the kill", lambda: not any(behind().values()), 240)
+        slowdown.wait_for("an empty backlog after the kill", lambda: not any(behind().values()), 240)
         with connect(stack.settings) as session:
             assert audit(session, stack.settings).wrong == []
     finally:

@@ -49,7 +49,7 @@ def consume(client: dict[str, str], topics: list[str]) -> list[Record]:
                     ends[topic, number] = high
         consumer.assign([TopicPartition(topic, number, 0) for topic, number in ends])
         while ends:
-            for message in consumer.consume(10_000, timeout=10):
+            for message in consumer.consume(10_000, timeout=slowdown.seconds(10)):
                 assert message.error() is None, message.error()
                 place = (message.topic(), message.partition())
                 found.append(Record(*place, message.offset(), message.timestamp()[1], message.value()))

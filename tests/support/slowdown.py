@@ -9,6 +9,10 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from typing import TypeVar
+
+Found = TypeVar("Found")
 
 #: Carries the factor to xdist's workers, and sets it by hand: TEST_SLOWDOWN=3 make test.
 VARIABLE = "TEST_SLOWDOWN"
@@ -35,6 +39,15 @@ def factor() -> float:
 def seconds(limit: float) -> float:
     """A limit in seconds of the reference machine, in seconds of this one."""
     return limit * factor()
+
+
+def wait_for(what: str, condition: Callable[[], Found], limit: float = 240) -> Found:
+    """Wait until the condition holds, for a limit in seconds of the reference machine. Returns what it returned."""
+    deadline = time.monotonic() + seconds(limit)
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"waited {seconds(limit):.0f} s for: {what}"
+        time.sleep(1)
+    return found
 
 
 def factor_of(measured: float) -> float:

@@ -17,6 +17,7 @@ from music_platform.cli import app
 from music_platform.cli.main import COMMANDS, Entry, flowing
 from music_platform.settings import Settings, get_settings
 from music_platform.stack.local_stack import LocalStack, ServiceStatus, Standing, standing
+from tests.support import slowdown
 
 runner = CliRunner()
 
@@ -228,7 +229,7 @@ def test_a_service_that_is_away_is_the_same_sentence_within_seconds(
     runner.invoke(app, [arguments[0], "--help"])  # What it imports.
     began = time.monotonic()
     shown = runner.invoke(app, arguments)
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < slowdown.seconds(3)
     assert shown.exit_code == 1
     assert f"at 127.0.0.1:{closed} does not answer. Start it with `music-platform up`, or " in shown.stderr
     assert len(shown.stderr.splitlines()) == 1

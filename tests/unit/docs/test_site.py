@@ -18,6 +18,7 @@ from music_platform.cli import app
 from music_platform.contracts import events
 from music_platform.environment import project_root
 from music_platform.settings import Settings
+from tests.support import slowdown
 
 ROOT = project_root()
 #: Folders of the checkout; those of one machine begin with a dot.
@@ -40,7 +41,7 @@ def generate() -> ModuleType:
 def build(root: Path, site: Path) -> subprocess.CompletedProcess[str]:
     """`make docs`, into another folder."""
     command = [sys.executable, "-m", "mkdocs", "build", "--site-dir", str(site)]
-    return subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=slowdown.seconds(120))
 
 
 def test_every_setting_is_in_the_reference(generate: ModuleType) -> None:

@@ -34,7 +34,12 @@ def test_production_needs_no_local_warehouse() -> None:
         "assert music_platform.definitions.defs"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=project_root(), capture_output=True, text=True, timeout=180, check=False
+        [sys.executable, "-c", code],
+        cwd=project_root(),
+        capture_output=True,
+        text=True,
+        timeout=slowdown.seconds(180),
+        check=False,
     )
     assert done.returncode == 0, done.stderr
 

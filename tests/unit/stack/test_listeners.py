@@ -10,6 +10,7 @@ import pytest
 
 from music_platform.settings import Settings
 from music_platform.stack.listeners import AwayError, addresses, listens, require_listeners
+from tests.support import slowdown
 
 
 def settings(**given: Any) -> Settings:
@@ -42,10 +43,12 @@ def test_one_address_of_several_is_enough(listening: int, closed: int) -> None:
 
 def test_a_host_that_says_nothing_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     given_up = threading.Event()
-    monkeypatch.setattr(socket, "create_connection", lambda *_, **__: given_up.wait(30) and socket.socket())
+    monkeypatch.setattr(
+        socket, "create_connection", lambda *_, **__: given_up.wait(slowdown.seconds(30)) and socket.socket()
+    )
     began = time.monotonic()
     assert not listens([("silent.example", 1), ("silent.example", 2)], seconds=0.3)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < slowdown.seconds(2)
     given_up.set()
 
 
@@ -60,7 +63,7 @@ def test_each_service_that_is_away_is_one_sentence(closed: int) -> None:
         with pytest.raises(AwayError) as raised:
             require_listeners(given, service)
         assert str(raised.value).startswith(sentence)
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < slowdown.seconds(3)
 
 
 def test_addresses_are_read_as_the_clients_read_them() -> None:

@@ -29,8 +29,8 @@ STOPS = 200.0
     ("work_at", "seconds"),
     [
         (lambda _: Work(3.0, 500), PATIENCE),
-        (lambda at: Work(at * 0.04, 500), PATIENCE),
-        (lambda at: Work(at * 0.1, 500), LIMIT),
+        (lambda at: Work(at * 0.01, 500), PATIENCE),
+        (lambda at: Work(at * 0.03, 500), LIMIT),
         (lambda at: Work(3.0, int(at / 20) * 80), LIMIT),
         (lambda at: Work(min(at, STOPS) * 0.5, 500), STOPS + QUIET),
         (lambda at: Work(at % 100 * 0.1, 500), LIMIT),

@@ -1,8 +1,16 @@
 """Limits grow with the machine's slowness, and never shrink."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from tests.support import slowdown
+
+#: A limit as people write it: a number of seconds where `slowdown.seconds(…)` belongs.
+ABSOLUTE = re.compile(
+    r"\btimeout=[1-9]|\bmonotonic\(\) \+ \d|\b(began|started) < \d|\.(wait|join|flush|result|communicate)\(\d"
+)
 
 
 def test_a_slow_machine_gets_as_much_more_time() -> None:
@@ -25,3 +33,13 @@ def test_the_machine_is_measured_once_for_all_that_a_session_starts(monkeypatch:
 def test_each_test_s_own_time_limit_grows_too(request: pytest.FixtureRequest) -> None:
     mark = request.node.get_closest_marker("timeout")
     assert mark.args[0] == pytest.approx(slowdown.seconds(float(request.config.getini("timeout"))))
+
+
+def test_no_limit_is_written_in_seconds_of_one_machine() -> None:
+    found = [
+        f"{path.name}, line {number}: {line.strip()}"
+        for path in sorted(Path(__file__).parents[2].rglob("*.py"))
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if ABSOLUTE.search(line)
+    ]
+    assert found == []
