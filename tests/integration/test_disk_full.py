@@ -113,7 +113,7 @@ def test_a_home_whose_disk_is_full_comes_back_by_itself_after_one_alert(
             show(f"full: {disk.now}; {running(stack)}")
             disk.empty()
             wait_for("every record in RAW", lambda: sent.rows() == 800, 600)
-            wait_for("the all-clear", lambda: titles(receiver, "over: the disk is almost full"))
+            wait_for("the all-clear", lambda: titles(receiver, "resolved: the disk is almost full"))
             assert titles(receiver).count("the disk is almost full") == 1
             with connect(stack.settings) as session:
                 found = audit(session, stack.settings)

@@ -51,6 +51,6 @@ def test_on_a_full_disk_an_alert_is_sent_once_and_so_is_the_all_clear(
     assert [(message.severity, message.title.removeprefix("music-platform: ")) for message in sent] == [
         (WARNING, "the disk is filling up"),
         (CRITICAL, "the disk is almost full"),
-        (alerts.SUCCESS, "over: the disk is almost full"),
+        (alerts.SUCCESS, "resolved: the disk is almost full"),
     ]
     assert alerts.read_state(tmp_path / "alerts.json").open == {}
