@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,23 +16,17 @@ from music_platform.warehouse.connection import connect
 from tests.support import slowdown
 from tests.support.stack import DATA_SERVICES, running_stack, spark_session
 
-#: A run of the older code, of both stages, in the home that its environment names.
-DRAIN = """
-from pyspark.sql import SparkSession
-from music_platform.ingestion.context import IngestionContext
-from music_platform.ingestion.drain import drain
-from music_platform.settings import load_settings
-from music_platform.warehouse.connection import connect
-settings = load_settings()
-spark = SparkSession.builder.remote(settings.spark_url).getOrCreate
-print(sum(1 for _ in drain(IngestionContext(settings, spark, lambda: connect(settings), print))))
-"""
+#: A run of the older code, of both stages, as its users start it: the modules of a version may be anywhere.
+DRAIN = ("dagster", "asset", "materialize", "-m", "music_platform.definitions", "--select")
+BOTH = 'key:"lake/events" or key:"raw/events"'
+#: The older commit: UPGRADE_FROM, or the one before this.
+BEFORE = os.environ.get("UPGRADE_FROM", "HEAD^")
 
 
 def previous_checkout(folder: Path) -> Path:
     """The commit before this one."""
     folder.mkdir()
-    archive = subprocess.run(["git", "archive", "HEAD^"], cwd=project_root(), capture_output=True, check=False)
+    archive = subprocess.run(["git", "archive", BEFORE], cwd=project_root(), capture_output=True, check=False)
     assert archive.returncode == 0, f"needs the commit before this one: git fetch --deepen 1\n{archive.stderr.decode()}"
     subprocess.run(["tar", "-x", "-C", str(folder)], input=archive.stdout, check=True)
     return folder
@@ -44,8 +37,10 @@ def test_a_home_of_the_previous_commit_still_works(tmp_path: Path) -> None:
     home, before = tmp_path / "home", previous_checkout(tmp_path / "before")
     # A Connect client leaves its marks in the environment.
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("SPARK_")}
-    path = os.pathsep.join([str(before), str(before / "packages" / "snowflake_local")])
-    environment = {**inherited, "MUSIC_HOME": str(home), "PYTHONPATH": path}
+    packages = ("", "packages/snowflake_local", "spark", "simulator")
+    folders = [before / name for name in packages if not name or any((before / name).glob("*/__init__.py"))]
+    path = os.pathsep.join(map(str, folders))
+    environment = {**inherited, "MUSIC_HOME": str(home), "PYTHONPATH": path, "DAGSTER_HOME": str(home / "dagster")}
 
     def run(*command: str) -> None:
         done = subprocess.run(
@@ -64,7 +59,7 @@ def test_a_home_of_the_previous_commit_still_works(tmp_path: Path) -> None:
     try:
         run(program, "up", "--detach", "--only", ",".join(sorted(DATA_SERVICES)))
         run(*simulate, "--seed", "1")
-        run(sys.executable, "-c", DRAIN)
+        run(str(venv_bin() / DRAIN[0]), *DRAIN[1:], BOTH)
         run(*simulate, "--seed", "2")
     finally:
         run(program, "down")
