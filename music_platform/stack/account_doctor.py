@@ -95,7 +95,7 @@ def findings(state: AccountState, settings: Settings) -> Iterator[Finding]:
         for role in account.roles:
             yield _grants(role, account, state)
         yield _warehouse(state.warehouses, account)
-        yield _sql_role(settings)
+        yield _sql_role(account)
     yield _time_zone(state.parameters, account, settings)
     for stage, found in state.stages.items():
         yield _stage(stage, found, account)
@@ -114,8 +114,12 @@ def _role(role: str | None, account: Account) -> Finding:
     return Finding("role", Verdict.GOOD, role)
 
 
-def _sql_role(settings: Settings) -> Finding:
-    found = f"music-platform sql runs as {settings.snowflake_read_role}, which sees personal columns masked"
+def _sql_role(account: Account) -> Finding:
+    role = account.reader
+    if role.upper() in {account.loader.upper(), account.transformer.upper(), *ADMINISTRATORS}:
+        found = f"music-platform sql runs as {role}, which sees personal columns unmasked"
+        return Finding("sql role", Verdict.BAD, found, "Set SNOWFLAKE_READ_ROLE to a role that only reads, or unset it")
+    found = f"music-platform sql runs as {role}, which sees personal columns masked"
     return Finding("sql role", Verdict.GOOD, found)
 
 

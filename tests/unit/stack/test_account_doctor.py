@@ -137,3 +137,11 @@ def test_only_questions_that_wake_no_warehouse_are_asked() -> None:
     assert {statement.split()[0] for statement in session.sent} == {"SHOW", "LIST"}
     assert "SHOW PARAMETERS LIKE 'TIMEZONE' FOR USER MUSIC_PLATFORM" in session.sent
     assert set(state.grants) == set(ACCOUNT.roles)
+
+
+@pytest.mark.parametrize("role", ["MUSIC_LOADER", "music_transformer", "SYSADMIN", "ACCOUNTADMIN"])
+def test_a_role_that_sees_through_the_masks_is_not_for_reading(role: str) -> None:
+    settings = SETTINGS.model_copy(update={"snowflake_read_role": role})
+    (found,) = [finding for finding in findings(READY, settings) if finding.what == "sql role"]
+    assert (found.verdict, "unmasked" in found.found) == (Verdict.BAD, True)
+    assert "SNOWFLAKE_READ_ROLE" in found.advice
