@@ -171,16 +171,15 @@ class Spark(BaseSettings):
         default=48, ge=1, description="Hours for which versions of the lake's log are kept after they are loaded."
     )
 
+
+class Snowflake(BaseSettings):
+    """Snowflake."""
+
     warehouse_memory: str | None = Field(
         default=None,
         description="Memory of the local warehouse's engine, such as 4GB; what needs more goes to the disk. Unset: a "
         "quarter of this machine's.",
     )
-
-
-class Snowflake(BaseSettings):
-    """Snowflake."""
-
     snowflake_account: str | None = Field(
         default=None, description="Account identifier. Unset: the local warehouse on 127.0.0.1:<WAREHOUSE_PORT>."
     )

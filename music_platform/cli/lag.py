@@ -2,26 +2,18 @@
 
 import json
 from dataclasses import asdict, replace
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
 from music_platform.cli.terminal import acting_settings, console
-from music_platform.ingestion.backlog import (
-    Backlog,
-    built_version,
-    kafka_age,
-    lake_age,
-    marts_backlog,
-    read_files_backlog,
-    read_kafka_backlog,
-    read_lake_backlog,
-)
 from music_platform.stack.listeners import require_listeners
 from music_platform.stack.services import KAFKA, WAREHOUSE
-from music_platform.warehouse.connection import connect
-from music_platform.warehouse.loader import loaded_version
+
+if TYPE_CHECKING:
+    from music_platform.ingestion.backlog import Backlog
+    from music_platform.settings import Settings
 
 STAGES = {
     "kafka_to_lake": "Kafka → lake",
@@ -38,17 +30,7 @@ def lag(as_json: Annotated[bool, typer.Option("--json", help="One JSON object by
     """
     settings = acting_settings()
     require_listeners(settings, KAFKA, WAREHOUSE)
-    offsets, kafka = read_kafka_backlog(settings)
-    with connect(settings) as session:
-        loaded, built = loaded_version(session), built_version(session)
-        lake, marts = read_lake_backlog(settings, loaded), marts_backlog(session)
-    aged = (
-        replace(kafka, seconds=kafka_age(settings, offsets) if kafka.records else 0.0),
-        read_files_backlog(settings),
-        replace(lake, seconds=lake_age(settings, loaded) if lake.records else 0.0),
-        replace(marts, seconds=lake_age(settings, built, loaded) if marts.records else 0.0),
-    )
-    stages: dict[str, Backlog] = dict(zip(STAGES, aged, strict=True))
+    stages = dict(zip(STAGES, read_stages(settings), strict=True))
     if as_json:
         print(json.dumps({name: asdict(stage) for name, stage in stages.items()}, indent=2))
         return
@@ -57,3 +39,22 @@ def lag(as_json: Annotated[bool, typer.Option("--json", help="One JSON object by
         behind = ", ".join(f"{what} {records:,}" for what, records in stage.behind.items() if records)
         table.add_row(STAGES[name], f"{stage.records:,}", f"{stage.seconds:,.1f}", behind)
     console.print(table)
+
+
+def read_stages(settings: "Settings") -> "tuple[Backlog, ...]":
+    """The backlog of each stage, in the order of `STAGES`."""
+    # Imported here: without a broker or a warehouse there is nothing to wait for.
+    from music_platform.ingestion import backlog
+    from music_platform.warehouse.connection import connect
+    from music_platform.warehouse.loader import loaded_version
+
+    offsets, kafka = backlog.read_kafka_backlog(settings)
+    with connect(settings) as session:
+        loaded, built = loaded_version(session), backlog.built_version(session)
+        lake, marts = backlog.read_lake_backlog(settings, loaded), backlog.marts_backlog(session)
+    return (
+        replace(kafka, seconds=backlog.kafka_age(settings, offsets) if kafka.records else 0.0),
+        backlog.read_files_backlog(settings),
+        replace(lake, seconds=backlog.lake_age(settings, loaded) if lake.records else 0.0),
+        replace(marts, seconds=backlog.lake_age(settings, built, loaded) if marts.records else 0.0),
+    )

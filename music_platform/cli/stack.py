@@ -123,8 +123,8 @@ def open_ui() -> None:
     stack = LocalStack(current_settings(), console=console)
     address = login_address(stack.settings.dagster_url, stack.settings.music_secret)
     print(address, flush=True)
-    if complaint := stack.lacks(services.WEBSERVER):
-        raise LocalStackError(f"Dagster's UI does not answer: {complaint}. Start it with `music-platform up`.")
+    if stack.lacks(services.WEBSERVER):
+        raise LocalStackError("Dagster's UI does not answer there. Start it with `music-platform up`.")
     # Without a display a text browser might take over the terminal.
     if sys.platform == "darwin" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
         typer.launch(write_login_page(stack.home, address).as_uri())

@@ -313,13 +313,17 @@ class LocalStack:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """Only one `up` or `down` at a time changes a home."""
-        self.home.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.home.root.chmod(0o700)
-        with self.home.lock.open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                self._report("waiting", "for another `up` or `down` of this home")
-                fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+        """Only one `up` or `down` at a time changes a home. What they write is for this user only."""
+        before = os.umask(0o077)
+        try:
+            self.home.root.mkdir(parents=True, exist_ok=True)
+            self.home.root.chmod(0o700)
+            with self.home.lock.open("w") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    self._report("waiting", "for another `up` or `down` of this home")
+                    fcntl.flock(file, fcntl.LOCK_EX)
+                yield
+        finally:
+            os.umask(before)

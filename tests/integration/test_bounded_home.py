@@ -38,8 +38,8 @@ from music_platform.orchestration.automation import OBSERVATION_SECONDS
 from music_platform.orchestration.dbt_project import prune_targets
 from music_platform.orchestration.upkeep import prune_instance
 from music_platform.settings import Settings, get_settings
-from music_platform.stack.doctor import size_of
 from music_platform.stack.local_stack import LocalStack
+from music_platform.stack.machine_doctor import size_of
 from music_platform.stack.provision import create_topics
 from music_platform.topics import topic_names
 from music_platform.warehouse.connection import connect

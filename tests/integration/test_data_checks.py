@@ -45,3 +45,4 @@ def test_checks_whole_tables_and_the_report_say_what_is_wrong_and_where(platform
     assert "payload: not exactly one JSON object | 1" in str(report.metadata["report"].value)
     assert evaluations(platform, "reconciliation")["conservation"].passed
     platform.run("maintenance")
+    platform.run("pruning")

@@ -1,5 +1,5 @@
--- A city with too few users to be named counts as 'Other' in its state. If the others of a state are too few as well, they count
--- in the state 'Other'.
+-- A city with too few users to be named counts as 'Other' in its state. If the others of a state are too few as well,
+-- they count in the state 'Other'.
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_dates',
