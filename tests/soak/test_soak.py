@@ -52,9 +52,9 @@ class Load:
     minutes: float
 
     def options(self) -> list[str]:
-        """The simulator's options: a population that has enough to send."""
+        """The simulator's options: a population that has enough to send, also while outages take longer."""
         days = 30 if self.minutes > 30 else 10
-        users = users_for(self.rate * self.minutes * 60, days)
+        users = users_for(self.rate * slowdown.seconds(self.minutes * 60), days)
         return ["--rate", str(self.rate), "--users", str(users), "--days", str(days), "--start", "2026-06-01"]
 
 
