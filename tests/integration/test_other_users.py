@@ -85,7 +85,7 @@ def test_the_broker_asks_for_the_secret(stack: LocalStack) -> None:
                        "sasl.password": "guess"}):  # fmt: skip
         client = AdminClient({"bootstrap.servers": address, "log_level": "0", **given})
         with pytest.raises(KafkaException):
-            client.list_topics(timeout=3)
+            client.list_topics(timeout=slowdown.seconds(3))
     known = AdminClient({**stack.settings.kafka_client_config()})
     assert known.list_topics(timeout=slowdown.seconds(10)).brokers
 
