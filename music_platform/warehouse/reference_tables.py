@@ -15,6 +15,7 @@ from music_platform.contracts.events import ColumnType
 from music_platform.contracts.reference import ReferenceTable
 from music_platform.errors import PlatformError
 from music_platform.warehouse.copy import copy_statement, loaded_rows
+from music_platform.warehouse.schema import literal
 from music_platform.warehouse.staging import REFERENCE_FOLDER
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def load_reference(session: "SnowflakeConnection", table: ReferenceTable, path: 
         # A name of its own: who loads the same file beside this removes its own copy.
         parquet = Path(scratch) / f"{table.name}-{digest[:16]}-{uuid.uuid4().hex[:8]}.parquet"
         pq.write_table(rows, parquet)
-        cursor.execute(f"PUT 'file://{parquet}' @{REFERENCE_FOLDER} AUTO_COMPRESS = FALSE OVERWRITE = TRUE")
+        cursor.execute(f"PUT {literal(f'file://{parquet}')} @{REFERENCE_FOLDER} AUTO_COMPRESS = FALSE OVERWRITE = TRUE")
     try:
         copied = _replace_rows(cursor, table, target, parquet.name, rows.num_rows)
     finally:

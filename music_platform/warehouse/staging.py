@@ -25,7 +25,7 @@ from music_platform import failpoints
 from music_platform.lake.files import Folder
 from music_platform.lake.paths import EVENTS
 from music_platform.settings import Settings
-from music_platform.warehouse.schema import LAKE_FILES_STAGE, LAKE_STAGE
+from music_platform.warehouse.schema import LAKE_FILES_STAGE, LAKE_STAGE, literal
 
 if TYPE_CHECKING:
     from snowflake.connector import SnowflakeConnection
@@ -90,7 +90,7 @@ def stage_files(session: "SnowflakeConnection", folder: Folder, files: Iterable[
 
 def _put(session: "SnowflakeConnection", file: Path, target: str) -> None:
     with failpoints.during(failpoints.INSIDE_PUT):
-        session.cursor().execute(f"PUT 'file://{file}' @{target} AUTO_COMPRESS = FALSE OVERWRITE = TRUE")
+        session.cursor().execute(f"PUT {literal(f'file://{file}')} @{target} AUTO_COMPRESS = FALSE OVERWRITE = TRUE")
 
 
 def unstage(session: "SnowflakeConnection", target: str) -> None:

@@ -77,6 +77,15 @@ def test_a_glob_puts_each_file_and_quoted_stages_are_found(query: Query, file: P
     assert len(query("list @LAKE")) == 2
 
 
+def test_a_path_may_have_an_apostrophe(query: Query, tmp_path: Path) -> None:
+    folder = tmp_path / "Ada's files"
+    folder.mkdir()
+    (folder / "a.csv").write_text("1\n")
+    query("create or replace stage APOSTROPHES")
+    query(f"put 'file://{folder}/a.csv'".replace("Ada's", "Ada''s") + " @APOSTROPHES auto_compress = false")
+    assert [name for name, *_ in query("list @APOSTROPHES")] == ["apostrophes/a.csv"]
+
+
 def test_put_compresses_when_asked(query: Query, tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text("1,a\n2,b\n")
     query("create stage LAKE")
