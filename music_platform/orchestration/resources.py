@@ -18,7 +18,7 @@ from music_platform.orchestration.dbt_project import dbt_executable, dbt_project
 from music_platform.settings import Settings, get_settings
 from music_platform.warehouse.connection import LOCAL_ACCOUNT, connect, query_tag, unreachable
 from music_platform.warehouse.schema import literal
-from music_spark.session import open_session, spark_conf, store_conf
+from music_spark.session import away, open_session, spark_conf, store_conf
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -138,10 +138,7 @@ def spark_session(spark: LazyPySparkResource, settings: Settings) -> Iterator["S
             with socket.create_connection((address.hostname, address.port or SPARK_CONNECT_PORT), SPARK_TIMEOUT):
                 pass
         except OSError as error:
-            raise SparkUnreachableError(
-                f"No Spark Connect server answers at {settings.spark_url}: {error}. "
-                "Is it up (music-platform status), and is SPARK_REMOTE right?"
-            ) from error
+            raise SparkUnreachableError(away(settings.spark_url)) from error
     session: SparkSession = spark.spark_session
     try:
         yield session

@@ -85,5 +85,6 @@ def _away(settings: Settings, service: str) -> str:
         from music_platform.warehouse.connection import away as warehouse_away
 
         return warehouse_away(settings)
-    advice = "Start it with `music-platform up`, or correct SPARK_REMOTE."
-    return f"Spark Connect at {settings.spark_url} does not answer. {advice}"
+    from music_spark.session import away as spark_away
+
+    return spark_away(settings.spark_url)

@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 
+def away(url: str | None) -> str:
+    """Error message for a Connect server that does not answer."""
+    return f"Spark Connect at {url} does not answer. Start it with `music-platform up`, or correct SPARK_REMOTE."
+
+
 def open_session(url: str, token: str | None, session_id: str | None = None) -> "SparkSession":
     """The session of this process at a Connect server, or, with `session_id`, a session that another one began.
 

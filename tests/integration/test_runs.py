@@ -64,7 +64,7 @@ def test_the_sensor_reports_the_topics_when_their_ends_have_moved(platform: Plat
     ("variable", "value", "sentence"),
     [
         ("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1", "Kafka at 127.0.0.1:1 does not answer"),
-        ("SPARK_REMOTE", "sc://127.0.0.1:1", "No Spark Connect server answers at sc://127.0.0.1:1"),
+        ("SPARK_REMOTE", "sc://127.0.0.1:1", "Spark Connect at sc://127.0.0.1:1 does not answer"),
         ("WAREHOUSE_PORT", "1", "The local warehouse at 127.0.0.1:1 does not answer"),
     ],
 )
@@ -75,7 +75,7 @@ def test_a_service_that_is_down_fails_the_run_with_a_clear_message(
     failed = platform.materialize("--select", INGESTION, check=False, **{variable: value})
     assert failed.returncode == 1
     assert sentence in failed.stdout
-    assert "music-platform status" in failed.stdout
+    assert "Start it with `music-platform up`, or " in failed.stdout
 
 
 def test_two_runs_at_once_write_each_record_once_and_both_succeed(platform: Platform) -> None:
