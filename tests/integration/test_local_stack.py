@@ -19,13 +19,12 @@ from confluent_kafka.admin import AdminClient
 from music_platform.contracts.events import TOPICS
 from music_platform.errors import LocalStackError
 from music_platform.settings import PORT_FIELDS
-from music_platform.stack import services
 from music_platform.stack.local_stack import LocalStack
 from music_platform.stack.ports import is_free
 from music_platform.stack.processes import await_end, is_alive, processes_of_home, tree_of
 from music_platform.stack.provision import create_topics
 from tests.support import slowdown
-from tests.support.stack import running_stack, settings_for
+from tests.support.stack import running_stack, settings_for, tiny_code_location
 
 PROJECT = Path(__file__).resolve().parents[2]
 KAFKA_ONLY = frozenset({"kafka"})
@@ -35,14 +34,10 @@ GIGABYTE = 1000**3
 @pytest.fixture(scope="module")
 def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     """A stack with all services; when it is down, none of its processes is left and its ports are free."""
-    project = tmp_path_factory.mktemp("project")
-    (project / "tiny.py").write_text("import dagster as dg\n\n\n@dg.asset\ndef one() -> int:\n    return 1\n")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(services, "project_root", lambda: project)
-        patch.setattr(services, "DEFINITIONS", "tiny")
-        with running_stack(tmp_path_factory.mktemp("full"), only=None) as stack:
-            tree = processes_of_services(stack)
-            yield stack
+    project, home = tmp_path_factory.mktemp("project"), tmp_path_factory.mktemp("full")
+    with tiny_code_location(project), running_stack(home, only=None) as stack:
+        tree = processes_of_services(stack)
+        yield stack
     # One that is at its very end has no environment any more, by which `down` would know and await it.
     assert await_end(tree, slowdown.seconds(5)) == []
     assert_gone(stack)

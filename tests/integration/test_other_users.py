@@ -16,12 +16,11 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from pyspark.errors import PySparkException
 
-from music_platform.stack import services
 from music_platform.stack.local_stack import LocalStack
 from music_platform.warehouse.connection import WarehouseUnreachableError, connect
 from music_spark.session import open_session
 from tests.support import slowdown
-from tests.support.stack import running_stack
+from tests.support.stack import running_stack, tiny_code_location
 
 SERVICES = frozenset({"kafka", "spark", "warehouse", "code", "webserver"})
 
@@ -29,17 +28,15 @@ SERVICES = frozenset({"kafka", "spark", "warehouse", "code", "webserver"})
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     """A stack whose home is in a folder that everybody may enter, started with an open umask."""
-    project = tmp_path_factory.mktemp("project")
-    (project / "tiny.py").write_text("import dagster as dg\n\n\n@dg.asset\ndef one() -> int:\n    return 1\n")
     parent = Path(tempfile.mkdtemp(prefix="music-", dir="/tmp"))
     parent.chmod(0o755)
     before = os.umask(0o022)
     try:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(services, "project_root", lambda: project)
-            patch.setattr(services, "DEFINITIONS", "tiny")
-            with running_stack(parent / "home", only=SERVICES) as running:
-                yield running
+        with (
+            tiny_code_location(tmp_path_factory.mktemp("project")),
+            running_stack(parent / "home", only=SERVICES) as running,
+        ):
+            yield running
     finally:
         os.umask(before)
         shutil.rmtree(parent, ignore_errors=True)

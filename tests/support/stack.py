@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 from pyspark.sql import SparkSession
 
 from music_platform.settings import Settings
 from music_platform.sources import ENV_FILE
+from music_platform.stack import services
 from music_platform.stack.local_stack import LocalStack
 from music_platform.stack.processes import tree_of
 from music_spark.session import open_session
@@ -58,6 +60,16 @@ def spark_session(settings: Settings) -> Iterator[SparkSession]:
         yield session
     finally:
         session.stop()
+
+
+@contextmanager
+def tiny_code_location(project: Path) -> Iterator[None]:
+    """Stacks that start meanwhile serve a project of one asset, `one`, in this folder: it loads at once."""
+    (project / "tiny.py").write_text("import dagster as dg\n\n\n@dg.asset\ndef one() -> int:\n    return 1\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(services, "project_root", lambda: project)
+        patch.setattr(services, "DEFINITIONS", "tiny")
+        yield
 
 
 @contextmanager
