@@ -16,7 +16,7 @@ from music_platform.ingestion.disk_space import local_disks
 from music_platform.monitoring import alerts
 from music_platform.monitoring.alerts import CRITICAL, WARNING, Message, Problem, State
 from music_platform.monitoring.disk import disk_problems
-from music_platform.orchestration.quality import FailedCheck
+from music_platform.orchestration.quality import FailedCheck, UnevaluatedCheck
 from music_platform.orchestration.store import Store, open_store
 from music_platform.settings import Settings
 from music_platform.stack.local_stack import LocalStack
@@ -73,7 +73,7 @@ class Watch:
         problems = [
             *services,
             *self._jobs(outages),
-            *self._checks(),
+            *self._checks(outages),
             *self._freshness(),
             *self._lag(now),
             *self._source(now),
@@ -157,8 +157,11 @@ class Watch:
                     f"Look at {self.settings.dagster_url}/runs/{failures.last_run}",
                 )
 
-    def _checks(self) -> Iterator[Problem]:
-        """Assets with checks that failed in their latest evaluation."""
+    def _checks(self, outages: tuple[alerts.Outage, ...]) -> Iterator[Problem]:
+        """Assets with checks that failed when they were last evaluated, and those whose latest run did not get to it.
+
+        The latter keep the verdict before. Of a job that is reported as failing only the blocking checks are named.
+        """
         failed: dict[str, list[FailedCheck]] = {}
         for check in self.store.failed_checks():
             failed.setdefault(check.key.asset_key.to_user_string(), []).append(check)
@@ -172,6 +175,22 @@ class Watch:
                 "\n".join(listed),
                 f"Look at {self.settings.dagster_url}/assets/{asset}?view=checks",
                 CRITICAL if severe else WARNING,
+            )
+
+        covered = {job for line in WATCHED_JOBS if self.store.failures_in_a_row(*line).count for job in line}
+        unevaluated: dict[str, list[UnevaluatedCheck]] = {}
+        for missed in self.store.unevaluated_checks():
+            if (missed.blocking or missed.job not in covered) and not alerts.caused_by_outage(missed.at, outages):
+                unevaluated.setdefault(missed.key.asset_key.to_user_string(), []).append(missed)
+        for asset, missing in sorted(unevaluated.items()):
+            names = ", ".join(check.key.name for check in missing[:MAX_LISTED])
+            yield Problem(
+                f"unevaluated {asset}",
+                f"{len(missing)} check{'s' if len(missing) > 1 else ''} of {asset} could not be evaluated",
+                min(check.at for check in missing),
+                f"{names}: the run ended without a result. The last result before it stands.",
+                f"Look at {self.settings.dagster_url}/runs/{missing[0].run_id}",
+                CRITICAL if any(check.blocking for check in missing) else WARNING,
             )
 
     def _freshness(self) -> Iterator[Problem]:

@@ -18,7 +18,10 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 from dagster._core.errors import DagsterUserCodeUnreachableError  # noqa: E402
 from dagster._core.instance import RUNLESS_RUN_ID  # noqa: E402
 from dagster._core.instance.ref import InstanceRef  # noqa: E402
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus  # noqa: E402
+from dagster._core.storage.asset_check_execution_record import (  # noqa: E402
+    AssetCheckExecutionRecord,
+    AssetCheckExecutionRecordStatus,
+)
 from dagster._core.storage.event_log.schema import (  # noqa: E402
     AssetCheckExecutionsTable,
     AssetEventTagsTable,
@@ -37,6 +40,7 @@ from dagster._time import get_current_datetime, get_current_timestamp  # noqa: E
 __all__ = [
     "GRPC_INFO_TAG",
     "RUNLESS_RUN_ID",
+    "AssetCheckExecutionRecord",
     "AssetCheckExecutionRecordStatus",
     "AssetCheckExecutionsTable",
     "AssetEventTagsTable",

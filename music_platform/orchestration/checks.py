@@ -7,7 +7,7 @@ from dagster_snowflake import SnowflakeResource
 
 from music_platform.ingestion.conservation import audit
 from music_platform.orchestration.data_checks import MART_CHECKS, RAW_CHECKS, DataCheck
-from music_platform.orchestration.keys import CONSERVATION, RAW_EVENTS
+from music_platform.orchestration.keys import RAW_EVENTS
 from music_platform.orchestration.resources import sentences, warehouse_session
 from music_platform.orchestration.runs import name_process
 from music_platform.settings import Settings
@@ -68,7 +68,3 @@ asset_checks = [conservation, _data_checks("raw_checks", RAW_CHECKS), _data_chec
 def check_keys() -> list[dg.AssetCheckKey]:
     """Keys of all these checks."""
     return sorted(key for definition in asset_checks for key in definition.check_keys)
-
-
-#: Checks that hold back every build while they fail, because results built from such data would be wrong.
-BLOCKING = [CONSERVATION, *(dg.AssetCheckKey(check.asset, check.name) for check in RAW_CHECKS if check.blocking)]

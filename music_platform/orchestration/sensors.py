@@ -37,7 +37,6 @@ from music_platform.orchestration.automation import (
     topics_to_observe,
     verified_complete,
 )
-from music_platform.orchestration.checks import BLOCKING
 from music_platform.orchestration.freshness import LIVE, POLICY, TIERS, ages, verify_after, warn_after
 from music_platform.orchestration.inputs import built_inputs, current_inputs, recorded_version
 from music_platform.orchestration.jobs import (
@@ -50,7 +49,7 @@ from music_platform.orchestration.jobs import (
     reference_job,
 )
 from music_platform.orchestration.keys import GOLD, LAKE_EVENTS, RAW_EVENTS, REFERENCE_KEYS
-from music_platform.orchestration.quality import failed_checks
+from music_platform.orchestration.quality import BLOCKING, failed_checks
 from music_platform.orchestration.runs import (
     BUILDING,
     INPUT_TAG,

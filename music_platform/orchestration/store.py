@@ -12,7 +12,13 @@ import dagster as dg
 
 from music_platform.orchestration.inputs import recorded_version
 from music_platform.orchestration.keys import GOLD, TOPIC_KEYS
-from music_platform.orchestration.quality import FailedCheck, failed_checks, known_checks
+from music_platform.orchestration.quality import (
+    FailedCheck,
+    UnevaluatedCheck,
+    failed_checks,
+    known_checks,
+    unevaluated_checks,
+)
 from music_platform.orchestration.runs import Failures, failures_in_a_row
 
 
@@ -44,6 +50,10 @@ class Store:
     def failed_checks(self) -> list[FailedCheck]:
         """See `quality.failed_checks`."""
         return failed_checks(self._instance, self._check_keys())
+
+    def unevaluated_checks(self) -> list[UnevaluatedCheck]:
+        """See `quality.unevaluated_checks`."""
+        return unevaluated_checks(self._instance, self._check_keys())
 
     def stale_marts(self) -> dict[str, float]:
         """Marts whose freshness policy fails, by name: since when, in epoch seconds."""

@@ -1,0 +1,94 @@
+"""The verdict on a check stands until a later run has evaluated it again."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+import pytest
+
+from music_platform.monitoring.watch import Watch
+from music_platform.orchestration.keys import CONSERVATION, RAW_EVENTS
+from music_platform.orchestration.quality import failed_checks, unevaluated_checks
+from music_platform.orchestration.store import Store
+from music_platform.settings import Settings
+
+FAILS, PASSES, CRASHES = "fails", "passes", "crashes"
+
+
+def definitions(how: str) -> dg.Definitions:
+    @dg.asset_check(asset=RAW_EVENTS, blocking=True)
+    def conservation() -> dg.AssetCheckResult:
+        if how == CRASHES:
+            raise RuntimeError("Kafka does not answer")
+        return dg.AssetCheckResult(passed=how == PASSES, description="7 rows are missing")
+
+    job = dg.define_asset_job("reconciliation", selection=dg.AssetSelection.checks(conservation))
+    return dg.Definitions(assets=[dg.AssetSpec(RAW_EVENTS)], asset_checks=[conservation], jobs=[job])
+
+
+def evaluate(instance: dg.DagsterInstance, how: str) -> None:
+    job = definitions(how).resolve_job_def("reconciliation")
+    job.execute_in_process(instance=instance, raise_on_error=False)
+
+
+def plan(instance: dg.DagsterInstance) -> dg.DagsterRun:
+    """A run that is queued or at work: Dagster notes its checks as planned when it is created."""
+    return instance.create_run_for_job(definitions(PASSES).resolve_job_def("reconciliation"))
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield instance
+
+
+def failed(instance: dg.DagsterInstance) -> list[str]:
+    return [check.key.name for check in failed_checks(instance, [CONSERVATION])]
+
+
+def test_a_check_that_is_planned_or_whose_run_crashed_keeps_its_last_verdict(instance: dg.DagsterInstance) -> None:
+    evaluate(instance, FAILS)
+    assert failed(instance) == ["conservation"]
+    run = plan(instance)
+    assert failed(instance) == ["conservation"], "planned is no verdict"
+    assert not unevaluated_checks(instance, [CONSERVATION]), "it may still be evaluated"
+    instance.report_run_failed(run)
+    assert failed(instance) == ["conservation"], "a run that was killed is no verdict"
+    evaluate(instance, CRASHES)
+    assert failed(instance) == ["conservation"], "a crash is no verdict"
+    evaluate(instance, PASSES)
+    assert failed(instance) == []
+    plan(instance)
+    evaluate(instance, CRASHES)
+    assert failed(instance) == [], "it passed when it was last evaluated"
+
+
+def test_a_check_that_could_not_be_evaluated_is_known_until_it_is(instance: dg.DagsterInstance) -> None:
+    for how in (PASSES, FAILS):
+        evaluate(instance, how)
+        assert not unevaluated_checks(instance, [CONSERVATION])
+        evaluate(instance, CRASHES)
+        (check,) = unevaluated_checks(instance, [CONSERVATION])
+        assert (check.key, check.blocking, check.job) == (CONSERVATION, True, "reconciliation")
+    run = plan(instance)
+    instance.report_run_canceled(run)
+    assert unevaluated_checks(instance, [CONSERVATION])
+    evaluate(instance, PASSES)
+    assert not unevaluated_checks(instance, [CONSERVATION])
+
+
+def test_the_watch_reports_both_and_resolves_neither_before_the_check_has_passed(
+    instance: dg.DagsterInstance, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    settings = Settings(_env_file=None, music_home=tmp_path_factory.mktemp("home"))
+    watch = Watch(settings, Store(instance, lambda: [CONSERVATION]))
+    evaluate(instance, FAILS)
+    before = [problem.key for problem in watch._checks(())]
+    assert len(before) == 1
+    plan(instance)
+    assert [problem.key for problem in watch._checks(())] == before
+    evaluate(instance, CRASHES)
+    problems = list(watch._checks(()))
+    assert [problem.key for problem in problems][:1] == before
+    assert "could not be evaluated" in problems[1].what
+    evaluate(instance, PASSES)
+    assert not list(watch._checks(()))
