@@ -310,6 +310,12 @@ class Alerts(BaseSettings):
         "Unset: only to the log of the watch.",
         repr=False,
     )
+    watch_ping_url: str | None = Field(
+        default=None,
+        description="URL that the watch calls after each complete look, at most once a minute. For a dead man's "
+        "switch such as healthchecks.io, which alerts people when the calls stop. Unset: none.",
+        repr=False,
+    )
     lag_limit_seconds: int = Field(
         default=300, ge=1, description="Age, in seconds, at which the oldest record not yet in RAW raises an alert."
     )
@@ -642,6 +648,14 @@ def load_settings() -> Settings:
 def is_secret(field: FieldInfo) -> bool:
     """Whether a setting's value must not be shown."""
     return not field.repr
+
+
+def without_secrets(settings: "Settings", text: str) -> str:
+    """The text with the value of every secret setting replaced."""
+    values = (str(getattr(settings, name) or "") for name, field in Settings.model_fields.items() if is_secret(field))
+    for secret in sorted((part for value in values for part in value.split()), key=len, reverse=True):
+        text = text.replace(secret, "…")
+    return text
 
 
 def _text(name: str, value: Value) -> str:

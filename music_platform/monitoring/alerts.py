@@ -1,23 +1,36 @@
-"""Alerts: each problem is reported once, and once more when it is resolved.
+"""Alerts: each problem is reported once to each receiver, and once more when it is resolved.
 
-`changes` is a pure decision about the current problems and the open ones; `watch` finds the problems and sends the
-messages. A problem stays open until it has been gone for a while, so that a flapping one is one alert and one
-all-clear.
+The functions are pure decisions about the current problems and what each receiver was told; `sources` finds the
+problems and `watch` sends the messages. A problem stays open until it has been gone for a while, so that a flapping one
+is one alert and one all-clear. A receiver that does not answer is tried again after a growing pause, and keeps no other
+one waiting or told twice.
 """
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 CRITICAL, WARNING, SUCCESS = "critical", "warning", "success"
+
+Found = TypeVar("Found")
+
+#: Seconds until a receiver is tried again after the first, second … failure in a row; the last applies to later ones.
+RETRY_PAUSES = (10.0, 60.0, 300.0, 900.0)
+#: Maximum number of problems that a message lists.
+MAX_LISTED = 5
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that is wrong: what (`key` identifies it), since when (epoch seconds), its impact, where to look."""
+    """Something that is wrong: what (`key` identifies it), since when (epoch seconds), its impact, where to look.
+
+    Problems of one `group` that are reported together share a message; the group is its title, `{n}` their number.
+    `source` is the part of the watch that found it.
+    """
 
     key: str
     what: str
@@ -25,11 +38,13 @@ class Problem:
     how_bad: str
     where: str
     severity: str = CRITICAL
+    group: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True)
 class OpenProblem:
-    """A reported problem that is not resolved yet; `seen` is when it was last observed."""
+    """A problem that is not resolved yet; `seen` is when it was last observed."""
 
     problem: Problem
     seen: float
@@ -45,11 +60,22 @@ class Outage:
 
 
 @dataclass(frozen=True)
+class Receiver:
+    """What a receiver was told and not yet that it is over: key of the problem → severity. Sends that failed in a row,
+    and when the next one is due."""
+
+    told: dict[str, str] = field(default_factory=dict)
+    failures: int = 0
+    retry_at: float = 0.0
+
+
+@dataclass(frozen=True)
 class State:
-    """Open problems, and recent outages, which explain runs that failed during them."""
+    """Open problems; recent outages, which explain runs that failed during them; and each receiver by name."""
 
     open: dict[str, OpenProblem] = field(default_factory=dict)
     outages: tuple[Outage, ...] = ()
+    receivers: dict[str, Receiver] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -62,34 +88,97 @@ class Message:
 
 
 @dataclass(frozen=True)
-class Changes:
-    """What to report: problems that are new or have become worse, and problems that are resolved."""
+class Notice:
+    """A message, and what a receiver has been told once it has it: problems raised, and problems resolved."""
 
-    raised: tuple[Problem, ...]
-    resolved: tuple[OpenProblem, ...]
-
-
-def changes(state: State, problems: Iterable[Problem], now: float, settle_seconds: float) -> Changes:
-    """What to report now. A problem is resolved when it has been gone for `settle_seconds`."""
-    current = {problem.key: problem for problem in problems}
-    raised = [
-        problem
-        for key, problem in current.items()
-        if key not in state.open or (problem.severity, state.open[key].problem.severity) == (CRITICAL, WARNING)
-    ]
-    resolved = [o for key, o in state.open.items() if key not in current and now - o.seen >= settle_seconds]
-    return Changes(tuple(raised), tuple(resolved))
+    message: Message
+    raised: tuple[Problem, ...] = ()
+    resolved: tuple[OpenProblem, ...] = ()
 
 
-def next_state(
-    state: State, problems: Iterable[Problem], reported: Changes, outages: Iterable[Outage], now: float
+def from_source(problem: Problem, source: str) -> Problem:
+    """The problem with the part of the watch that found it."""
+    return replace(problem, source=source)
+
+
+def observe(
+    state: State, problems: Iterable[Problem], now: float, settle_seconds: float, unreadable: Collection[str] = ()
 ) -> State:
-    """The state after reporting. Leave changes that could not be sent out of `reported`: they are reported again."""
+    """The state with the problems of now. Those of a source that could not be read stay open: nobody knows better."""
     current = {problem.key: problem for problem in problems}
-    known = {key: replace(o, seen=now) if key in current else o for key, o in state.open.items()}
-    new = {problem.key: OpenProblem(problem, now) for problem in reported.raised}
-    resolved = {o.problem.key for o in reported.resolved}
-    return State({key: o for key, o in (known | new).items() if key not in resolved}, tuple(outages))
+    known = {
+        key: replace(o, seen=now) if o.problem.source in unreadable else o
+        for key, o in state.open.items()
+        if key not in current
+    }
+    for key, problem in current.items():
+        before = state.open.get(key)
+        same = before is not None and now - before.seen < settle_seconds and not _is_worse(problem, before.problem)
+        known[key] = OpenProblem(before.problem if same and before else problem, now)
+    return replace(state, open=known)
+
+
+def notices(state: State, receiver: str, now: float, settle_seconds: float) -> list[Notice]:
+    """What to send to a receiver now. A problem is resolved when it has been gone for `settle_seconds`."""
+    known = state.receivers.get(receiver, Receiver())
+    if now < known.retry_at:
+        return []
+    raised = [
+        o.problem
+        for key, o in state.open.items()
+        if o.seen == now
+        and key != receiver_key(receiver)
+        and (key not in known.told or (o.problem.severity, known.told[key]) == (CRITICAL, WARNING))
+    ]
+    gone = [(key, o) for key, o in state.open.items() if o.seen < now and now - o.seen >= settle_seconds]
+    resolved = [o for key, o in gone if key in known.told]
+    return [
+        *(Notice(alert(group, now), raised=group) for group in _by_group(raised, lambda problem: problem)),
+        *(Notice(all_clear(group), resolved=group) for group in _by_group(resolved, lambda o: o.problem)),
+    ]
+
+
+def _by_group(found: Iterable[Found], problem_of: Callable[[Found], Problem]) -> list[tuple[Found, ...]]:
+    groups: dict[str, list[Found]] = {}
+    for each in found:
+        problem = problem_of(each)
+        groups.setdefault(problem.group or problem.key, []).append(each)
+    return [tuple(group) for group in groups.values()]
+
+
+def receiver_key(receiver: str) -> str:
+    """Key of the problem that a receiver does not answer. The receiver itself is not told."""
+    return f"receiver {receiver}"
+
+
+def sent(state: State, receiver: str, notice: Notice) -> State:
+    """The state after a receiver got the message."""
+    told = dict(state.receivers.get(receiver, Receiver()).told)
+    told |= {problem.key: problem.severity for problem in notice.raised}
+    over = {o.problem.key for o in notice.resolved}
+    return _with(state, receiver, Receiver({key: severity for key, severity in told.items() if key not in over}))
+
+
+def not_sent(state: State, receiver: str, now: float) -> State:
+    """The state after a receiver did not take a message."""
+    known = state.receivers.get(receiver, Receiver())
+    pause = RETRY_PAUSES[min(known.failures, len(RETRY_PAUSES) - 1)]
+    return _with(state, receiver, replace(known, failures=known.failures + 1, retry_at=now + pause))
+
+
+def without_resolved(state: State, now: float, settle_seconds: float) -> State:
+    """The state without problems that are over and that no receiver still has to hear the end of."""
+    told = {key for receiver in state.receivers.values() for key in receiver.told}
+    kept = {key: o for key, o in state.open.items() if now - o.seen < settle_seconds or o.seen == now or key in told}
+    return replace(state, open=kept)
+
+
+def _with(state: State, name: str, receiver: Receiver) -> State:
+    return replace(state, receivers={**state.receivers, name: receiver})
+
+
+def _is_worse(problem: Problem, before: Problem) -> bool:
+    return (problem.severity, before.severity) == (CRITICAL, WARNING)
 
 
 #: A run that fails within these seconds before or after an outage counts as a consequence of it: a run notices late
@@ -109,25 +198,38 @@ def update_outages(outages: Iterable[Outage], down: Mapping[str, float], now: fl
     return tuple(kept)
 
 
-def caused_by_outage(ended: float, outages: Iterable[Outage]) -> bool:
-    """Whether a run that failed at `ended` failed because a service was down. The outage has its own alert."""
-    return any(o.since - SECONDS_BEFORE <= ended <= o.until + SECONDS_AFTER for o in outages)
+def caused_by_outage(ended: float, outages: Iterable[Outage], needed: Collection[str]) -> bool:
+    """Whether a run that failed at `ended` failed because a service that it needs was down. The outage has its own
+    alert."""
+    return any(o.service in needed and o.since - SECONDS_BEFORE <= ended <= o.until + SECONDS_AFTER for o in outages)
 
 
-def alert(problem: Problem, now: float) -> Message:
-    """The message that reports a problem."""
-    body = f"Since {_clock(problem.since)} ({_duration(now - problem.since)}).\n{problem.how_bad}\n{problem.where}"
-    return Message(f"music-platform: {problem.what}", body, problem.severity)
+def alert(problems: Sequence[Problem], now: float) -> Message:
+    """The message that reports problems of one group."""
+    since, first = min(problem.since for problem in problems), problems[0]
+    body = [f"Since {_clock(since)} ({_duration(now - since)}).", *_listed([p.how_bad for p in problems]), first.where]
+    severity = CRITICAL if any(problem.severity == CRITICAL for problem in problems) else WARNING
+    return Message(f"music-platform: {_title(problems)}", "\n".join(body), severity)
 
 
-def all_clear(resolved: OpenProblem) -> Message:
-    """The message that reports the end of a problem."""
-    problem, end = resolved.problem, resolved.seen
-    body = (
-        f"It lasted from {_clock(problem.since)} to {_clock(end)} ({_duration(end - problem.since)}). "
-        "No action is needed."
-    )
-    return Message(f"music-platform: resolved: {problem.what}", body, SUCCESS)
+def all_clear(resolved: Sequence[OpenProblem]) -> Message:
+    """The message that reports the end of problems of one group."""
+    problems = [o.problem for o in resolved]
+    since, end = min(problem.since for problem in problems), max(o.seen for o in resolved)
+    body = [
+        f"It lasted from {_clock(since)} to {_clock(end)} ({_duration(end - since)}). No action is needed.",
+        *(_listed([problem.what for problem in problems]) if len(problems) > 1 else ()),
+    ]
+    return Message(f"music-platform: resolved: {_title(problems)}", "\n".join(body), SUCCESS)
+
+
+def _title(problems: Sequence[Problem]) -> str:
+    return problems[0].group.format(n=len(problems)) if len(problems) > 1 else problems[0].what
+
+
+def _listed(lines: Sequence[str]) -> list[str]:
+    more = len(lines) - MAX_LISTED
+    return [*lines[:MAX_LISTED], *([f"and {more} more"] if more > 0 else [])]
 
 
 def _clock(moment: float) -> str:
@@ -141,14 +243,28 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
-def read_state(path: Path) -> State:
-    """The state in a file; an empty one if there is none."""
+#: Keys of an earlier version, which had one problem for many checks or marts. They are reported again one by one.
+_FORMER_GROUPS = ("checks ", "unevaluated ", "freshness")
+
+
+def read_state(path: Path, receivers: Collection[str] = ()) -> State:
+    """The state in a file, for these receivers; an empty one if there is no file.
+
+    In a file of an earlier version every receiver was told of every open problem. Raises ValueError, KeyError or
+    TypeError for a file that is no state.
+    """
     try:
         found = json.loads(path.read_text())
     except FileNotFoundError:
         return State()
     problems = {key: OpenProblem(Problem(**o["problem"]), o["seen"]) for key, o in found["open"].items()}
-    return State(problems, tuple(Outage(**o) for o in found["outages"]))
+    if "receivers" in found:
+        known = {name: Receiver(**each) for name, each in found["receivers"].items() if name in receivers}
+    else:
+        problems = {key: o for key, o in problems.items() if not key.startswith(_FORMER_GROUPS)}
+        told = {key: o.problem.severity for key, o in problems.items()}
+        known = {name: Receiver(dict(told)) for name in receivers}
+    return State(problems, tuple(Outage(**o) for o in found["outages"]), known)
 
 
 def write_state(path: Path, state: State) -> None:

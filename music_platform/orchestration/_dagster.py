@@ -18,6 +18,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 from dagster._core.errors import DagsterUserCodeUnreachableError  # noqa: E402
 from dagster._core.instance import RUNLESS_RUN_ID  # noqa: E402
 from dagster._core.instance.ref import InstanceRef  # noqa: E402
+from dagster._core.scheduler.instigation import InstigatorType, TickStatus  # noqa: E402
 from dagster._core.storage.asset_check_execution_record import (  # noqa: E402
     AssetCheckExecutionRecord,
     AssetCheckExecutionRecordStatus,
@@ -36,6 +37,7 @@ from dagster._grpc.client import DagsterGrpcClient  # noqa: E402
 from dagster._grpc.types import CanCancelExecutionRequest, CanCancelExecutionResult  # noqa: E402
 from dagster._serdes import deserialize_value  # noqa: E402
 from dagster._time import get_current_datetime, get_current_timestamp  # noqa: E402
+from dagster_shared.error import SerializableErrorInfo  # noqa: E402
 
 __all__ = [
     "GRPC_INFO_TAG",
@@ -49,9 +51,12 @@ __all__ = [
     "DagsterGrpcClient",
     "DagsterUserCodeUnreachableError",
     "InstanceRef",
+    "InstigatorType",
+    "SerializableErrorInfo",
     "SqlEventLogStorage",
     "SqlEventLogStorageTable",
     "SqliteEventLogStorage",
+    "TickStatus",
     "UnresolvedAssetJobDefinition",
     "WorkspaceFileTarget",
     "WorkspaceProcessContext",

@@ -20,6 +20,7 @@ from music_platform.orchestration.quality import (
     unevaluated_checks,
 )
 from music_platform.orchestration.runs import Failures, failures_in_a_row
+from music_platform.orchestration.ticks import FailingTicks, failing_ticks
 
 
 class Store:
@@ -54,6 +55,10 @@ class Store:
     def unevaluated_checks(self) -> list[UnevaluatedCheck]:
         """See `quality.unevaluated_checks`."""
         return unevaluated_checks(self._instance, self._check_keys())
+
+    def failing_ticks(self) -> list[FailingTicks]:
+        """See `ticks.failing_ticks`."""
+        return failing_ticks(self._instance, time.time())
 
     def stale_marts(self) -> dict[str, float]:
         """Marts whose freshness policy fails, by name: since when, in epoch seconds."""

@@ -11,11 +11,15 @@ from threading import Thread
 
 @dataclass
 class Received:
-    """The receiver's URL for apprise, and the received posts: (epoch seconds, type, title)."""
+    """The receiver's URL for apprise, and the received posts: (epoch seconds, type, title). Also a dead man's switch:
+    its URL, and when it was called. `status` is what it answers."""
 
     url: str
     posts: list[tuple[float, str, str]] = field(default_factory=list)
     bodies: list[str] = field(default_factory=list)
+    ping_url: str = ""
+    pings: list[float] = field(default_factory=list)
+    status: int = 200
 
 
 @contextmanager
@@ -28,13 +32,21 @@ def receiving() -> Iterator[Received]:
             post = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             received.bodies.append(post["message"])
             received.posts.append((time.time(), post["type"], post["title"].removeprefix("music-platform: ")))
-            self.send_response(200)
+            self._answer()
+
+        def do_GET(self) -> None:
+            received.pings.append(time.time())
+            self._answer()
+
+        def _answer(self) -> None:
+            self.send_response(received.status)
             self.end_headers()
 
         def log_message(self, *_: object) -> None: ...
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     received.url = f"json://127.0.0.1:{server.server_port}/"
+    received.ping_url = f"http://127.0.0.1:{server.server_port}/ping"
     Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield received

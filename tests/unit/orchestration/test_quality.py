@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 import pytest
 
-from music_platform.monitoring.watch import Watch
+from music_platform.monitoring.sources import Looker
 from music_platform.orchestration.keys import CONSERVATION, RAW_EVENTS
 from music_platform.orchestration.quality import failed_checks, unevaluated_checks
 from music_platform.orchestration.store import Store
@@ -80,15 +80,17 @@ def test_the_watch_reports_both_and_resolves_neither_before_the_check_has_passed
     instance: dg.DagsterInstance, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     settings = Settings(_env_file=None, music_home=tmp_path_factory.mktemp("home"))
-    watch = Watch(settings, Store(instance, lambda: [CONSERVATION]))
+    looker = Looker(settings, lambda: Store(instance, lambda: [CONSERVATION]))
+
+    def problems() -> list[str]:
+        return [problem.what for find in (looker.failed_checks, looker.unevaluated_checks) for problem in find(0.0)]
+
+    failed, unevaluated = (f"check conservation of raw/events {how}" for how in ("failed", "could not be evaluated"))
     evaluate(instance, FAILS)
-    before = [problem.key for problem in watch._checks(())]
-    assert len(before) == 1
+    assert problems() == [failed]
     plan(instance)
-    assert [problem.key for problem in watch._checks(())] == before
+    assert problems() == [failed]
     evaluate(instance, CRASHES)
-    problems = list(watch._checks(()))
-    assert [problem.key for problem in problems][:1] == before
-    assert "could not be evaluated" in problems[1].what
+    assert problems() == [failed, unevaluated]
     evaluate(instance, PASSES)
-    assert not list(watch._checks(()))
+    assert problems() == []

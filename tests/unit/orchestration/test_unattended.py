@@ -15,7 +15,7 @@ from dagster._core.test_utils import create_run_for_test, freeze_time
 from music_platform.ingestion.backlog import Backlog
 from music_platform.lake.checkpoint import Offsets
 from music_platform.monitoring import alerts
-from music_platform.monitoring.watch import Watch
+from music_platform.monitoring.sources import Looker
 from music_platform.orchestration import sensors
 from music_platform.orchestration.assets.marts import tier_keys
 from music_platform.orchestration.freshness import LIVE, POLICY, TIERS, ages, warn_after, window
@@ -142,15 +142,14 @@ def test_a_build_whose_inputs_changed_while_it_ran_is_followed_by_another(day: D
 def test_a_model_that_keeps_failing_is_at_most_thirty_runs_and_one_alert_a_day(day: Day) -> None:
     built(day)
     day.load(1)
-    watch, state, sent = Watch(day.settings, Store(day.instance)), alerts.State(), 0
+    looker, state, sent = Looker(day.settings, lambda: Store(day.instance)), alerts.State(), 0
     begin = day.now
     while day.now < begin + 24 * HOUR:
         for run in day.tick(sensors.live_tick):
             day.end(run, 10, succeeds=False)
-        problems = list(watch._jobs(()))
-        change = alerts.changes(state, problems, day.now, 60)
-        state = alerts.next_state(state, problems, change, (), day.now)
-        sent += len(change.raised) + len(change.resolved)
+        state = alerts.observe(state, looker.jobs(day.now), day.now, 60)
+        for notice in alerts.notices(state, "one", day.now, 60):
+            state, sent = alerts.sent(state, "one", notice), sent + 1
         day.now += 4 * MINUTE
     runs = [at - begin for at, job in day.launched if job == "live"]
     assert 20 <= len(runs) <= 30

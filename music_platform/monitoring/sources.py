@@ -1,0 +1,309 @@
+"""The sources of problems: each reads one part of the platform and yields what is wrong with it.
+
+They ask supervisor, the brokers, the lake's log and Dagster's store, never the warehouse. The watch guards each of them
+on its own, so a source only has to be in `SOURCES`. Sending does not belong here.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from music_platform.errors import PlatformError
+from music_platform.home import Home
+from music_platform.ingestion.backlog import kafka_age, lake_age, read_kafka_backlog, read_lake_backlog
+from music_platform.ingestion.disk_space import local_disks
+from music_platform.monitoring import alerts
+from music_platform.monitoring.alerts import CRITICAL, WARNING, Outage, Problem
+from music_platform.monitoring.disk import disk_problems
+from music_platform.orchestration.store import Store
+from music_platform.settings import Settings, without_secrets
+from music_platform.stack.local_stack import LocalStack
+from music_platform.stack.readiness import lacks
+from music_platform.stack.services import CODE, DAEMON, KAFKA, SPARK_CONNECT, WAREHOUSE, WATCH, WEBSERVER
+from music_platform.topics import BrokerUnreachableError
+
+
+@dataclass(frozen=True)
+class WatchedJobs:
+    """Jobs that run unattended and whose failures are counted together: what a failure means, and the services without
+    which they cannot work."""
+
+    names: tuple[str, ...]
+    consequence: str
+    needs: frozenset[str]
+
+
+#: The parent of every run, and what builds and checks ask.
+_RUNS = frozenset({CODE})
+_BUILDS = _RUNS | {WAREHOUSE}
+
+WATCHED_JOBS = (
+    WatchedJobs(("ingest",), "no new events arrive in the lake and RAW", _BUILDS | {KAFKA, SPARK_CONNECT}),
+    WatchedJobs(("live", "build"), "the live marts are not updated", _BUILDS),
+    WatchedJobs(("policy",), "the policy marts are not updated", _BUILDS),
+    WatchedJobs(("reference",), "songs, artists or users are not updated", _BUILDS),
+    WatchedJobs(("quality",), "the data is not checked", _BUILDS),
+    WatchedJobs(("reconciliation",), "nobody knows whether every record became a row", _BUILDS | {KAFKA}),
+    WatchedJobs(("nightly",), "whole tables are not tested", _BUILDS),
+    WatchedJobs(("maintenance",), "the lake is not compacted and its log is not cleaned", _BUILDS | {SPARK_CONNECT}),
+    WatchedJobs(("pruning",), "old runs and events of Dagster are not deleted", _RUNS),
+)
+
+#: What does not work without a service.
+WITHOUT = {
+    KAFKA: "producers cannot send and nothing new is read",
+    SPARK_CONNECT: "nothing new is read into the lake",
+    WAREHOUSE: "nothing is loaded or built, and the marts cannot be queried",
+    CODE: "no sensor ticks and no run starts",
+    WEBSERVER: "the UI is unavailable, but data is still processed",
+    DAEMON: "no run starts",
+}
+
+#: Seconds without a heartbeat after which a daemon counts as down.
+DAEMON_SILENT = 120.0
+
+
+#: Maximum number of characters of an error that a message shows.
+SAID_CHARACTERS = 300
+
+
+class UnknownNowError(Exception):
+    """A source cannot say anything now, for a reason that another source reports. Its open problems stay open."""
+
+
+class Looker:
+    """What the sources share: settings, Dagster's store, and what was seen of the services at earlier looks."""
+
+    def __init__(self, settings: Settings, store: Callable[[], Store]) -> None:
+        self.settings, self.home = settings, Home(settings.home)
+        self._store = store
+        self._pids: dict[str, int] = {}
+        #: Services that do not run or do not answer, and since when.
+        self.down: dict[str, float] = {}
+        #: Outages of the last hour, those of now included.
+        self.outages: tuple[Outage, ...] = ()
+
+    @property
+    def store(self) -> Store:
+        """Dagster's store, opened when it is first needed: it may be away when the watch starts."""
+        return self._store()
+
+    def services(self, now: float) -> Iterator[Problem]:
+        """Services that do not run, do not answer, or were restarted since the last look."""
+        for name, service in LocalStack(self.settings).status().items():
+            complaint = self._complaint(name, service.state, service.pid)
+            if complaint is None:
+                self.down.pop(name, None)
+                continue
+            since = self.down.setdefault(name, now)
+            where = f"Look at {self.home.log_of(name)}, and run music-platform status and music-platform doctor."
+            if service.state == "external":
+                where = f"It is an external service at {service.address}: look there."
+            yield Problem(
+                f"service {name}", f"{name} is down", since, f"{complaint}: {WITHOUT.get(name, 'unknown')}.", where
+            )
+
+    def _complaint(self, name: str, state: str, pid: int | None) -> str | None:
+        before = self._pids.get(name)
+        if state == "starting" and before is None:
+            return None  # It starts with the platform. If it cannot, it is in another state soon.
+        if pid is not None:
+            self._pids[name] = pid
+        if name == WATCH or state == "stopped":
+            # It was never started, or someone stopped it.
+            return None
+        if state == "external":
+            return self._lacks(name) if name == KAFKA else None
+        if state != "running":
+            return f"Its process ended and is being restarted ({state})"
+        if before not in (None, pid):
+            return "Its process ended and was restarted"
+        if name in (SPARK_CONNECT, DAEMON):
+            # Asking Spark would start a session: failed runs show when it does not answer. The daemon has heartbeats.
+            return None
+        complaint = self._lacks(name)
+        return f"It does not answer: {complaint}" if complaint else None
+
+    def _lacks(self, name: str) -> str | None:
+        try:
+            return lacks(name, self.settings)
+        except Exception as error:  # An answer that cannot be understood is none, and says nothing about the others.
+            return f"{type(error).__name__}: {error}"
+
+    def heartbeats(self, now: float) -> Iterator[Problem]:
+        """A daemon that runs and does nothing."""
+        silent = self.store.silent_seconds()
+        if DAEMON not in self.down and silent > DAEMON_SILENT:
+            yield Problem(
+                f"service {DAEMON} silent",
+                f"{DAEMON} is silent",
+                now - silent,
+                f"It has sent no heartbeat for {silent:.0f} s: {WITHOUT[DAEMON]}.",
+                f"Look at {self.home.log_of(DAEMON)}, and run music-platform status and music-platform doctor.",
+            )
+
+    def jobs(self, _now: float) -> Iterator[Problem]:
+        """Jobs whose last run failed, unless an outage of a service that they need caused it."""
+        for watched in WATCHED_JOBS:
+            failures = self.store.failures_in_a_row(*watched.names)
+            if failures.count and not alerts.caused_by_outage(failures.ended, self.outages, watched.needs):
+                yield Problem(
+                    f"job {watched.names[0]}",
+                    f"{' or '.join(watched.names)} fails",
+                    failures.since,
+                    f"{failures.count} runs in a row failed: {watched.consequence}.",
+                    f"Look at {self.settings.dagster_url}/runs/{failures.last_run}",
+                )
+
+    def failed_checks(self, _now: float) -> Iterator[Problem]:
+        """Checks that failed when they were last evaluated."""
+        for check in self.store.failed_checks():
+            asset = check.key.asset_key.to_user_string()
+            yield Problem(
+                f"check {asset}:{check.key.name}",
+                f"check {check.key.name} of {asset} failed",
+                check.at,
+                f"{check.key.name}: {check.description}",
+                f"Look at {self.settings.dagster_url}/assets/{asset}?view=checks",
+                CRITICAL if check.severe else WARNING,
+                f"{{n}} checks of {asset} failed",
+            )
+
+    def unevaluated_checks(self, _now: float) -> Iterator[Problem]:
+        """Checks whose latest run ended without a verdict; the one before stands.
+
+        Of a job that is reported as failing only the blocking checks are named.
+        """
+        needs = {name: watched.needs for watched in WATCHED_JOBS for name in watched.names}
+        failing = {name for w in WATCHED_JOBS if self.store.failures_in_a_row(*w.names).count for name in w.names}
+        for check in self.store.unevaluated_checks():
+            if alerts.caused_by_outage(check.at, self.outages, needs.get(check.job, WITHOUT.keys() - {WEBSERVER})):
+                continue
+            if check.blocking or check.job not in failing:
+                asset = check.key.asset_key.to_user_string()
+                yield Problem(
+                    f"unevaluated {asset}:{check.key.name}",
+                    f"check {check.key.name} of {asset} could not be evaluated",
+                    check.at,
+                    f"{check.key.name}: its run ended without a result. The last result before it stands.",
+                    f"Look at {self.settings.dagster_url}/runs/{check.run_id}",
+                    CRITICAL if check.blocking else WARNING,
+                    f"{{n}} checks of {asset} could not be evaluated",
+                )
+
+    def freshness(self, _now: float) -> Iterator[Problem]:
+        """Marts that violate their freshness policy."""
+        for mart, since in sorted(self.store.stale_marts().items()):
+            yield Problem(
+                f"freshness {mart}",
+                f"mart {mart} is stale",
+                since,
+                f"{mart} is past its freshness window.",
+                f"Look at the ticks of live_sensor and freshness_sensor: {self.settings.dagster_url}/automation",
+                group="{n} marts are stale",
+            )
+
+    def lag(self, now: float) -> Iterator[Problem]:
+        """A backlog before RAW whose oldest record has waited too long."""
+        if KAFKA in self.down:
+            raise UnknownNowError
+        try:
+            offsets, kafka = read_kafka_backlog(self.settings)
+        except BrokerUnreachableError:
+            if self._lacks(KAFKA):
+                raise UnknownNowError from None  # It went down just now. The next look reports it.
+            raise
+        loaded = self.store.recorded_version()
+        lake = read_lake_backlog(self.settings, loaded)
+        seconds = max(
+            kafka_age(self.settings, offsets) if kafka.records else 0.0,
+            lake_age(self.settings, loaded) if lake.records else 0.0,
+        )
+        if seconds > self.settings.lag_limit_seconds:
+            yield Problem(
+                "lag",
+                "events arrive late in RAW",
+                now - seconds,
+                f"{kafka.records:,} records are waiting in Kafka and {lake.records:,} in the lake, the oldest for "
+                f"{seconds:.0f} s. LAG_LIMIT_SECONDS is {self.settings.lag_limit_seconds}.",
+                f"Look at the ticks of lag_sensor: {self.settings.dagster_url}/automation",
+            )
+
+    def producers(self, now: float) -> Iterator[Problem]:
+        """Topics without new records for too long. The lag sensor observes a topic when its end offsets move."""
+        newest = self.store.last_topic_movement() or now
+        if now - newest > self.settings.source_silent_hours * 3600:
+            yield Problem(
+                "source",
+                "no events arrive",
+                newest,
+                "No topic has had a new record since then. SOURCE_SILENT_HOURS is "
+                f"{self.settings.source_silent_hours:g}.",
+                "Look at the producers, and at the ticks of lag_sensor, which reports the topics: "
+                f"{self.settings.dagster_url}/automation",
+                WARNING,
+            )
+
+    def ticks(self, _now: float) -> Iterator[Problem]:
+        """Sensors and schedules that fail when they are evaluated."""
+        for failing in self.store.failing_ticks():
+            if not alerts.caused_by_outage(failing.ended, self.outages, {CODE, DAEMON}):
+                yield Problem(
+                    f"ticks {failing.name}",
+                    f"{failing.name} fails",
+                    failing.since,
+                    f"Its ticks fail, so it starts no run: {_short(failing.error, self.settings)}",
+                    f"Look at its ticks: {self.settings.dagster_url}/automation",
+                )
+
+    def disks(self, now: float) -> Iterator[Problem]:
+        """Disks of the home and of a local lake that fill up."""
+        settings = self.settings
+        yield from disk_problems(
+            local_disks(settings), settings.disk_warning_percent, settings.disk_critical_percent, now
+        )
+
+
+@dataclass(frozen=True)
+class Source:
+    """A source: what it reads, in words that follow "the watch cannot read", and how it finds problems."""
+
+    reads: str
+    find: Callable[[Looker, float], Iterable[Problem]]
+
+
+#: In this order: the services first, because outages explain what the others see.
+SOURCES = (
+    Source("the state of the services", Looker.services),
+    Source("the daemon's heartbeats", Looker.heartbeats),
+    Source("the runs", Looker.jobs),
+    Source("the results of the checks", Looker.failed_checks),
+    Source("the runs of the checks", Looker.unevaluated_checks),
+    Source("the freshness of the marts", Looker.freshness),
+    Source("the lag from Kafka through the lake to RAW", Looker.lag),
+    Source("the movement of the topics", Looker.producers),
+    Source("the ticks of sensors and schedules", Looker.ticks),
+    Source("the free space of the disks", Looker.disks),
+)
+
+
+def blind(source: Source, error: Exception, settings: Settings, now: float) -> Problem:
+    """The problem that a source could not be read."""
+    return Problem(
+        f"blind {source.reads}",
+        f"the watch cannot read {source.reads}",
+        now,
+        f"{source.reads}: {_first_line(error, settings)}",
+        f"What it would report is unknown. Look at {Home(settings.home).log_of(WATCH)}, and run music-platform doctor.",
+        group="the watch cannot read {n} of its sources",
+    )
+
+
+def _first_line(error: Exception, settings: Settings) -> str:
+    """What an error says, without the settings' secrets: it goes to people by way of messengers."""
+    said = _short(str(error), settings) or "no details"
+    return said if isinstance(error, PlatformError) else f"{type(error).__name__}: {said}"
+
+
+def _short(text: str, settings: Settings) -> str:
+    lines = without_secrets(settings, text).strip().splitlines()
+    return lines[0][:SAID_CHARACTERS] if lines else ""
