@@ -35,12 +35,14 @@ class TopicMissingError(BrokerUnreachableError):
 class TopicOffsets:
     """First retained offset and end offset (one after the last record), by topic and partition; ids by topic.
 
-    The end is the last stable offset, so records of a transaction that is still open are not included.
+    The end is the last stable offset, so records of a transaction that is still open are not included. Topics that
+    could not be read are not in it; `troubles` says why.
     """
 
     first: Offsets
     end: Offsets
     ids: dict[str, str] = field(default_factory=dict)
+    troubles: dict[str, BrokerUnreachableError] = field(default_factory=dict)
 
     def records(self) -> int:
         """Records that the topics hold now."""
@@ -120,18 +122,21 @@ def refusal(where: str, reason: str) -> str:
 
 
 def unreachable(
-    client_config: Mapping[str, str], error: KafkaException, last_error: str = ""
+    client_config: Mapping[str, str], error: KafkaException, last_error: str = "", topic: str | None = None
 ) -> BrokerUnreachableError:
-    """The error for a failed request. `last_error` is the last connection error, in librdkafka's words."""
+    """The error for a failed request, about `topic` if that is known. `last_error` is the last connection error, in
+    librdkafka's words."""
     where = client_config["bootstrap.servers"]
     if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
         return TopicMissingError(
-            f"A topic is missing from Kafka at {where}: {error.args[0].str()}. "
-            "Create it again (music-platform up does that), then adopt it: music-platform topic adopt <topic>"
+            f"{f'Topic {topic}' if topic else 'A topic'} is missing from Kafka at {where}: {error.args[0].str()}. "
+            "Create it again (music-platform up does that), then adopt it: music-platform topic adopt "
+            f"{topic or '<topic>'}"
         )
     if error.args[0].code() in SILENCES:
         return BrokerUnreachableError(away(where) + (f" Last connection error: {last_error}" if last_error else ""))
-    return BrokerUnreachableError(f"Kafka at {where} answers with an error: {error.args[0].str()}.")
+    about = f" about topic {topic}" if topic else ""
+    return BrokerUnreachableError(f"Kafka at {where} answers with an error{about}: {error.args[0].str()}.")
 
 
 def topic_ids(client_config: Mapping[str, str], topics: Iterable[str]) -> dict[str, str]:
@@ -146,28 +151,73 @@ def topic_ids(client_config: Mapping[str, str], topics: Iterable[str]) -> dict[s
 
 
 def topic_offsets(client_config: Mapping[str, str], topics: Iterable[str]) -> TopicOffsets:
-    """First and end offsets of every partition. Raises BrokerUnreachableError, also for a topic that does not exist."""
-    brokers, wanted = Brokers(client_config), list(topics)
+    """First and end offsets of every partition. Raises BrokerUnreachableError, also for a topic that cannot be read."""
+    offsets = readable_offsets(client_config, topics)
+    for trouble in offsets.troubles.values():
+        raise trouble
+    return offsets
+
+
+def readable_offsets(client_config: Mapping[str, str], topics: Iterable[str]) -> TopicOffsets:
+    """The same of the topics that can be read. One that is missing, forbidden or without a leader keeps no other one
+    from being read. Raises BrokerUnreachableError where the brokers do not answer."""
+    brokers = Brokers(client_config)
+    troubles: dict[str, BrokerUnreachableError] = {}
+    ids: dict[str, str] = {}
+    partitions: list[TopicPartition] = []
     try:
-        described = brokers.admin.describe_topics(TopicCollection(wanted), request_timeout=TIMEOUT)
-        found = {topic: brokers.result(future) for topic, future in described.items()}
-        partitions = [TopicPartition(topic, info.id) for topic, what in found.items() for info in what.partitions]
-        return TopicOffsets(
-            first=_offsets(brokers, partitions, OffsetSpec.earliest()),
-            end=_offsets(brokers, partitions, OffsetSpec.latest()),
-            ids={topic: str(what.topic_id) for topic, what in found.items()},
-        )
+        described = brokers.admin.describe_topics(TopicCollection(list(topics)), request_timeout=TIMEOUT)
+        for topic, future in described.items():
+            try:
+                found = brokers.result(future)
+            except KafkaException as error:
+                troubles[topic] = _trouble(client_config, error, topic)
+                continue
+            if headless := [str(info.id) for info in found.partitions if info.leader is None]:
+                troubles[topic] = BrokerUnreachableError(
+                    f"Topic {topic} of Kafka at {brokers.where} has no leader for partition {', '.join(headless)}. Its "
+                    "brokers are down, or an election is going on."
+                )
+                continue
+            ids[topic] = str(found.topic_id)
+            partitions += [TopicPartition(topic, info.id) for info in found.partitions]
+        first = _offsets(brokers, partitions, OffsetSpec.earliest(), client_config, troubles)
+        end = _offsets(brokers, partitions, OffsetSpec.latest(), client_config, troubles)
     except KafkaException as error:
         raise unreachable(client_config, error, brokers.last_error) from error
+    return TopicOffsets(_without(first, troubles), _without(end, troubles), _without(ids, troubles), troubles)
 
 
-def _offsets(brokers: Brokers, partitions: list[TopicPartition], which: OffsetSpec) -> Offsets:
+def _without(found: dict[str, Answer], troubles: Mapping[str, BrokerUnreachableError]) -> dict[str, Answer]:
+    return {topic: each for topic, each in found.items() if topic not in troubles}
+
+
+def _trouble(client_config: Mapping[str, str], error: KafkaException, topic: str) -> BrokerUnreachableError:
+    """The trouble with one topic. Raises the error itself where the brokers do not answer, which is about all."""
+    if error.args[0].code() in SILENCES:
+        raise error
+    return unreachable(client_config, error, topic=topic)
+
+
+def _offsets(
+    brokers: Brokers,
+    partitions: list[TopicPartition],
+    which: OffsetSpec,
+    client_config: Mapping[str, str],
+    troubles: dict[str, BrokerUnreachableError],
+) -> Offsets:
+    """Offsets of the partitions. The trouble with a topic is added to `troubles`."""
     found: Offsets = {}
+    if not partitions:
+        return found
     futures = brokers.admin.list_offsets(
         dict.fromkeys(partitions, which), isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=TIMEOUT
     )
     for partition, future in futures.items():
-        found.setdefault(partition.topic, {})[partition.partition] = brokers.result(future).offset
+        try:
+            found.setdefault(partition.topic, {})[partition.partition] = brokers.result(future).offset
+        except KafkaException as error:
+            troubles[partition.topic] = _trouble(client_config, error, partition.topic)
     return found
 
 

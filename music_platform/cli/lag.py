@@ -49,6 +49,8 @@ def read_stages(settings: "Settings") -> "tuple[Backlog, ...]":
     from music_platform.warehouse.loader import loaded_version
 
     offsets, kafka = backlog.read_kafka_backlog(settings)
+    for trouble in offsets.troubles.values():
+        raise trouble
     with connect(settings) as session:
         loaded, built = loaded_version(session), backlog.built_version(session)
         lake, marts = backlog.read_lake_backlog(settings, loaded), backlog.marts_backlog(session)

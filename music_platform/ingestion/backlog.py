@@ -18,7 +18,7 @@ from music_platform.lake.delta_log import DeltaTable
 from music_platform.lake.paths import events_path
 from music_platform.lake.progress import Progress, read_progress
 from music_platform.settings import Settings
-from music_platform.topics import TopicOffsets, timestamps_at, topic_names, topic_offsets
+from music_platform.topics import TopicOffsets, readable_offsets, timestamps_at, topic_names
 from music_platform.warehouse.schema import BUILDS, LOADS
 
 if TYPE_CHECKING:
@@ -65,8 +65,11 @@ def lake_backlog(table: DeltaTable, loaded: int) -> Backlog:
 
 
 def read_kafka_backlog(settings: Settings) -> tuple[TopicOffsets, Backlog]:
-    """The topics' offsets and the current backlog of the first stage."""
-    offsets = topic_offsets(settings.kafka_client_config(), topic_names(settings).values())
+    """The topics' offsets and the current backlog of the first stage, of the topics that can be read.
+
+    Raises BrokerUnreachableError where the brokers do not answer.
+    """
+    offsets = readable_offsets(settings.kafka_client_config(), topic_names(settings).values())
     return offsets, kafka_backlog(offsets, unread_from(read_progress(settings.lake_root), offsets))
 
 

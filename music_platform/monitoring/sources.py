@@ -203,7 +203,7 @@ class Looker:
             )
 
     def lag(self, now: float) -> Iterator[Problem]:
-        """A backlog before RAW whose oldest record has waited too long."""
+        """Topics that cannot be read, and a backlog before RAW whose oldest record has waited too long."""
         if KAFKA in self.down:
             raise UnknownNowError
         try:
@@ -212,6 +212,15 @@ class Looker:
             if self._lacks(KAFKA):
                 raise UnknownNowError from None  # It went down just now. The next look reports it.
             raise
+        for topic, trouble in sorted(offsets.troubles.items()):
+            yield Problem(
+                f"topic {topic}",
+                f"topic {topic} cannot be read",
+                now,
+                str(trouble),
+                f"Until then no topic is read. Look at the last run of ingest: {self.settings.dagster_url}",
+                group="{n} topics cannot be read",
+            )
         loaded = self.store.recorded_version()
         lake = read_lake_backlog(self.settings, loaded)
         seconds = max(

@@ -41,14 +41,23 @@ def pause_after(failures: int, pauses: Sequence[int]) -> int:
 
 
 def decide_ingest(
-    kafka: tuple[int, float], lake: tuple[int, float], threshold: int, runs: Runs, shortage: str | None = None
+    kafka: tuple[int, float],
+    lake: tuple[int, float],
+    threshold: int,
+    runs: Runs,
+    shortage: str | None = None,
+    trouble: str | None = None,
 ) -> Decision:
     """Start a run when either stage has a backlog of at least `threshold` records and nothing is in the way.
 
     A backlog is its records and the age of the oldest; `kafka`'s are in no micro-batch yet, `lake`'s are not in RAW.
     What is in the lake is loaded whatever the threshold: a run that died between the two must not wait for new records.
-    `shortage` says that there is no room on a disk; None where there is.
+    `shortage` says that there is no room on a disk; None where there is. `trouble` says which topics cannot be read: a
+    run then starts whatever the backlog, because it takes in the files, loads the lake, and fails with what to do.
     """
+    if trouble:
+        obstacle = runs.obstacle() or shortage
+        return Decision(not obstacle, f"{trouble}; {obstacle}" if obstacle else trouble)
     if not kafka[0] and not lake[0]:
         return Decision(False, "nothing to do: every record is in RAW")
     reason = f"{_backlog('Kafka', *kafka)}, {_backlog('the lake', *lake)} not in RAW"

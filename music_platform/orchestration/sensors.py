@@ -116,6 +116,7 @@ def lag_tick(instance: dg.DagsterInstance, settings: Settings, cursor: str | Non
         settings.lag_threshold_records,
         _runs(instance, settings, [ingest_job.name], INGESTING, [LAKE_EVENTS, RAW_EVENTS]),
         start_obstacle(settings),
+        " ".join(str(trouble) for _, trouble in sorted(offsets.troubles.items())) or None,
     )
     observed, now = _observed(cursor), get_current_timestamp()
     chosen = topics_to_observe(offsets.end, observed, now)
@@ -183,8 +184,10 @@ def freshness_tick(instance: dg.DagsterInstance, settings: Settings, _cursor: st
 def _complete(settings: Settings, instance: dg.DagsterInstance) -> set[str]:
     """Tiers that lack no data: every record is in RAW, and their models are built from all of it."""
     try:
-        _, kafka = read_kafka_backlog(settings)
+        offsets, kafka = read_kafka_backlog(settings)
     except BrokerUnreachableError:
+        return set()
+    if offsets.troubles:
         return set()
     now = current_inputs(instance)
     if kafka.records or read_files_backlog(settings).records or read_lake_backlog(settings, now.raw).records:

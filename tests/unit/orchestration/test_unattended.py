@@ -24,7 +24,7 @@ from music_platform.orchestration.keys import GOLD, RAW_EVENTS
 from music_platform.orchestration.runs import process_tags
 from music_platform.orchestration.store import Store
 from music_platform.settings import Settings
-from music_platform.topics import TopicOffsets
+from music_platform.topics import TopicMissingError, TopicOffsets
 
 MINUTE, HOUR = 60.0, 3600.0
 WHOLE = {"build": TIERS, "live": (LIVE,), "policy": (POLICY,)}
@@ -175,7 +175,9 @@ def test_three_idle_windows_are_no_run_and_no_mart_that_is_not_fresh(day: Day) -
 
 def test_a_mart_with_a_backlog_upstream_is_not_reported_as_complete(day: Day, monkeypatch: pytest.MonkeyPatch) -> None:
     built(day)
-    monkeypatch.setattr(sensors, "read_kafka_backlog", lambda _: (None, Backlog(5, {"listen_events": 5})))
+    monkeypatch.setattr(
+        sensors, "read_kafka_backlog", lambda _: (TopicOffsets({}, {}), Backlog(5, {"listen_events": 5}))
+    )
     day.now += warn_after(day.settings, LIVE)
     before = day.oldest(LIVE)
     assert not day.tick()
@@ -207,3 +209,22 @@ def test_a_run_that_was_killed_with_its_code_server_is_followed_within_a_minute(
     failed = day.instance.get_run_by_id(killed.run_id)
     assert failed is not None
     assert failed.status is dg.DagsterRunStatus.FAILURE
+
+
+def test_a_topic_that_cannot_be_read_starts_a_run_which_says_so_and_is_complete_for_nobody(
+    day: Day, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built(day)
+    trouble = TopicMissingError("Topic auth_events is missing from Kafka at here:9092.")
+    offsets = TopicOffsets({}, {}, {}, {"auth_events": trouble})
+    monkeypatch.setattr(sensors, "read_kafka_backlog", lambda _: (offsets, Backlog(0, {})))
+    (run,) = day.tick(sensors.lag_tick)
+    assert run.job_name == "ingest"
+    assert run.tags[sensors.REASON_TAG] == str(trouble)
+    with freeze_time(day.now):
+        day.instance.report_run_failed(run)
+    assert not day.tick(sensors.lag_tick), "it waits as after any failure"
+    before = day.oldest(LIVE)
+    day.now += warn_after(day.settings, LIVE)
+    assert not day.tick()
+    assert day.oldest(LIVE) > before, "not reported as complete"
