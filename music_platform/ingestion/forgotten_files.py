@@ -8,14 +8,13 @@ import json
 from dataclasses import asdict, dataclass
 from itertools import takewhile
 
-from music_platform.ingestion.intake import ARCHIVE, REJECTED, batch_notes, folder_shapes, read_batch
+from music_platform.ingestion.intake import ARCHIVE, REASON, REJECTED, batch_notes, folder_shapes, read_batch
 from music_platform.lake.files import Folder
 from music_platform.lake.paths import intake_path
 from music_platform.settings import Settings
 
 #: Not ending in .json, as the notes of batches do.
 FILE = "forgotten"
-REASON = ".reason.txt"
 DAY_MS = 86_400_000
 
 

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 ARCHIVE, REJECTED = "_archive", "_rejected"
+#: Ending of the file beside a refused one that holds the reason.
+REASON = ".reason.txt"
 ENDINGS = (".jsonl", ".jsonl.gz")
 _CHUNK = 1 << 20
 _NOTE = re.compile(r"^\d{20}\.json$")
@@ -236,7 +238,7 @@ class Intake:
     def _reject(self, folder: str, file: FileInfo, reason: str) -> None:
         rejected = Folder.at(f"{self._root}/{REJECTED}/{folder}")
         name = f"{file.modified_ms}-{uuid.uuid4().hex[:8]}-{file.name}"
-        rejected.write(f"{name}.reason.txt", f"{reason}\n".encode())
+        rejected.write(f"{name}{REASON}", f"{reason}\n".encode())
         self._folder(folder).move(file.name, rejected, name)
         self._log(f"{self._root}/{folder}/{file.name} was refused: {reason}. It was moved to {rejected.file(name)}")
 

@@ -7,7 +7,8 @@ from dagster_snowflake import SnowflakeResource
 
 from music_platform.ingestion.conservation import audit
 from music_platform.orchestration.data_checks import MART_CHECKS, RAW_CHECKS, DataCheck
-from music_platform.orchestration.keys import RAW_EVENTS
+from music_platform.orchestration.intake_check import intake_result
+from music_platform.orchestration.keys import INTAKE, LAKE_EVENTS, RAW_EVENTS
 from music_platform.orchestration.resources import sentences, warehouse_session
 from music_platform.orchestration.runs import name_process
 from music_platform.settings import Settings
@@ -62,7 +63,20 @@ def _data_checks(name: str, checks: Sequence[DataCheck]) -> dg.AssetChecksDefini
     return run_checks
 
 
-asset_checks = [conservation, _data_checks("raw_checks", RAW_CHECKS), _data_checks("mart_checks", MART_CHECKS)]
+@dg.asset_check(
+    asset=LAKE_EVENTS,
+    name=INTAKE.name,
+    description="No file of the intake was refused, and none lies in a folder that is not read. Evaluated by the "
+    "quality sensor, without a run, whenever the result changes.",
+)
+def intake(context: dg.AssetCheckExecutionContext, settings: dg.ResourceParam[Settings]) -> dg.AssetCheckResult:
+    """List the folders of the intake."""
+    name_process(context.instance, context.run.run_id)
+    with sentences():
+        return intake_result(settings)
+
+
+asset_checks = [conservation, intake, _data_checks("raw_checks", RAW_CHECKS), _data_checks("mart_checks", MART_CHECKS)]
 
 
 def check_keys() -> list[dg.AssetCheckKey]:

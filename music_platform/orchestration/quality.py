@@ -9,7 +9,7 @@ import dagster as dg
 
 from music_platform.orchestration._dagster import AssetCheckExecutionRecord, AssetCheckExecutionRecordStatus
 from music_platform.orchestration.data_checks import MART_CHECKS, RAW_CHECKS
-from music_platform.orchestration.keys import CONSERVATION
+from music_platform.orchestration.keys import CONSERVATION, INTAKE
 
 
 def known_checks(manifest: Path) -> list[dg.AssetCheckKey]:
@@ -21,6 +21,7 @@ def known_checks(manifest: Path) -> list[dg.AssetCheckKey]:
     return sorted(
         [
             CONSERVATION,
+            INTAKE,
             *(dg.AssetCheckKey(check.asset, check.name) for check in (*RAW_CHECKS, *MART_CHECKS)),
             *(
                 dg.AssetCheckKey(dg.AssetKey([model["config"]["schema"], model["name"]]), name)
@@ -80,6 +81,12 @@ def failed_checks(instance: dg.DagsterInstance, keys: Sequence[dg.AssetCheckKey]
                 )
             )
     return failed
+
+
+def last_result(instance: dg.DagsterInstance, key: dg.AssetCheckKey) -> tuple[bool, str | None] | None:
+    """Whether the check passed when it was last evaluated, and its description; None if it never was."""
+    record = _last_evaluated(instance, key)
+    return (record.evaluation.passed, record.evaluation.description) if record and record.evaluation else None
 
 
 def unevaluated_checks(instance: dg.DagsterInstance, keys: Sequence[dg.AssetCheckKey]) -> list[UnevaluatedCheck]:

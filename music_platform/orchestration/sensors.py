@@ -39,6 +39,7 @@ from music_platform.orchestration.automation import (
 )
 from music_platform.orchestration.freshness import LIVE, POLICY, TIERS, ages, verify_after, warn_after
 from music_platform.orchestration.inputs import built_inputs, current_inputs, recorded_version
+from music_platform.orchestration.intake_check import intake_news
 from music_platform.orchestration.jobs import (
     INGESTING,
     build_job,
@@ -234,13 +235,17 @@ def reference_tick(_instance: dg.DagsterInstance, settings: Settings, cursor: st
 
 
 def quality_tick(instance: dg.DagsterInstance, settings: Settings, _cursor: str | None) -> dg.SensorResult:
-    """Checks do not run without new data, as they would wake the warehouse, or before the models are first built."""
+    """Checks do not run without new data, as they would wake the warehouse, or before the models are first built.
+
+    The check of the intake needs neither warehouse nor run: its result is reported here when it changes.
+    """
+    news = intake_news(instance, settings)
     if built_inputs(instance, LIVE) is None:
-        return dg.SensorResult(skip_reason="nothing to do: no model is built yet")
+        return dg.SensorResult(skip_reason="nothing to do: no model is built yet", asset_events=news)
     now = str(current_inputs(instance))
     since = get_current_timestamp() - last_run_requested_at(instance, quality_job.name)
     decision = decide_upkeep(now, last_run_input(instance, quality_job.name), since, settings.quality_interval_seconds)
-    return _result(decision, quality_job.name, {INPUT_TAG: now})
+    return _result(decision, quality_job.name, {INPUT_TAG: now}, asset_events=news)
 
 
 #: Seconds for which a file must be unchanged before it is loaded.
@@ -301,7 +306,7 @@ def build_sensors(settings: Settings) -> list[dg.SensorDefinition]:
             quality_tick,
             seldom,
             "Runs the data checks when something was loaded since their last run, at most once per "
-            "QUALITY_INTERVAL_SECONDS.",
+            "QUALITY_INTERVAL_SECONDS. Reports files of the intake that no batch will read.",
             quality_job,
         ),
     ]

@@ -13,6 +13,7 @@ from music_platform.contracts import shapes
 from music_platform.ingestion.conservation import Rows, file_imbalances, taken_in
 from music_platform.ingestion.forgotten_files import Forgotten, forget_files, read_forgotten
 from music_platform.ingestion.intake import Batch, Intake, RefusedError, count_lines, folder_shapes, is_whole, waiting
+from music_platform.ingestion.unread_files import UnreadFiles, unread_files
 from music_platform.lake.paths import intake_path
 from music_platform.settings import Settings
 from music_spark.files import LineFile, file_batches, split
@@ -198,3 +199,22 @@ def test_files_past_their_retention_are_forgotten_with_their_notes_and_the_last_
     last = taker._last()
     assert last is not None
     assert last.number == 4
+
+
+def test_files_that_will_not_be_read_are_named_and_those_that_wait_are_not(settings: Settings) -> None:
+    drop(settings, "listen_events/good.jsonl", b"{}\n")
+    drop(settings, "_archive/listen_events/done.jsonl", b"{}\n")
+    drop(settings, "empty/notes.txt", b"no file for the intake")
+    assert unread_files(settings) == UnreadFiles(0, {}, {})
+    drop(settings, "listen_event/a.jsonl", b"{}\n")
+    drop(settings, "listen_events/long.jsonl", b"{}\n" * 101)
+    taker, _ = intake(settings)
+    assert taker._next(None) is not None
+    found = unread_files(settings)
+    assert found.refused == 1
+    ((path, reason),) = found.reasons.items()
+    assert path.startswith("_rejected/listen_events/")
+    assert path.endswith("long.jsonl")
+    assert "more than 100 lines" in reason
+    assert found.folders == {"listen_event": "no topic or shape has this name"}
+    assert str(found) == "1 refused file in _rejected; files in folders that are not read: listen_event"

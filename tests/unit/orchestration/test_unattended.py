@@ -20,7 +20,8 @@ from music_platform.orchestration import sensors
 from music_platform.orchestration.assets.marts import tier_keys
 from music_platform.orchestration.freshness import LIVE, POLICY, TIERS, ages, warn_after, window
 from music_platform.orchestration.inputs import inputs_of, note_inputs
-from music_platform.orchestration.keys import GOLD, RAW_EVENTS
+from music_platform.orchestration.keys import GOLD, INTAKE, RAW_EVENTS
+from music_platform.orchestration.quality import failed_checks
 from music_platform.orchestration.runs import process_tags
 from music_platform.orchestration.store import Store
 from music_platform.settings import Settings
@@ -228,3 +229,18 @@ def test_a_topic_that_cannot_be_read_starts_a_run_which_says_so_and_is_complete_
     day.now += warn_after(day.settings, LIVE)
     assert not day.tick()
     assert day.oldest(LIVE) > before, "not reported as complete"
+
+
+def test_a_refused_file_is_reported_once_by_a_check_without_a_run(day: Day) -> None:
+    def word() -> list[str]:
+        return [check.description for check in failed_checks(day.instance, [INTAKE])]
+
+    misspelt = Path(day.settings.intake_root) / "listen_event" / "a.jsonl"
+    misspelt.parent.mkdir(parents=True)
+    for content, failed in ((None, []), ("{}", ["files in folders that are not read: listen_event"]), (None, [])):
+        misspelt.write_text(content) if content else misspelt.unlink(missing_ok=True)
+        for _ in range(3):
+            assert not day.tick(sensors.quality_tick)
+            day.now += 30
+        assert word() == failed
+    assert len(day.instance.event_log_storage.get_asset_check_execution_history(INTAKE, limit=10)) == 3
