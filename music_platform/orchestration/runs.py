@@ -34,6 +34,9 @@ HOST_TAG, PID_TAG, STARTED_TAG = f"{HIDDEN}host", f"{HIDDEN}pid", f"{HIDDEN}proc
 #: Jobs that build models. One of them runs at a time.
 BUILDING = {"live", "policy", "build", "everything", "rebuild", "quality", "nightly"}
 
+#: Jobs that only look. Their work is to evaluate checks, so it is done when those are evaluated, whatever they found.
+CHECKING = {"quality", "reconciliation", "nightly"}
+
 #: On a run of checks or maintenance: the inputs when it was requested.
 INPUT_TAG = f"{HIDDEN}seen"
 
@@ -44,6 +47,15 @@ GONE_TAG = f"{HIDDEN}process-gone"
 PROGRESS_TAG = f"{HIDDEN}progress"
 
 _FAILURE, _SUCCESS = dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.SUCCESS
+#: Events of a run that say what it was to do, and what of it is done.
+_PLANS = {
+    dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED,
+    dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
+}
+_WORK = _PLANS | {dg.DagsterEventType.ASSET_CHECK_EVALUATION, dg.DagsterEventType.ASSET_MATERIALIZATION}
+#: Maximum number of such events that are read: a run of checks has one or two of each.
+MOST_EVENTS = 10_000
+
 #: Maximum number of failures in a row that are counted. More do not change the pause.
 MOST_FAILURES = 30
 
@@ -142,9 +154,9 @@ def targets(run: dg.DagsterRun, jobs: Collection[str], keys: Collection[dg.Asset
 
 
 def last_run_input(instance: dg.DagsterInstance, job: str) -> str | None:
-    """The inputs when the job's last run was requested; None before the first, or if that run failed."""
+    """The inputs when the job's last run was requested; None before the first, or if that run failed to do its work."""
     found = instance.get_run_records(dg.RunsFilter(job_name=job), limit=1)
-    if not found or found[0].dagster_run.status is _FAILURE:
+    if not found or failed_to_work(instance, found[0].dagster_run):
         return None
     return found[0].dagster_run.tags.get(INPUT_TAG)
 
@@ -153,6 +165,34 @@ def last_run_requested_at(instance: dg.DagsterInstance, job: str) -> float:
     """When the job's last run was requested, in epoch seconds; 0 before the first."""
     found = instance.get_run_records(dg.RunsFilter(job_name=job), limit=1)
     return found[0].create_timestamp.timestamp() if found else 0.0
+
+
+def failed_to_work(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Whether a run failed and left work undone.
+
+    Dagster fails the run of a blocking check that fails. Where the job only evaluates checks, that is its work done:
+    the check has its own alert, and the run is neither retried nor reported.
+    """
+    if run.status is not _FAILURE:
+        return False
+    if run.job_name not in CHECKING:
+        return True
+    events = [
+        record.event_log_entry.dagster_event
+        for record in instance.get_records_for_run(run.run_id, of_type=_WORK, limit=MOST_EVENTS).records
+    ]
+    planned = {_subject(event) for event in events if event and event.event_type in _PLANS}
+    done = {_subject(event) for event in events if event and event.event_type not in _PLANS}
+    return not planned or not planned <= done
+
+
+def _subject(event: dg.DagsterEvent) -> dg.AssetKey | dg.AssetCheckKey | None:
+    """The asset or the check that an event is about."""
+    if event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED:
+        return event.asset_check_planned_data.asset_check_key
+    if event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+        return event.asset_check_evaluation_data.asset_check_key
+    return event.asset_key
 
 
 @dataclass(frozen=True)
@@ -166,7 +206,7 @@ class Failures:
 
 
 def failures_in_a_row(instance: dg.DagsterInstance, *jobs: str) -> Failures:
-    """The failed runs of these jobs since the last one that succeeded or made progress before it failed.
+    """The failed runs of these jobs since the last one that did its work, or made progress before it failed.
 
     Runs whose process was killed do not count, because their work did not fail.
     """
@@ -178,7 +218,7 @@ def failures_in_a_row(instance: dg.DagsterInstance, *jobs: str) -> Failures:
     ]
     records.sort(key=lambda record: record.create_timestamp, reverse=True)
     failed = []
-    for record in takewhile(lambda record: record.dagster_run.status is _FAILURE, records):
+    for record in takewhile(lambda record: failed_to_work(instance, record.dagster_run), records):
         if GONE_TAG not in record.dagster_run.tags:
             failed.append(record)
         if PROGRESS_TAG in record.dagster_run.tags:

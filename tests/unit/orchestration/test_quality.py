@@ -8,6 +8,7 @@ import pytest
 from music_platform.monitoring.sources import Looker
 from music_platform.orchestration.keys import CONSERVATION, RAW_EVENTS
 from music_platform.orchestration.quality import failed_checks, unevaluated_checks
+from music_platform.orchestration.runs import INPUT_TAG, Failures, failures_in_a_row, last_run_input
 from music_platform.orchestration.store import Store
 from music_platform.settings import Settings
 
@@ -25,9 +26,10 @@ def definitions(how: str) -> dg.Definitions:
     return dg.Definitions(assets=[dg.AssetSpec(RAW_EVENTS)], asset_checks=[conservation], jobs=[job])
 
 
-def evaluate(instance: dg.DagsterInstance, how: str) -> None:
+def evaluate(instance: dg.DagsterInstance, how: str, seen: str = "") -> dg.DagsterRunStatus:
     job = definitions(how).resolve_job_def("reconciliation")
-    job.execute_in_process(instance=instance, raise_on_error=False)
+    result = job.execute_in_process(instance=instance, raise_on_error=False, tags={INPUT_TAG: seen})
+    return result.dagster_run.status if result.success else dg.DagsterRunStatus.FAILURE
 
 
 def plan(instance: dg.DagsterInstance) -> dg.DagsterRun:
@@ -94,3 +96,18 @@ def test_the_watch_reports_both_and_resolves_neither_before_the_check_has_passed
     assert problems() == [failed, unevaluated]
     evaluate(instance, PASSES)
     assert problems() == []
+
+
+def test_a_run_that_evaluated_its_checks_is_no_failed_job_whatever_they_found(instance: dg.DagsterInstance) -> None:
+    assert evaluate(instance, FAILS, "raw 7") is dg.DagsterRunStatus.FAILURE, "Dagster's own opinion"
+    assert failures_in_a_row(instance, "reconciliation") == Failures()
+    assert last_run_input(instance, "reconciliation") == "raw 7", "it is not asked again while nothing is new"
+    for count in (1, 2):
+        evaluate(instance, CRASHES, "raw 8")
+        assert failures_in_a_row(instance, "reconciliation").count == count
+        assert last_run_input(instance, "reconciliation") is None
+    evaluate(instance, FAILS, "raw 8")
+    assert failures_in_a_row(instance, "reconciliation") == Failures()
+    killed = plan(instance)
+    instance.report_run_failed(killed)
+    assert failures_in_a_row(instance, "reconciliation").count == 1
