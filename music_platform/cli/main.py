@@ -60,6 +60,8 @@ COMMANDS = (
     Entry("topic", "music_platform.cli.repair:topic", "Take over a topic that was deleted and created again.", REPAIR),
     Entry("accept-loss", "music_platform.cli.repair:accept_loss_command",
           "Record the lost offsets and resume after them.", REPAIR),
+    Entry("accept-rows", "music_platform.cli.repair:accept_rows_command",
+          "Let builds take in rows that a check refused.", REPAIR),
     Entry("recover", "music_platform.cli.repair:recover_command",
           "Replace a lost checkpoint; resume where the lake ends.", REPAIR),
     Entry("rebuild", "music_platform.cli.repair:rebuild_command", "Rebuild RAW.EVENTS from the lake.", REPAIR),

@@ -3,6 +3,7 @@
 What cannot be undone is shown and asked for first; `--yes` answers in a script.
 """
 
+import getpass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -70,6 +71,27 @@ def accept_loss_command(yes: Yes = False) -> None:
 
     for gap in accept_loss(context, approve):
         _say(f"{gap.partition.topic}/{gap.partition.number}: offsets {gap.first} to {gap.last} are recorded as lost")
+
+
+def accept_rows_command(yes: Yes = False) -> None:
+    """Let builds take in rows that a check refused.
+
+    For rows that cannot be fixed; OPS.CHECKED_BATCHES keeps who accepted them, and when.
+    """
+    from music_platform.warehouse.checked_batches import NothingRefusedError, accept, refused
+
+    context = repair_context(yes, WAREHOUSE)
+    with context.warehouse() as session:
+        found = refused(session)
+        if not found:
+            raise NothingRefusedError("No check refuses rows of RAW.EVENTS. There is nothing to accept.")
+        ask(
+            [f"{check} refuses rows in {batches} of RAW.EVENTS" for check, batches in found.items()],
+            "Let builds take them in?",
+            yes,
+        )
+        accept(session, list(found), getpass.getuser())
+    _say("They are accepted. Run the job quality in Dagster's UI: builds resume when it has passed.")
 
 
 def recover_command(yes: Yes = False) -> None:

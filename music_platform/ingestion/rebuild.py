@@ -21,6 +21,7 @@ from music_platform.lake.snapshot import Snapshot, snapshot
 from music_platform.warehouse.loader import copy_files
 from music_platform.warehouse.schema import (
     BUILDS,
+    CHECKED_BATCHES,
     LOAD_STATE,
     LOADS,
     RAW_EVENTS,
@@ -111,6 +112,8 @@ def _finish(session: "SnowflakeConnection", state: Snapshot) -> None:
             f"SELECT '{RAW_EVENTS}', {state.version}, {len(state.files)}, {state.rows}, SYSDATE(), SYSDATE()"
         )
         session.cursor().execute(f"DELETE FROM {BUILDS}")
+        # The rows have other batches now, and may have other content: every one is judged again.
+        session.cursor().execute(f"DELETE FROM {CHECKED_BATCHES}")
         session.cursor().execute("COMMIT")
     except BaseException:
         session.cursor().execute("ROLLBACK")

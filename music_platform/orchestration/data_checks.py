@@ -1,8 +1,9 @@
 """What can be wrong with the data itself. Each check queries the warehouse and judges the result.
 
 An outcome has the figures behind it and the coordinates of a few offending rows, but nothing personal. A blocking check
-fails with ERROR, and nothing is built from such data. The others warn: a person should look. New data is the last hour
-of loading, counted back from the latest row, so a check gives the same result whenever it runs.
+fails with ERROR, and nothing is built from such data. The others warn: a person should look. For them new data is the
+last hour of loading, counted back from the latest row, so a check gives the same result whenever it runs. A blocking
+check looks at every batch that it has not passed yet, so that no verdict lapses.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,6 +15,7 @@ import dagster as dg
 from music_platform.contracts import events
 from music_platform.orchestration.keys import GOLD, RAW_EVENTS, SILVER
 from music_platform.settings import Settings
+from music_platform.warehouse.checked_batches import Batches, note, passed_up_to, write_notes
 from music_platform.warehouse.schema import BUILDS
 
 if TYPE_CHECKING:
@@ -44,6 +46,8 @@ class Outcome:
     summary: str
     figures: Mapping[str, float | int | str] = field(default_factory=dict)
     samples: Sequence[str] = ()
+    #: Statements that note the verdict in OPS.
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,8 @@ class DataCheck:
             return list(rows)
 
         outcome = self.judge(ask, settings)
+        if outcome.notes:
+            write_notes(session, outcome.notes)
         metadata: dict[str, Any] = dict(outcome.figures)
         if outcome.samples:
             metadata["samples"] = dg.MetadataValue.json(list(outcome.samples[:MAX_LISTED]))
@@ -108,30 +114,46 @@ def quarantine_outcome(records: int, reasons: Sequence[tuple[str, int, str]], li
     return Outcome(share <= limit, summary, figures, [f"{at}: {reason} ({n:,} like it)" for reason, n, at in reasons])
 
 
+#: Name of the check below, in Dagster and in OPS.
+REQUIRED_COLUMNS = "required_columns"
+
+
 def required_columns(ask: Ask, _: Settings) -> Outcome:
-    """NULLs in columns that the contract requires, among valid rows."""
+    """NULLs in columns that the contract requires, among valid rows of the batches that have not passed yet."""
+    ((after,),) = ask(passed_up_to(REQUIRED_COLUMNS))
+    ((newest,),) = ask("SELECT MAX(batch_id) FROM RAW.EVENTS")
+    if newest is None or newest <= after:
+        return Outcome(True, "every batch was checked before", {"rows": 0, "nulls": 0})
+    batches = Batches(int(after) + 1, int(newest))
+    valid = f"RAW.EVENTS WHERE batch_id >= {batches.first} AND batch_id <= {batches.last} AND quarantine_reason IS NULL"
     wanted = [(kind, f.column) for f in events.FIELDS for kind in sorted(f.required_in)]
     wanted += [(kind, "event_id") for kind in events.TOPICS] + [(kind, "event_time") for kind in events.TOPICS]
     columns = sorted({column for _, column in wanted})
     nulls = ", ".join(f"SUM(CASE WHEN {column} IS NULL THEN 1 ELSE 0 END)" for column in columns)
-    rows = ask(f"SELECT event_kind, COUNT(*), {nulls} FROM {LAST_HOUR} AND quarantine_reason IS NULL GROUP BY 1")
+    rows = ask(f"SELECT event_kind, COUNT(*), {nulls} FROM {valid} GROUP BY 1")
     counts = {kind: dict(zip(columns, found, strict=True)) for kind, _, *found in rows}
     wrong = [(kind, column, int(counts[kind][column])) for kind, column in wanted if counts.get(kind, {}).get(column)]
+    judged = sum(int(row[1]) for row in rows)
+    if not wrong:
+        summary = f"none of the {judged:,} valid rows in {batches} lacks a required column"
+        notes = note(REQUIRED_COLUMNS, batches, passed=True)
+        return Outcome(True, summary, {"rows": judged, "nulls": 0}, notes=notes)
+    lacking = [f"(event_kind = '{kind}' AND {column} IS NULL)" for kind, column, _ in wrong]
+    ((first, last),) = ask(f"SELECT MIN(batch_id), MAX(batch_id) FROM {valid} AND ({' OR '.join(lacking)})")
+    refused = Batches(int(first), int(last))
     samples = [
         f"{at}: {kind} without {column}"
-        for kind, column, _ in wrong[:MAX_LISTED]
-        for (at,) in ask(
-            f"SELECT {COORDINATES} FROM {LAST_HOUR} AND quarantine_reason IS NULL AND event_kind = '{kind}' "
-            f"AND {column} IS NULL LIMIT 1"
-        )
+        for (kind, column, _), condition in list(zip(wrong, lacking, strict=True))[:MAX_LISTED]
+        for (at,) in ask(f"SELECT {COORDINATES} FROM {valid} AND {condition} LIMIT 1")
     ]
-    valid = sum(int(row[1]) for row in rows)
-    summary = ", ".join(f"{count:,} {kind} rows without {column}" for kind, column, count in wrong)
+    found = ", ".join(f"{count:,} {kind} rows without {column}" for kind, column, count in wrong)
     return Outcome(
-        not wrong,
-        summary or f"none of the {valid:,} valid rows in the last hour lacks a required column",
-        {"rows": valid, "nulls": sum(count for *_, count in wrong)},
+        False,
+        f"{found}, in {refused}. Fix them and rebuild RAW (music-platform rebuild), or let builds take them in: "
+        "music-platform accept-rows",
+        {"rows": judged, "nulls": sum(count for *_, count in wrong)},
         samples,
+        note(REQUIRED_COLUMNS, refused, passed=False),
     )
 
 
@@ -293,7 +315,7 @@ def inferred_outcome(songs: int, members: int, keys: Iterable[str], limit: float
 
 
 RAW_CHECKS = (
-    DataCheck("required_columns", RAW_EVENTS, "No valid row lacks a column that the contract requires.",
+    DataCheck(REQUIRED_COLUMNS, RAW_EVENTS, "No valid row lacks a column that the contract requires.",
               required_columns, blocking=True),
     DataCheck("quarantine_share", RAW_EVENTS, "The share of quarantined records is at most QUARANTINE_LIMIT.",
               quarantine),

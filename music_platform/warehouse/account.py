@@ -24,6 +24,7 @@ from music_platform.settings import Settings
 from music_platform.warehouse.connection import SESSION_PARAMETERS
 from music_platform.warehouse.schema import (
     BUILDS,
+    CHECKED_BATCHES,
     DISPLACED_EVENTS,
     LAKE_FILES_STAGE,
     LAKE_STAGE,
@@ -181,7 +182,7 @@ def grants(account: Account) -> list[Grant]:
         Grant(("SELECT",), "TABLE", account.named("OPS"), build, every=True),
         *(
             Grant(("INSERT", "DELETE"), "TABLE", account.named(ledger), build)
-            for ledger in (BUILDS, TOUCHED_DATES, DISPLACED_EVENTS)
+            for ledger in (BUILDS, TOUCHED_DATES, DISPLACED_EVENTS, CHECKED_BATCHES)
         ),
         *(Grant(*schema(name, "CREATE TABLE", "CREATE VIEW"), build) for name in SCHEMAS if name not in ("RAW", "OPS")),
         *(Grant(*schema(name), read) for name in ("SILVER", "GOLD", "OPS")),

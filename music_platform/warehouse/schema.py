@@ -24,6 +24,7 @@ LAKE_FILES_STAGE = "RAW.LAKE_FILES"
 LOAD_STATE, LOADS = "OPS.LOAD_STATE", "OPS.LOADS"
 BUILDS, TOUCHED_DATES, DISPLACED_EVENTS = "OPS.BUILDS", "OPS.TOUCHED_DATES", "OPS.DISPLACED_EVENTS"
 GAPS = "OPS.GAPS"
+CHECKED_BATCHES = "OPS.CHECKED_BATCHES"
 
 #: Policy that masks personal columns of a type for the reading role; created by the setup SQL (`account`).
 MASKING_POLICIES: dict[ColumnType, str] = {
@@ -89,6 +90,14 @@ OPS_TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
         Column("last_offset", T.BIGINT, "Last lost offset."),
         Column("accepted_at", T.TIMESTAMP, "When the loss was accepted, UTC."),
         Column("accepted_by", T.STRING, "Who accepted it."),
+    )),
+    CHECKED_BATCHES: ("Verdicts of blocking checks on the batches of RAW, so that none lapses.", (
+        Column("check_name", T.STRING, "Name of the check."),
+        Column("first_batch", T.BIGINT, "First batch_id of the range."),
+        Column("last_batch", T.BIGINT, "Last batch_id of the range."),
+        Column("passed", T.BOOLEAN, "Whether its rows passed. If not, they are judged again by every run."),
+        Column("checked_at", T.TIMESTAMP, "When, UTC."),
+        Column("accepted_by", T.STRING, "Who accepted refused rows; NULL if nobody did."),
     )),
 }  # fmt: skip
 

@@ -1,9 +1,12 @@
 """The data checks on the real warehouse find what is wrong, with figures and coordinates."""
 
+import subprocess
+
 import dagster as dg
 
 from music_platform.contracts import events
 from music_platform.definitions import build_defs
+from music_platform.environment import venv_bin
 from tests.integration.conftest import Platform
 from tests.integration.test_chain import GOOD
 
@@ -46,3 +49,47 @@ def test_checks_whole_tables_and_the_report_say_what_is_wrong_and_where(platform
     assert evaluations(platform, "reconciliation")["conservation"].passed
     platform.run("maintenance")
     platform.run("pruning")
+
+
+def test_rows_that_a_blocking_check_refused_stay_refused_until_they_are_fixed_or_accepted(platform: Platform) -> None:
+    platform.produce([(events.LISTEN, GOOD)] * 3)
+    platform.run("everything")
+
+    def verdict() -> dg.AssetCheckEvaluation:
+        with dg.DagsterInstance.from_config(str(platform.dagster_home)) as instance:
+            job = build_defs(platform.settings).resolve_job_def("quality")
+            done = job.execute_in_process(instance=instance, raise_on_error=False)
+        return {each.check_name: each for each in done.get_asset_check_evaluations()}["required_columns"]
+
+    def command(*arguments: str) -> None:
+        subprocess.run([str(venv_bin() / "music-platform"), *arguments], env=platform.environment, check=True)
+
+    def noted() -> list[tuple[object, ...]]:
+        return platform.rows("SELECT first_batch, last_batch, passed FROM OPS.CHECKED_BATCHES ORDER BY passed, 1")
+
+    assert verdict().passed
+    ((newest,),) = platform.rows("SELECT MAX(batch_id) FROM RAW.EVENTS")
+    good = (0, int(newest), True)
+    assert noted() == [good]
+    # A later load goes wrong, and then a day of good ones follows.
+    copied = ", ".join(c.column for c in events.raw_columns() if c.column not in ("batch_id", "event_id", "loaded_at"))
+    for batch, lost in ((newest + 1, True), (newest + 2, False)):
+        platform.rows(
+            f"INSERT INTO RAW.EVENTS ({copied}, batch_id, event_id, loaded_at) SELECT {copied}, {batch}, "
+            f"{'NULL' if lost else 'event_id'}, DATEADD('day', {batch - newest}, loaded_at) FROM RAW.EVENTS "
+            f"WHERE batch_id = {newest} LIMIT 1"
+        )
+    for _ in range(2):
+        refused = verdict()
+        assert not refused.passed, "it looked at the last hour of loading only"
+        assert "1 listen rows without event_id" in str(refused.description)
+        assert noted() == [(newest + 1, newest + 1, False), good]
+    platform.rows(f"UPDATE RAW.EVENTS SET event_id = 'found' WHERE batch_id = {newest + 1}")
+    assert verdict().passed
+    assert noted() == [(newest + 1, newest + 2, True)]
+    platform.rows(f"UPDATE RAW.EVENTS SET event_id = NULL, batch_id = {newest + 3} WHERE event_id = 'found'")
+    assert not verdict().passed
+    command("accept-rows", "--yes")
+    assert verdict().passed
+    command("rebuild", "--yes")
+    assert noted() == [], "a rebuilt table is judged as a whole"

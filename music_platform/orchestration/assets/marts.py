@@ -17,6 +17,7 @@ from music_platform.orchestration.dbt_project import dbt_manifest, dbt_project, 
 from music_platform.orchestration.freshness import LIVE, TIERS
 from music_platform.orchestration.inputs import Inputs, current_inputs, inputs_of, note_inputs
 from music_platform.orchestration.keys import OWNERS
+from music_platform.orchestration.quality import BLOCKING, failed_checks
 from music_platform.orchestration.resources import dbt_variables, sentences, warehouse_session
 from music_platform.orchestration.runs import BUILDING, PROGRESS_TAG, name_process
 from music_platform.orchestration.warm_dbt import NO_UNIT_TESTS, WarmDbt
@@ -169,13 +170,17 @@ def _follow(context: dg.AssetExecutionContext, settings: Settings, session: Any)
 
 
 def _new_inputs_arrive(instance: dg.DagsterInstance, built: Inputs, patience: float, deadline: float) -> bool:
-    """Wait for new inputs, until the time is up or another build is queued. Whether there are any."""
+    """Wait for new inputs, until the time is up or another build is queued. Whether there are any to build from.
+
+    There are none while a blocking check fails, as it may since the run began. The sensor starts the next run when it
+    has passed.
+    """
     end = min(time.monotonic() + patience, deadline)
     while time.monotonic() < end:
         if any(run.job_name in BUILDING for run in instance.get_runs(WAITING)):
             return False
         if current_inputs(instance) != built:
-            return True
+            return not failed_checks(instance, BLOCKING)
         time.sleep(POLL_SECONDS)
     return False
 

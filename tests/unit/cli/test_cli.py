@@ -214,7 +214,7 @@ def closed() -> int:
         return port
 
 
-REPAIRS = (["accept-loss"], ["recover"], ["rebuild"], ["topic", "adopt", "listen_events"])
+REPAIRS = (["accept-loss"], ["accept-rows"], ["recover"], ["rebuild"], ["topic", "adopt", "listen_events"])
 
 
 @pytest.mark.parametrize(

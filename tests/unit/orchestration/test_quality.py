@@ -1,11 +1,14 @@
 """The verdict on a check stands until a later run has evaluated it again."""
 
+import time
 from collections.abc import Iterator
 
 import dagster as dg
 import pytest
 
 from music_platform.monitoring.sources import Looker
+from music_platform.orchestration.assets.marts import _new_inputs_arrive
+from music_platform.orchestration.inputs import current_inputs
 from music_platform.orchestration.keys import CONSERVATION, RAW_EVENTS
 from music_platform.orchestration.quality import failed_checks, unevaluated_checks
 from music_platform.orchestration.runs import INPUT_TAG, Failures, failures_in_a_row, last_run_input
@@ -111,3 +114,15 @@ def test_a_run_that_evaluated_its_checks_is_no_failed_job_whatever_they_found(in
     killed = plan(instance)
     instance.report_run_failed(killed)
     assert failures_in_a_row(instance, "reconciliation").count == 1
+
+
+def test_a_live_run_at_work_builds_nothing_more_while_a_blocking_check_fails(instance: dg.DagsterInstance) -> None:
+    before = current_inputs(instance)
+    instance.report_runless_asset_event(dg.AssetMaterialization(RAW_EVENTS, metadata={"lake_version": 1}))
+
+    def goes_on() -> bool:
+        return _new_inputs_arrive(instance, before, patience=60, deadline=time.monotonic() + 60)
+
+    for how, expected in ((PASSES, True), (FAILS, False), (CRASHES, False), (PASSES, True)):
+        evaluate(instance, how)
+        assert goes_on() is expected, how
