@@ -5,7 +5,8 @@ import pytest
 
 from music_platform.contracts import events
 from music_platform.lake.progress import read_progress
-from music_platform.orchestration.keys import TOPIC_KEYS
+from music_platform.orchestration.inputs import recorded_version
+from music_platform.orchestration.keys import RAW_EVENTS, TOPIC_KEYS
 from music_platform.orchestration.sensors import lag_tick
 from tests.integration.conftest import Platform
 from tests.integration.test_chain import GOOD
@@ -38,6 +39,23 @@ def test_a_run_killed_between_lake_and_load_is_completed_by_the_next_tick(platfo
     third = tick(platform, next_tick.cursor)
     assert not third.run_requests
     assert "nothing to do" in str(third.skip_reason)
+
+
+def test_a_load_is_known_although_the_run_fails_after_it(platform: Platform) -> None:
+    """The marts are built from it, however long Spark is down."""
+    platform.produce([(events.LISTEN, GOOD)] * 3)
+    platform.materialize("--select", 'key:"lake/events"')
+    platform.produce([(events.LISTEN, GOOD)] * 2)
+    failed = platform.materialize("--select", INGESTION, check=False, SPARK_REMOTE="sc://127.0.0.1:1")
+    assert failed.returncode == 1
+    assert platform.value("select count(*) from RAW.EVENTS") == 3
+    with dg.DagsterInstance.from_config(str(platform.dagster_home)) as instance:
+        loaded = platform.value("select last_version from OPS.LOAD_STATE")
+        assert recorded_version(instance) == loaded >= 0
+        load = instance.get_latest_materialization_event(RAW_EVENTS)
+        assert load is not None
+        assert load.asset_materialization is not None
+        assert load.asset_materialization.metadata["dagster/partition_row_count"].value == 3
 
 
 def test_nothing_is_committed_before_the_data_is_and_a_request_has_no_key_to_collide(platform: Platform) -> None:

@@ -59,26 +59,27 @@ raw_spec = dg.AssetSpec(
 
 @dataclass
 class Drained:
-    """What an asset got in this run so far. The last step is kept and becomes the run's result."""
+    """What an asset got in this run so far. Each step is a materialization of its own, logged as it comes: what is
+    committed is known, whatever happens to the run afterwards."""
 
     key: dg.AssetKey
     totals: dict[str, float] = field(default_factory=dict)
-    last: dict[str, Any] | None = None
-    version: int = -1
 
     def add(self, context: dg.AssetExecutionContext, step: dict[str, Any], version: int, **figures: float) -> None:
-        """Record a step. The step before it is logged as its own materialization."""
-        if self.last is not None:
-            context.log_event(dg.AssetMaterialization(self.key, metadata=self.last))
-        self.last, self.version = step, version
+        """Report a step."""
+        tags = {"dagster/data_version": str(version)}
+        context.log_event(dg.AssetMaterialization(self.key, metadata=step, tags=tags))
         for name, value in figures.items():
             self.totals[name] = self.totals.get(name, 0) + value
 
-    def result(self) -> dg.MaterializeResult[Any]:
-        """The run's result: the last step's figures and the run's totals."""
+    def result(self, version: int, **metadata: Any) -> dg.MaterializeResult[Any]:
+        """The run's result: its totals."""
         totals = {f"run_{name}": value for name, value in self.totals.items()}
-        metadata = {**(self.last or {"dagster/partition_row_count": 0}), "lake_version": self.version, **totals}
-        return dg.MaterializeResult(self.key, metadata=metadata, data_version=dg.DataVersion(str(self.version)))
+        return dg.MaterializeResult(
+            self.key,
+            metadata={"lake_version": version, **totals, **metadata},
+            data_version=dg.DataVersion(str(version)),
+        )
 
 
 class DrainConfig(dg.Config):
@@ -135,14 +136,11 @@ def _drain(
                 context.instance.add_run_tags(context.run_id, {PROGRESS_TAG: "true"})
             raw.add(context, _raw_metadata(step), step.version, rows=step.rows, files=step.files)
     if to_lake:
-        lake.version = table.latest_version()
-        yield lake.result()
+        yield lake.result(table.latest_version())
     if to_raw:
         with warehouse_session(snowflake, settings, context.run, RAW_EVENTS) as session:
-            raw.version = loaded_version(session)
-            result = raw.result()
-            sample = _sample(session)
-        yield result._replace(metadata={**(result.metadata or {}), "sample": sample})
+            result = raw.result(loaded_version(session), sample=_sample(session))
+        yield result
 
 
 def _lake_metadata(batch: MicroBatch, version: int) -> dict[str, Any]:
