@@ -188,6 +188,23 @@ def readable_offsets(client_config: Mapping[str, str], topics: Iterable[str]) ->
     return TopicOffsets(_without(first, troubles), _without(end, troubles), _without(ids, troubles), troubles)
 
 
+def high_watermarks(client_config: Mapping[str, str], offsets: TopicOffsets) -> Offsets:
+    """The end of each of these partitions with the records of open transactions, which `TopicOffsets.end` is before.
+
+    Raises BrokerUnreachableError where the brokers do not answer. A topic that cannot be read is left out.
+    """
+    brokers = Brokers(client_config)
+    partitions = [TopicPartition(topic, number) for topic, ends in offsets.end.items() for number in ends]
+    troubles: dict[str, BrokerUnreachableError] = {}
+    try:
+        found = _offsets(
+            brokers, partitions, OffsetSpec.latest(), client_config, troubles, IsolationLevel.READ_UNCOMMITTED
+        )
+    except KafkaException as error:
+        raise unreachable(client_config, error, brokers.last_error) from error
+    return _without(found, troubles)
+
+
 def _without(found: dict[str, Answer], troubles: Mapping[str, BrokerUnreachableError]) -> dict[str, Answer]:
     return {topic: each for topic, each in found.items() if topic not in troubles}
 
@@ -205,13 +222,14 @@ def _offsets(
     which: OffsetSpec,
     client_config: Mapping[str, str],
     troubles: dict[str, BrokerUnreachableError],
+    isolation: IsolationLevel = IsolationLevel.READ_COMMITTED,
 ) -> Offsets:
     """Offsets of the partitions. The trouble with a topic is added to `troubles`."""
     found: Offsets = {}
     if not partitions:
         return found
     futures = brokers.admin.list_offsets(
-        dict.fromkeys(partitions, which), isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=TIMEOUT
+        dict.fromkeys(partitions, which), isolation_level=isolation, request_timeout=TIMEOUT
     )
     for partition, future in futures.items():
         try:
@@ -266,7 +284,8 @@ def offsets_with_record(
 def timestamps_at(client_config: Mapping[str, str], offsets: Offsets) -> list[int]:
     """Kafka timestamp in epoch milliseconds of the record at each offset, or of the next one after it.
 
-    Raises BrokerUnreachableError. A partition whose record does not arrive within `TIMEOUT` is left out.
+    Raises BrokerUnreachableError. A partition that holds no record from there on, only markers of transactions, is left
+    out, and so is one whose record does not arrive within `TIMEOUT`.
     """
     wanted = [TopicPartition(topic, number, at) for topic, parts in offsets.items() for number, at in parts.items()]
     if not wanted:
@@ -274,17 +293,22 @@ def timestamps_at(client_config: Mapping[str, str], offsets: Offsets) -> list[in
     consumer = Consumer({
         **client_config, "group.id": "music-platform-lag", "enable.auto.commit": False, "log_level": 0,
         "fetch.wait.max.ms": 20, "fetch.message.max.bytes": 1024, "queued.max.messages.kbytes": 64,
+        "isolation.level": "read_committed", "enable.partition.eof": True,
     })  # fmt: skip
     found: dict[tuple[str, int], int] = {}
+    empty: set[tuple[str, int]] = set()
     deadline = time.monotonic() + TIMEOUT
     try:
         consumer.assign(wanted)
-        while len(found) < len(wanted) and time.monotonic() < deadline:
+        while len(found) + len(empty - found.keys()) < len(wanted) and time.monotonic() < deadline:
             message = consumer.poll(0.2)
-            if message is None or message.error():
+            if message is None:
                 continue
             where = str(message.topic()), int(message.partition() or 0)
-            if where not in found:
+            if (error := message.error()) is not None:
+                if error.code() == KafkaError._PARTITION_EOF:
+                    empty.add(where)
+            elif where not in found:
                 found[where] = message.timestamp()[1]
                 consumer.incremental_unassign([TopicPartition(*where)])
     except KafkaException as error:

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from music_platform.ingestion.gaps import recreated
 from music_platform.ingestion.intake import waiting
+from music_platform.ingestion.waiting import Seen, look
 from music_platform.lake.checkpoint import Offsets
 from music_platform.lake.delta_log import DeltaTable
 from music_platform.lake.paths import events_path
 from music_platform.lake.progress import Progress, read_progress
 from music_platform.settings import Settings
-from music_platform.topics import TopicOffsets, readable_offsets, timestamps_at, topic_names
+from music_platform.topics import TopicOffsets, high_watermarks, readable_offsets, timestamps_at, topic_names
 from music_platform.warehouse.schema import BUILDS, LOADS
 
 if TYPE_CHECKING:
@@ -108,6 +109,20 @@ def lake_age(settings: Settings, above: int, upto: int | None = None) -> float:
     table = DeltaTable(events_path(settings.lake_root))
     versions = table.versions_after(max(above, table.earliest_version() - 1))
     return _age([v.oldest_ms for v in versions if v.oldest_ms is not None and (upto is None or v.number <= upto)])
+
+
+def lake_wait(settings: Settings, above: int) -> float:
+    """Seconds since the first version with rows after `above` was committed to the lake; 0 if there is none."""
+    table = DeltaTable(events_path(settings.lake_root))
+    versions = table.versions_after(max(above, table.earliest_version() - 1))
+    return _age([version.timestamp_ms for version in versions if version.rows])
+
+
+def look_at_kafka(settings: Settings, seen: Seen, offsets: TopicOffsets, now: float) -> Seen:
+    """What is seen now of the partitions. Asks the brokers for the high watermarks."""
+    committed = unread_from(read_progress(settings.lake_root), offsets)
+    high = high_watermarks(settings.kafka_client_config(), offsets)
+    return look(seen, offsets.first, offsets.end, committed, high, now)
 
 
 def _age(timestamps_ms: Iterable[int]) -> float:

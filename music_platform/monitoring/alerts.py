@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
+from music_platform.ingestion.waiting import Seen
+
 CRITICAL, WARNING, SUCCESS = "critical", "warning", "success"
 
 Found = TypeVar("Found")
@@ -71,11 +73,13 @@ class Receiver:
 
 @dataclass(frozen=True)
 class State:
-    """Open problems; recent outages, which explain runs that failed during them; and each receiver by name."""
+    """Open problems; recent outages, which explain runs that failed during them; each receiver by name; and what was
+    seen of the partitions at earlier looks."""
 
     open: dict[str, OpenProblem] = field(default_factory=dict)
     outages: tuple[Outage, ...] = ()
     receivers: dict[str, Receiver] = field(default_factory=dict)
+    seen: Seen = field(default_factory=Seen)
 
 
 @dataclass(frozen=True)
@@ -264,7 +268,10 @@ def read_state(path: Path, receivers: Collection[str] = ()) -> State:
         problems = {key: o for key, o in problems.items() if not key.startswith(_FORMER_GROUPS)}
         told = {key: o.problem.severity for key, o in problems.items()}
         known = {name: Receiver(dict(told)) for name in receivers}
-    return State(problems, tuple(Outage(**o) for o in found["outages"]), known)
+    seen = found.get("seen", {"unread": {}, "held": {}})
+    unread = {where: tuple((int(at), float(when)) for at, when in ends) for where, ends in seen["unread"].items()}
+    held = {where: (int(at), float(since)) for where, (at, since) in seen["held"].items()}
+    return State(problems, tuple(Outage(**o) for o in found["outages"]), known, Seen(unread, held))
 
 
 def write_state(path: Path, state: State) -> None:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from music_platform.errors import PlatformError
 from music_platform.home import Home
-from music_platform.ingestion.backlog import kafka_age, lake_age, read_kafka_backlog, read_lake_backlog
+from music_platform.ingestion.backlog import lake_wait, look_at_kafka, read_kafka_backlog, read_lake_backlog
 from music_platform.ingestion.disk_space import local_disks
+from music_platform.ingestion.waiting import Seen
 from music_platform.monitoring import alerts
 from music_platform.monitoring.alerts import CRITICAL, WARNING, Outage, Problem
 from music_platform.monitoring.disk import disk_problems
@@ -81,6 +82,8 @@ class Looker:
         self.down: dict[str, float] = {}
         #: Outages of the last hour, those of now included.
         self.outages: tuple[Outage, ...] = ()
+        #: What was seen of the partitions, at this look and before.
+        self.seen = Seen()
 
     @property
     def store(self) -> Store:
@@ -203,7 +206,7 @@ class Looker:
             )
 
     def lag(self, now: float) -> Iterator[Problem]:
-        """Topics that cannot be read, and a backlog before RAW whose oldest record has waited too long."""
+        """Topics that cannot be read, a backlog before RAW that has waited too long, and transactions that hang."""
         if KAFKA in self.down:
             raise UnknownNowError
         try:
@@ -223,18 +226,30 @@ class Looker:
             )
         loaded = self.store.recorded_version()
         lake = read_lake_backlog(self.settings, loaded)
-        seconds = max(
-            kafka_age(self.settings, offsets) if kafka.records else 0.0,
-            lake_age(self.settings, loaded) if lake.records else 0.0,
-        )
-        if seconds > self.settings.lag_limit_seconds:
+        self.seen = look_at_kafka(self.settings, self.seen, offsets, now)
+        limit = self.settings.lag_limit_seconds
+        seconds = max(self.seen.waiting_seconds(now), lake_wait(self.settings, loaded))
+        if seconds > limit:
             yield Problem(
                 "lag",
                 "events arrive late in RAW",
                 now - seconds,
                 f"{kafka.records:,} records are waiting in Kafka and {lake.records:,} in the lake, the oldest for "
-                f"{seconds:.0f} s. LAG_LIMIT_SECONDS is {self.settings.lag_limit_seconds}.",
+                f"{seconds:.0f} s. LAG_LIMIT_SECONDS is {limit}.",
                 f"Look at the ticks of lag_sensor: {self.settings.dagster_url}/automation",
+            )
+        for where, (offset, since) in self.seen.held_longer_than(limit, now).items():
+            topic, _, number = where.rpartition("/")
+            yield Problem(
+                f"transaction {where}",
+                f"a transaction holds back {where}",
+                since,
+                f"{where}: an open transaction keeps every record from offset {offset} on from being read, also those "
+                "of other producers. The backlog does not count them.",
+                "If its producer is gone, find it, then abort it with the same tool: kafka-transactions.sh "
+                f"--bootstrap-server {self.settings.bootstrap_servers} find-hanging --topic {topic} "
+                f"--partition {number}",
+                group="transactions hold back {n} partitions",
             )
 
     def producers(self, now: float) -> Iterator[Problem]:

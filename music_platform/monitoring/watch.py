@@ -9,6 +9,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import cache
 
 from music_platform.home import Home
@@ -42,7 +43,7 @@ class Watch:
         problems, unknown, complete = self._problems(before, now)
         settle = self.settings.alert_settle_seconds
         state = alerts.observe(before, [*problems, *_dead(before, now)], now, settle, unknown)
-        state = alerts.State(state.open, self.looker.outages, state.receivers)
+        state = replace(state, outages=self.looker.outages, seen=self.looker.seen)
         sent: dict[Message, None] = {}
         for name, send in receivers.items():
             for notice in alerts.notices(state, name, now, settle):
@@ -64,7 +65,7 @@ class Watch:
         found: list[Problem] = []
         unknown: set[str] = set()
         complete = True
-        self.looker.outages = before.outages
+        self.looker.outages, self.looker.seen = before.outages, before.seen
         for source in self._sources:
             try:
                 # One that fails half-way has still found what it has found.

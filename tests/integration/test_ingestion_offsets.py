@@ -9,12 +9,13 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import NewPartitions
 
-from music_platform.ingestion.backlog import kafka_age, lake_age, read_kafka_backlog
+from music_platform.ingestion.backlog import kafka_age, lake_age, look_at_kafka, read_kafka_backlog
 from music_platform.ingestion.gaps import StreamStoppedError
+from music_platform.ingestion.waiting import Seen
 from music_platform.lake.progress import read_progress
 from music_platform.stack.local_stack import LocalStack
 from music_platform.stack.provision import create_topics
-from music_platform.topics import TopicMissingError
+from music_platform.topics import TIMEOUT, TopicMissingError
 from tests.support import slowdown
 from tests.support.ingestion import LISTEN, PAGE_VIEW, Platform, listens
 
@@ -152,7 +153,10 @@ def test_transaction_markers_and_aborted_records_are_neither_rows_nor_losses(sta
     producer.commit_transaction(slowdown.seconds(30))
     transaction(listens(4, first=10))
     platform.ingest()
-    assert read_kafka_backlog(platform.settings)[1].records == 0, "an open transaction is no backlog"
+    offsets, stage = read_kafka_backlog(platform.settings)
+    assert stage.records == 0, "an open transaction is no backlog"
+    seen = look_at_kafka(platform.settings, Seen(), offsets, 1_000)
+    assert seen.held_longer_than(300, 1_301) == {f"{platform.topic()}/0": (13, 1_000)}, "but it is seen"
     assert (platform.count(), platform.imbalances()) == (7, [])
     # 5 records, a marker, 3 aborted, a marker, 2 records, a marker.
     noted = platform.rows("SELECT first_offset, last_offset FROM OPS.GAPS ORDER BY 1")
@@ -160,6 +164,15 @@ def test_transaction_markers_and_aborted_records_are_neither_rows_nor_losses(sta
     producer.commit_transaction(slowdown.seconds(30))
     platform.ingest()
     assert (platform.count(), platform.imbalances()) == (11, [])
+    transaction(listens(1, first=20))
+    producer.abort_transaction(slowdown.seconds(30))
+    offsets, stage = read_kafka_backlog(platform.settings)
+    assert look_at_kafka(platform.settings, seen, offsets, 2_000).held == {}
+    assert stage.records == 2, "an aborted record and its marker"
+    began = time.monotonic()
+    assert kafka_age(platform.settings, offsets) == 0.0
+    assert time.monotonic() - began < min(TIMEOUT, slowdown.seconds(5)), "it waited for a record that never comes"
+    platform.ingest()
     # A row that is missing where the broker holds a record is none of this.
     platform.rows("DELETE FROM RAW.EVENTS WHERE kafka_offset IN (2, 10)")
     assert platform.imbalances() == [f"{platform.topic()}/0: 2 rows are missing"]

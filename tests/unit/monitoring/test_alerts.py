@@ -12,6 +12,7 @@ import pytest
 from dagster._core.test_utils import freeze_time
 
 from music_platform.contracts import events
+from music_platform.ingestion.waiting import Seen
 from music_platform.monitoring import alerts, delivery
 from music_platform.monitoring.alerts import CRITICAL, WARNING, OpenProblem, Outage, Problem, Receiver, State
 from music_platform.monitoring.sources import SOURCES, WATCHED_JOBS, Looker, Source, UnknownNowError
@@ -25,6 +26,7 @@ from tests.support.receiver import Received, receiving
 
 BROKER = Problem("service kafka", "kafka is down", 100.0, "It does not answer: nobody sends.", "Look at kafka.log.")
 SETTLE = 30.0
+SEEN = Seen({"t/0": ((5, 1.0), (7, 2.0))}, {"t/1": (3, 1.0)})
 
 
 def reports(looks: Iterable[tuple[float, list[Problem]]]) -> list[str]:
@@ -108,7 +110,7 @@ def test_problems_of_a_source_that_cannot_be_read_stay_open() -> None:
 
 
 def test_a_restarted_watch_reports_nothing_twice(tmp_path: Path) -> None:
-    state = replace(alerts.observe(State(), [BROKER], 0.0, SETTLE), outages=(Outage("kafka", 1.0, 2.0),))
+    state = replace(alerts.observe(State(), [BROKER], 0.0, SETTLE), outages=(Outage("kafka", 1.0, 2.0),), seen=SEEN)
     state = alerts.sent(state, "one", alerts.notices(state, "one", 0.0, SETTLE)[0])
     alerts.write_state(tmp_path / "alerts.json", state)
     read = alerts.read_state(tmp_path / "alerts.json", ["one"])
