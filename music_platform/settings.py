@@ -222,7 +222,10 @@ class Automation(BaseSettings):
     """Automation."""
 
     lag_threshold_records: int = Field(
-        default=1, ge=1, description="Backlog, in records, at which the lag sensor starts a run."
+        default=1,
+        ge=1,
+        description="Backlog, in records, at which the lag sensor starts a run. A smaller one waits for half of "
+        "LAG_LIMIT_SECONDS.",
     )
     sensor_interval_seconds: int = Field(default=5, ge=1, description="Minimum seconds between two sensor ticks.")
     freshness_interval_seconds: int = Field(

@@ -47,8 +47,10 @@ def decide_ingest(
     runs: Runs,
     shortage: str | None = None,
     trouble: str | None = None,
+    patience: float = float("inf"),
 ) -> Decision:
-    """Start a run when either stage has a backlog of at least `threshold` records and nothing is in the way.
+    """Start a run when either stage has a backlog of at least `threshold` records, or one that has waited for
+    `patience` seconds, and nothing is in the way.
 
     A backlog is its records and the age of the oldest; `kafka`'s are in no micro-batch yet, `lake`'s are not in RAW.
     What is in the lake is loaded whatever the threshold: a run that died between the two must not wait for new records.
@@ -63,9 +65,9 @@ def decide_ingest(
     reason = f"{_backlog('Kafka', *kafka)}, {_backlog('the lake', *lake)} not in RAW"
     if obstacle := runs.obstacle() or shortage:
         return Decision(False, f"{reason}; {obstacle}")
-    if lake[0] > 0 or kafka[0] >= threshold:
+    if lake[0] > 0 or kafka[0] >= threshold or kafka[1] >= patience:
         return Decision(True, reason)
-    return Decision(False, f"{reason}; LAG_THRESHOLD_RECORDS is {threshold:,}")
+    return Decision(False, f"{reason}; LAG_THRESHOLD_RECORDS is {threshold:,}, and fewer wait for {patience:.0f} s")
 
 
 def _backlog(where: str, records: int, seconds: float) -> str:
@@ -110,12 +112,16 @@ def decide_policy(
     return Decision(True, reason)
 
 
-def decide_upkeep(now: str, covered: str | None, idle_seconds: float = 0.0, interval: float = 0.0) -> Decision:
-    """Start checks or maintenance if the inputs changed since the last such run, which started `idle_seconds` ago, and
-    at most once per `interval`."""
+def decide_upkeep(
+    now: str, covered: str | None, idle_seconds: float = 0.0, interval: float = 0.0, *, in_flight: bool
+) -> Decision:
+    """Start checks or maintenance if the inputs changed since the last such run, which started `idle_seconds` ago, at
+    most once per `interval`, and not while such a run is queued or at work: they would pile up in the queue."""
     if now == covered:
         return Decision(False, f"nothing to do: the last run covered {now}")
     reason = f"the last run covered {covered or 'nothing yet'}, the inputs are now {now}"
+    if in_flight:
+        return Decision(False, f"{reason}; a run is in progress")
     if idle_seconds < interval:
         return Decision(False, f"{reason}; the next run starts in {interval - idle_seconds:.0f} s")
     return Decision(True, reason)

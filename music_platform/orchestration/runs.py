@@ -153,6 +153,11 @@ def targets(run: dg.DagsterRun, jobs: Collection[str], keys: Collection[dg.Asset
     return run.job_name in jobs or any(key in keys for key in run.asset_selection or ())
 
 
+def is_in_flight(instance: dg.DagsterInstance, job: str) -> bool:
+    """Whether a run of the job is queued or at work."""
+    return any(run.job_name == job for run in runs_in_flight(instance))
+
+
 def last_run_input(instance: dg.DagsterInstance, job: str) -> str | None:
     """The inputs when the job's last run was requested; None before the first, or if that run failed to do its work."""
     found = instance.get_run_records(dg.RunsFilter(job_name=job), limit=1)

@@ -7,7 +7,7 @@ from music_platform.orchestration._dagster import UnresolvedAssetJobDefinition
 from music_platform.orchestration.automation import decide_upkeep
 from music_platform.orchestration.inputs import current_inputs
 from music_platform.orchestration.jobs import nightly_job, reconciliation_job
-from music_platform.orchestration.runs import INPUT_TAG, last_run_input
+from music_platform.orchestration.runs import INPUT_TAG, is_in_flight, last_run_input
 from music_platform.orchestration.upkeep import maintenance_job, pruning_job
 from music_platform.settings import get_settings
 
@@ -17,16 +17,21 @@ def _schedule(job: dg.JobDefinition | UnresolvedAssetJobDefinition, cron: str, w
         job=job,
         cron_schedule=cron,
         name=f"{job.name}_schedule",
-        description=f"{what} Skipped if nothing was loaded since the last run.",
+        description=f"{what} Skipped if nothing was loaded since the last run, or while one is in progress.",
         default_status=dg.DefaultScheduleStatus.RUNNING,
         execution_timezone="UTC",
     )
     def evaluate(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        now = str(current_inputs(context.instance))
-        decision = decide_upkeep(now, last_run_input(context.instance, job.name))
-        return dg.RunRequest(tags={INPUT_TAG: now}) if decision.start else dg.SkipReason(decision.reason)
+        return upkeep_tick(context.instance, job.name)
 
     return evaluate
+
+
+def upkeep_tick(instance: dg.DagsterInstance, job: str) -> dg.RunRequest | dg.SkipReason:
+    """Whether the job is to run now that it is due."""
+    now = str(current_inputs(instance))
+    decision = decide_upkeep(now, last_run_input(instance, job), in_flight=is_in_flight(instance, job))
+    return dg.RunRequest(tags={INPUT_TAG: now}) if decision.start else dg.SkipReason(decision.reason)
 
 
 _settings = get_settings()

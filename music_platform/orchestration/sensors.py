@@ -55,6 +55,7 @@ from music_platform.orchestration.runs import (
     BUILDING,
     INPUT_TAG,
     failures_in_a_row,
+    is_in_flight,
     last_run_input,
     last_run_requested_at,
     runs_in_flight,
@@ -68,6 +69,9 @@ REASON_TAG = "music/reason"
 
 #: A sensor's tick: from Dagster's store, the settings and the cursor to the runs that it requests.
 Tick = Callable[[dg.DagsterInstance, Settings, str | None], dg.SensorResult]
+
+#: Share of LAG_LIMIT_SECONDS for which a backlog below LAG_THRESHOLD_RECORDS waits: a quiet night raises no alert.
+PATIENCE = 0.5
 
 #: The reference sensor ticks this many times less often: its data rarely changes, and a tick costs 0.1 s of CPU.
 REFERENCE_TICKS = 3
@@ -118,6 +122,7 @@ def lag_tick(instance: dg.DagsterInstance, settings: Settings, cursor: str | Non
         _runs(instance, settings, [ingest_job.name], INGESTING, [LAKE_EVENTS, RAW_EVENTS]),
         start_obstacle(settings),
         " ".join(str(trouble) for _, trouble in sorted(offsets.troubles.items())) or None,
+        settings.lag_limit_seconds * PATIENCE,
     )
     observed, now = _observed(cursor), get_current_timestamp()
     chosen = topics_to_observe(offsets.end, observed, now)
@@ -244,7 +249,13 @@ def quality_tick(instance: dg.DagsterInstance, settings: Settings, _cursor: str 
         return dg.SensorResult(skip_reason="nothing to do: no model is built yet", asset_events=news)
     now = str(current_inputs(instance))
     since = get_current_timestamp() - last_run_requested_at(instance, quality_job.name)
-    decision = decide_upkeep(now, last_run_input(instance, quality_job.name), since, settings.quality_interval_seconds)
+    decision = decide_upkeep(
+        now,
+        last_run_input(instance, quality_job.name),
+        since,
+        settings.quality_interval_seconds,
+        in_flight=is_in_flight(instance, quality_job.name),
+    )
     return _result(decision, quality_job.name, {INPUT_TAG: now}, asset_events=news)
 
 

@@ -4,7 +4,14 @@ from math import inf
 
 import pytest
 
-from music_platform.orchestration.automation import Runs, decide_ingest, decide_live, decide_policy, verified_complete
+from music_platform.orchestration.automation import (
+    Runs,
+    decide_ingest,
+    decide_live,
+    decide_policy,
+    decide_upkeep,
+    verified_complete,
+)
 
 NONE = Runs()
 
@@ -72,3 +79,16 @@ def test_completeness_is_reported_after_half_the_window_when_there_is_no_backlog
     marts = {"young": 10.0, "silent": 30.0, "never": inf}
     assert verified_complete(marts, 30, complete=True) == ["silent"]
     assert verified_complete(marts, 30, complete=False) == []
+
+
+def test_a_backlog_below_the_threshold_waits_for_a_while_and_not_for_ever() -> None:
+    assert not decide_ingest((300, 149.0), (0, 0.0), 10_000, NONE, patience=150.0).start
+    assert decide_ingest((300, 150.0), (0, 0.0), 10_000, NONE, patience=150.0).start
+    assert not decide_ingest((300, 150.0), (0, 0.0), 10_000, Runs(in_flight=True), patience=150.0).start
+
+
+def test_upkeep_starts_for_new_inputs_and_never_beside_itself() -> None:
+    assert decide_upkeep("raw 3", "raw 2", in_flight=False).start
+    assert not decide_upkeep("raw 3", "raw 3", in_flight=False).start
+    assert not decide_upkeep("raw 3", "raw 2", 10, 60, in_flight=False).start
+    assert not decide_upkeep("raw 3", "raw 2", 60, 60, in_flight=True).start

@@ -23,6 +23,7 @@ from music_platform.orchestration.inputs import inputs_of, note_inputs
 from music_platform.orchestration.keys import GOLD, INTAKE, RAW_EVENTS
 from music_platform.orchestration.quality import failed_checks
 from music_platform.orchestration.runs import process_tags
+from music_platform.orchestration.schedules import upkeep_tick
 from music_platform.orchestration.store import Store
 from music_platform.settings import Settings
 from music_platform.topics import TopicMissingError, TopicOffsets
@@ -244,3 +245,24 @@ def test_a_refused_file_is_reported_once_by_a_check_without_a_run(day: Day) -> N
             day.now += 30
         assert word() == failed
     assert len(day.instance.event_log_storage.get_asset_check_execution_history(INTAKE, limit=10)) == 3
+
+
+def test_checks_and_maintenance_that_take_long_do_not_pile_up(day: Day) -> None:
+    built(day)
+    (run,) = day.tick(sensors.quality_tick)
+
+    def due() -> bool:
+        return isinstance(upkeep_tick(day.instance, "maintenance"), dg.RunRequest)
+
+    assert due()
+    create_run_for_test(day.instance, "maintenance")
+    for version in (1, 2, 3):
+        day.now += 2 * day.settings.quality_interval_seconds
+        day.load(version)
+        assert not day.tick(sensors.quality_tick)
+        assert not due()
+    with freeze_time(day.now):
+        success = dg.DagsterEvent(dg.DagsterEventType.RUN_SUCCESS.value, "quality")
+        day.instance.report_dagster_event(success, run.run_id)
+    day.now += day.settings.quality_interval_seconds
+    assert len(day.tick(sensors.quality_tick)) == 1
