@@ -26,6 +26,7 @@ from music_platform.orchestration._dagster import UnresolvedAssetJobDefinition a
 from music_platform.orchestration.assets.kafka import topic_observation
 from music_platform.orchestration.assets.lineage import COLUMN_LINEAGE
 from music_platform.orchestration.assets.marts import build_dbt_assets, tier_keys
+from music_platform.orchestration.assets.reference import FILE_STATE, file_state
 from music_platform.orchestration.automation import (
     Decision,
     Observed,
@@ -219,24 +220,28 @@ def _said(stage: Backlog) -> str:
     return f"{stage.records:,} records (oldest {stage.seconds:.0f} s)"
 
 
-def reference_tick(_instance: dg.DagsterInstance, settings: Settings, cursor: str | None) -> dg.SensorResult:
-    """The cursor holds each file's size and time, as JSON. A refused file is not loaded again until it changes."""
-    found = {}
-    for name in REFERENCE_KEYS:
-        path = settings.reference_root / f"{name}.csv"
-        if path.exists():
-            found[name] = [path.stat().st_size, path.stat().st_mtime]
-    before = json.loads(cursor or "{}")
-    changed = [name for name, seen in found.items() if before.get(name) != seen]
+def reference_tick(instance: dg.DagsterInstance, settings: Settings, _cursor: str | None) -> dg.SensorResult:
+    """Compares each file with the one that was last loaded, so a load that failed is tried again."""
+    paths = {name: settings.reference_root / f"{name}.csv" for name in REFERENCE_KEYS}
+    found = {name: path for name, path in paths.items() if path.exists()}
+    changed = [name for name, path in found.items() if _loaded_state(instance, name) != file_state(path)]
     if not changed:
-        return dg.SensorResult(skip_reason=f"nothing to do: no new file in {settings.reference_root}", cursor=cursor)
+        return dg.SensorResult(skip_reason=f"nothing to do: no new file in {settings.reference_root}")
     # A file that was just written may not be complete yet.
-    if any(get_current_timestamp() - found[name][1] < REST_SECONDS for name in changed):
-        return dg.SensorResult(skip_reason=f"{', '.join(changed)}: still being written", cursor=cursor)
-    return dg.SensorResult(
-        run_requests=[dg.RunRequest(asset_selection=[REFERENCE_KEYS[name] for name in changed])],
-        cursor=json.dumps(found),
-    )
+    if any(get_current_timestamp() - found[name].stat().st_mtime < REST_SECONDS for name in changed):
+        return dg.SensorResult(skip_reason=f"{', '.join(changed)}: still being written")
+    runs = _runs(instance, settings, [reference_job.name], {reference_job.name}, REFERENCE_KEYS.values())
+    if obstacle := runs.obstacle():
+        return dg.SensorResult(skip_reason=f"{', '.join(changed)}: not loaded yet; {obstacle}")
+    selection = [REFERENCE_KEYS[name] for name in changed]
+    return dg.SensorResult(run_requests=[dg.RunRequest(job_name=reference_job.name, asset_selection=selection)])
+
+
+def _loaded_state(instance: dg.DagsterInstance, name: str) -> str | None:
+    """The state of the file that the table was last loaded from; None if it never was."""
+    event = instance.get_latest_materialization_event(REFERENCE_KEYS[name])
+    metadata = event.asset_materialization.metadata if event and event.asset_materialization else {}
+    return str(metadata[FILE_STATE].value) if FILE_STATE in metadata else None
 
 
 def quality_tick(instance: dg.DagsterInstance, settings: Settings, _cursor: str | None) -> dg.SensorResult:

@@ -1,6 +1,7 @@
 """Reference data: songs, artists and users from their CSVs into RAW."""
 
 import time
+from pathlib import Path
 
 import dagster as dg
 from dagster_snowflake import SnowflakeResource
@@ -11,6 +12,15 @@ from music_platform.orchestration.keys import OWNERS, RAW, REFERENCE_KEYS
 from music_platform.orchestration.resources import sentences, warehouse_session
 from music_platform.settings import Settings
 from music_platform.warehouse.reference_tables import load_reference
+
+#: Metadata of a load: the state of the file that it loaded.
+FILE_STATE = "file_state"
+
+
+def file_state(path: Path) -> str:
+    """Size and time of a file, which tell whether it has changed."""
+    found = path.stat()
+    return f"{found.st_size} bytes, {found.st_mtime_ns} ns"
 
 
 def _reference_asset(table: ReferenceTable) -> dg.AssetsDefinition:
@@ -34,13 +44,15 @@ def _reference_asset(table: ReferenceTable) -> dg.AssetsDefinition:
                 f"{path} does not exist, so RAW.{table.name.upper()} is unchanged. `music-platform simulate` writes it."
             )
             return dg.MaterializeResult(metadata={"file": str(path), "found": False})
-        started = time.monotonic()
+        # Before it is read: a file that changes meanwhile is loaded again.
+        started, state = time.monotonic(), file_state(path)
         with sentences(), warehouse_session(snowflake, settings, context.run, REFERENCE_KEYS[table.name]) as session:
             loaded = load_reference(session, table, path)
         return dg.MaterializeResult(
             metadata={
                 "dagster/row_count": loaded.rows,
                 "file": str(path),
+                FILE_STATE: state,
                 "sha256": loaded.sha256,
                 "seconds": round(time.monotonic() - started, 2),
             },

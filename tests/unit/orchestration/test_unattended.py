@@ -1,6 +1,7 @@
 """Sensor ticks with given times and real run records: what runs, how often, and what does not."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,9 +19,10 @@ from music_platform.monitoring import alerts
 from music_platform.monitoring.sources import Looker
 from music_platform.orchestration import sensors
 from music_platform.orchestration.assets.marts import tier_keys
+from music_platform.orchestration.assets.reference import FILE_STATE, file_state
 from music_platform.orchestration.freshness import LIVE, POLICY, TIERS, ages, warn_after, window
 from music_platform.orchestration.inputs import inputs_of, note_inputs
-from music_platform.orchestration.keys import GOLD, INTAKE, RAW_EVENTS
+from music_platform.orchestration.keys import GOLD, INTAKE, RAW_EVENTS, REFERENCE_KEYS
 from music_platform.orchestration.quality import failed_checks
 from music_platform.orchestration.runs import process_tags
 from music_platform.orchestration.schedules import upkeep_tick
@@ -266,3 +268,34 @@ def test_checks_and_maintenance_that_take_long_do_not_pile_up(day: Day) -> None:
         day.instance.report_dagster_event(success, run.run_id)
     day.now += day.settings.quality_interval_seconds
     assert len(day.tick(sensors.quality_tick)) == 1
+
+
+def test_reference_data_whose_load_failed_is_loaded_again_and_what_is_loaded_is_not(day: Day) -> None:
+    file = day.settings.reference_root / "songs.csv"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("one")
+    os.utime(file, (day.now, day.now))
+    key = REFERENCE_KEYS["songs"]
+    assert not day.tick(sensors.reference_tick), "still being written"
+    day.now += 10
+    for pause in day.settings.retry_pauses:
+        (run,) = day.tick(sensors.reference_tick)
+        day.now += 5
+        assert not day.tick(sensors.reference_tick), "one is at work"
+        with freeze_time(day.now):
+            day.instance.report_run_failed(run)
+        day.now += pause - 5
+        assert not day.tick(sensors.reference_tick)
+        day.now += 10
+    (run,) = day.tick(sensors.reference_tick)
+    with freeze_time(day.now):
+        loaded = dg.AssetMaterialization(key, metadata={FILE_STATE: file_state(file)})
+        day.instance.report_runless_asset_event(loaded)
+        success = dg.DagsterEvent(dg.DagsterEventType.RUN_SUCCESS.value, run.job_name)
+        day.instance.report_dagster_event(success, run.run_id)
+    day.now += HOUR
+    assert not day.tick(sensors.reference_tick)
+    file.write_text("another")
+    os.utime(file, (day.now, day.now))
+    day.now += 10
+    assert len(day.tick(sensors.reference_tick)) == 1
