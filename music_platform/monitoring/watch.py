@@ -129,7 +129,7 @@ def run(settings: Settings) -> None:
     """Look until the process ends."""
     home = Home(settings.home)
     with ExitStack() as opened:
-        store = cache(lambda: opened.enter_context(open_store(home.dagster, home.dbt_manifest)))
+        store = cache(lambda: opened.enter_context(open_store(settings, home.dbt_manifest)))
         watch = Watch(settings, store)
         while True:
             try:
