@@ -97,14 +97,50 @@ class DeltaTable:
             yield _version(wanted, log, self.root)
 
     def last_transaction(self) -> Transaction | None:
-        """The latest transaction of a stream in the log; None if the retained log has none. Those of intake files are
-        skipped: their batches are not a stream."""
-        versions = sorted((int(m[1]) for name in self._log.names() if (m := _COMMIT.match(name))), reverse=True)
-        for version in versions:
-            for line in self._log.read(f"{version:020d}.json").splitlines():
-                if (txn := json.loads(line).get("txn")) and not txn["appId"].startswith(INTAKE_APPLICATION):
-                    return Transaction(txn["appId"], int(txn["version"]))
-        return None
+        """The table's latest transaction of a stream; None if no stream wrote it. Those of intake files are skipped:
+        their batches are not a stream."""
+        streams = (txn for txn in self._transactions() if not txn.app_id.startswith(INTAKE_APPLICATION))
+        return next(streams, None)
+
+    def last_batch(self, query: str) -> int:
+        """Number of the latest micro-batch of this query in the table; -1 if it has none."""
+        return next((txn.version for txn in self._transactions() if txn.app_id == query), -1)
+
+    def _transactions(self) -> Iterator[Transaction]:
+        """The table's transactions, latest first: those of the commits back to the last checkpoint, then the last one
+        of each application from that checkpoint, which outlives the cleaned log."""
+        checkpoint = self._last_checkpoint()
+        since = checkpoint[0] if checkpoint else -1
+        for version in range(self.latest_version(), since, -1):
+            try:
+                lines = self._log.read(f"{version:020d}.json").splitlines()
+            except FileNotFoundError:
+                return  # There was no checkpoint, and the log begins here.
+            for line in lines:
+                if txn := json.loads(line).get("txn"):
+                    yield Transaction(txn["appId"], int(txn["version"]))
+        if checkpoint:
+            yield from self._checkpointed_transactions(checkpoint[1])
+
+    def _checkpointed_transactions(self, files: list[str]) -> Iterator[Transaction]:
+        found: list[dict[str, Any]] = []
+        for name in files:
+            column = pq.read_table(self._log.file(name), columns=["txn"], filesystem=self._log.system).column("txn")
+            found += column.drop_null().to_pylist()
+        for txn in sorted(found, key=lambda txn: txn["lastUpdated"] or 0, reverse=True):
+            yield Transaction(txn["appId"], int(txn["version"]))
+
+    def _last_checkpoint(self) -> tuple[int, list[str]] | None:
+        """Version and files of the checkpoint that Delta's pointer names; None if there is none, or it is damaged."""
+        try:
+            pointer = json.loads(self._log.read("_last_checkpoint"))
+            version, parts = int(pointer["version"]), pointer.get("parts")
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return None
+        base = f"{version:020d}.checkpoint"
+        if parts is None:
+            return version, [f"{base}.parquet"]
+        return version, [f"{base}.{part:010d}.{parts:010d}.parquet" for part in range(1, parts + 1)]
 
     def has_transaction(self, app_id: str, version: int, after: int) -> bool:
         """Whether a version after `after` has this transaction."""

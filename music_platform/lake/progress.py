@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from music_platform.lake.checkpoint import Offsets, committed_offsets
+from music_platform.lake.checkpoint import CheckpointError, Offsets, committed_offsets, query_id
 from music_platform.lake.delta_log import DeltaTable
 from music_platform.lake.files import Folder
 from music_platform.lake.paths import checkpoint_path, events_path, progress_path
@@ -53,17 +53,15 @@ class Progress:
         """The same according to the table: a batch whose rows are in the lake counts, even if the stream died before
         its checkpoint said so. A new generation that starts here reads nothing twice."""
         query = query_id(self.checkpoint)
-        last = table.last_transaction()
-        if query is None or last is None or last.app_id != query:
-            return self.committed()
-        return self.starting | committed_offsets(self.checkpoint, at_least=last.version)
+        at_least = table.last_batch(query) if query else -1
+        return self.starting | committed_offsets(self.checkpoint, at_least)
 
     def next_generation(
         self, starting: Offsets, topic_ids: Mapping[str, str], retired: tuple[RetiredTopic, ...] = ()
     ) -> None:
         """Start a new generation at the offsets `starting`."""
         last = DeltaTable(events_path(self.root)).last_transaction()
-        queries = [query_id(self.checkpoint), last.app_id if last else None]
+        queries = [_query_id(self.checkpoint), last.app_id if last else None]
         new = replace(
             self,
             topic_ids={**self.topic_ids, **topic_ids},
@@ -114,13 +112,12 @@ def read_progress(root: str) -> Progress:
     )
 
 
+def _query_id(checkpoint: str) -> str | None:
+    try:
+        return query_id(checkpoint)
+    except CheckpointError:
+        return None  # A damaged checkpoint is replaced without its id.
+
+
 def _offsets(parts: Mapping[str, int]) -> dict[int, int]:
     return {int(number): offset for number, offset in parts.items()}
-
-
-def query_id(checkpoint: str) -> str | None:
-    """Id of the query that wrote a checkpoint; None if there is no checkpoint."""
-    try:
-        return str(json.loads(Folder.at(checkpoint).read("metadata"))["id"])
-    except FileNotFoundError:
-        return None

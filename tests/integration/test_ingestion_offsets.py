@@ -11,10 +11,12 @@ from confluent_kafka.admin import NewPartitions
 
 from music_platform.ingestion.backlog import kafka_age, lake_age, read_kafka_backlog
 from music_platform.ingestion.gaps import StreamStoppedError
+from music_platform.lake.paths import events_path
 from music_platform.lake.progress import read_progress
 from music_platform.stack.local_stack import LocalStack
 from music_platform.stack.provision import create_topics
 from music_platform.topics import TopicMissingError
+from music_platform.warehouse.loader import LoadError
 from tests.support import slowdown
 from tests.support.ingestion import LISTEN, PAGE_VIEW, Platform, listens
 
@@ -57,11 +59,12 @@ def test_failOnDataLoss_false_hides_expired_offsets(stack: LocalStack, tmp_path:
     assert platform.rows("SELECT first_offset, last_offset FROM OPS.GAPS") == [(10, 14)]
 
 
-@pytest.mark.parametrize("what", ["lost", "foreign", "old"])
-def test_a_lost_foreign_or_old_checkpoint_is_recovered_from_the_lake(
+@pytest.mark.parametrize("what", ["lost", "foreign", "damaged", "old by 1", "old by 2"])
+def test_a_checkpoint_that_does_not_fit_is_recovered_from_the_lake(
     stack: LocalStack, tmp_path: Path, what: str
 ) -> None:
-    platform = Platform(stack, f"checkpoint_{what}", tmp_path)
+    what, batches = what.split(" ")[0], int(what[-1]) if what[-1].isdigit() else 0
+    platform = Platform(stack, f"checkpoint_{what}{batches or ''}", tmp_path)
     platform.produce(listens(10), partition=0)
     platform.ingest()
     checkpoint = Path(read_progress(platform.settings.lake_root).checkpoint)
@@ -69,10 +72,12 @@ def test_a_lost_foreign_or_old_checkpoint_is_recovered_from_the_lake(
         shutil.rmtree(checkpoint)
     elif what == "foreign":
         (checkpoint / "metadata").write_text('{"id":"00000000-0000-4000-8000-000000000000"}')
+    elif what == "damaged":
+        (checkpoint / "commits" / "0").write_text("")
     else:
         shutil.copytree(checkpoint, tmp_path / "old")
-        for first in (10, 20):
-            platform.produce(listens(10, first=first), partition=0)
+        for batch in range(batches):
+            platform.produce(listens(10, first=10 * (batch + 1)), partition=0)
             platform.ingest()
         shutil.rmtree(checkpoint)
         shutil.copytree(tmp_path / "old", checkpoint)
@@ -86,6 +91,30 @@ def test_a_lost_foreign_or_old_checkpoint_is_recovered_from_the_lake(
     assert f"{platform.topic()}: resumes at 0: {before}" in platform.command("recover", "--yes")
     platform.ingest()
     assert (platform.count(), platform.imbalances()) == (before + 5, [])
+
+
+@pytest.mark.parametrize("batches", [1, 2])
+def test_a_lake_that_is_older_than_its_checkpoint_reads_again_what_it_lost(
+    stack: LocalStack, tmp_path: Path, batches: int
+) -> None:
+    platform = Platform(stack, f"lake_old{batches}", tmp_path)
+    platform.produce(listens(10), partition=0)
+    platform.ingest()
+    lake = Path(events_path(platform.settings.lake_root))
+    shutil.copytree(lake, tmp_path / "old")
+    for batch in range(batches):
+        platform.produce(listens(10, first=10 * (batch + 1)), partition=0)
+        platform.ingest()
+    shutil.rmtree(lake)
+    shutil.copytree(tmp_path / "old", lake)
+    with pytest.raises(LoadError, match="music-platform rebuild"):
+        platform.ingest()
+    platform.command("rebuild", "--yes")
+    with pytest.raises(StreamStoppedError, match=r"the lake is old: .*music-platform recover"):
+        platform.ingest()
+    platform.command("recover", "--yes")
+    platform.ingest()
+    assert (platform.count(), platform.imbalances()) == (10 * (batches + 1), [])
 
 
 def test_a_restart_resumes_at_the_committed_offset_and_reads_added_partitions_from_their_start(
@@ -154,6 +183,12 @@ def test_transaction_markers_and_aborted_records_are_neither_rows_nor_losses(sta
     noted = platform.rows("SELECT first_offset, last_offset FROM OPS.GAPS ORDER BY 1")
     assert [(int(first), int(last)) for first, last in noted] == [(5, 9), (12, 12)]
     producer.commit_transaction(slowdown.seconds(30))
+    platform.ingest()
+    assert (platform.count(), platform.imbalances()) == (11, [])
+    # A micro-batch of aborted records alone is one of the lake's too.
+    transaction(listens(3, first=14))
+    producer.abort_transaction(slowdown.seconds(30))
+    platform.ingest()
     platform.ingest()
     assert (platform.count(), platform.imbalances()) == (11, [])
     # A row that is missing where the broker holds a record is none of this.
