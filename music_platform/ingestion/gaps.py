@@ -87,12 +87,16 @@ def checkpoint_trouble(
     return None
 
 
-def require_sound_checkpoint(progress: Progress, table: DeltaTable) -> None:
-    """Raise StreamStoppedError unless the checkpoint is the one that wrote the lake, and both are equally recent."""
+def read_trouble(progress: Progress, table: DeltaTable) -> str | None:
+    """How the current checkpoint and the lake contradict each other; None if they do not."""
     state = read_checkpoint(progress.checkpoint)
     in_lake = table.last_batch(state.query) if state.query else -1
-    trouble = checkpoint_trouble(state, table.last_transaction(), in_lake, progress.retired_queries)
-    if trouble:
+    return checkpoint_trouble(state, table.last_transaction(), in_lake, progress.retired_queries)
+
+
+def require_sound_checkpoint(progress: Progress, table: DeltaTable) -> None:
+    """Raise StreamStoppedError unless the checkpoint is the one that wrote the lake, and both are equally recent."""
+    if trouble := read_trouble(progress, table):
         raise StreamStoppedError(
             f"Ingestion stopped: {trouble} ({progress.checkpoint}). To resume after the highest offsets in the lake: "
             "music-platform recover"

@@ -41,20 +41,28 @@ def pause_after(failures: int, pauses: Sequence[int]) -> int:
 
 
 def decide_ingest(
-    kafka: tuple[int, float], lake: tuple[int, float], threshold: int, runs: Runs, shortage: str | None = None
+    kafka: tuple[int, float],
+    lake: tuple[int, float],
+    threshold: int,
+    runs: Runs,
+    shortage: str | None = None,
+    unknown: str | None = None,
 ) -> Decision:
     """Start a run when either stage has a backlog of at least `threshold` records and nothing is in the way.
 
     A backlog is its records and the age of the oldest; `kafka`'s are in no micro-batch yet, `lake`'s are not in RAW.
     What is in the lake is loaded whatever the threshold: a run that died between the two must not wait for new records.
-    `shortage` says that there is no room on a disk; None where there is.
+    `shortage` says that there is no room on a disk; None where there is. `unknown` says why a stage cannot be measured
+    from here: a run asks the warehouse, or stops with a sentence.
     """
-    if not kafka[0] and not lake[0]:
+    if not kafka[0] and not lake[0] and not unknown:
         return Decision(False, "nothing to do: every record is in RAW")
     reason = f"{_backlog('Kafka', *kafka)}, {_backlog('the lake', *lake)} not in RAW"
+    if unknown:
+        reason = f"{unknown}; {reason}"
     if obstacle := runs.obstacle() or shortage:
         return Decision(False, f"{reason}; {obstacle}")
-    if lake[0] > 0 or kafka[0] >= threshold:
+    if unknown or lake[0] > 0 or kafka[0] >= threshold:
         return Decision(True, reason)
     return Decision(False, f"{reason}; LAG_THRESHOLD_RECORDS is {threshold:,}")
 

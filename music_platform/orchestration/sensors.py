@@ -117,6 +117,7 @@ def lag_tick(instance: dg.DagsterInstance, settings: Settings, cursor: str | Non
         settings.lag_threshold_records,
         _runs(instance, settings, [ingest_job.name], INGESTING, [LAKE_EVENTS, RAW_EVENTS]),
         start_obstacle(settings),
+        kafka.unknown or lake.unknown,
     )
     observed, now = _observed(cursor), get_current_timestamp()
     chosen = topics_to_observe(offsets.end, observed, now)
@@ -188,7 +189,8 @@ def _complete(settings: Settings, instance: dg.DagsterInstance) -> set[str]:
     except BrokerUnreachableError:
         return set()
     now = current_inputs(instance)
-    if kafka.records or read_files_backlog(settings).records or read_lake_backlog(settings, now.raw).records:
+    lake = read_lake_backlog(settings, now.raw)
+    if kafka.unknown or lake.unknown or kafka.records or lake.records or read_files_backlog(settings).records:
         return set()
     return {tier for tier in TIERS if built_inputs(instance, tier) == now}
 

@@ -12,8 +12,11 @@ import dagster as dg
 import pytest
 from dagster._core.test_utils import create_run_for_test, freeze_time
 
+from music_platform.ingestion import backlog
 from music_platform.ingestion.backlog import Backlog
 from music_platform.lake.checkpoint import Offsets
+from music_platform.lake.paths import checkpoint_path
+from music_platform.lake.progress import Progress
 from music_platform.monitoring import alerts
 from music_platform.monitoring.watch import Watch
 from music_platform.orchestration import sensors
@@ -190,6 +193,56 @@ def test_a_restarted_daemon_doubles_no_run(day: Day, tmp_path: Path) -> None:
         assert len(first.tick()) == 1
     with dg.DagsterInstance.local_temp(str(tmp_path)) as restarted:
         assert not Day(day.settings, restarted, first.now + 5).tick()
+
+
+def lagging(day: Day, monkeypatch: pytest.MonkeyPatch, end: int) -> Day:
+    """The lag sensor's brokers: one topic that ends at `end`, and no files."""
+    offsets = TopicOffsets(first={"a": {0: 0}}, end={"a": {0: end}}, ids={"a": "1"})
+    monkeypatch.setattr(backlog, "topic_offsets", lambda *_: offsets)
+    monkeypatch.setattr(backlog, "timestamps_at", lambda *_: [])
+    monkeypatch.setattr(sensors, "read_kafka_backlog", backlog.read_kafka_backlog)
+    return day
+
+
+def test_a_store_that_forgot_raw_over_a_cleaned_log_starts_one_run(day: Day, monkeypatch: pytest.MonkeyPatch) -> None:
+    lagging(day, monkeypatch, end=0)
+    for version in range(8):
+        day.load(version)
+    log = Path(day.settings.lake_root) / "events" / "_delta_log"
+    for version in range(5):
+        (log / f"{version:020d}.json").unlink()
+    assert day.tick(sensors.lag_tick) == []
+    day.now += 1
+    with freeze_time(day.now):
+        day.instance.wipe_assets([RAW_EVENTS])
+    (run,) = day.tick(sensors.lag_tick)
+    assert "the last recorded load is -1, but the lake's log begins at 5" in run.tags[sensors.REASON_TAG]
+    assert "rebuild" not in run.tags[sensors.REASON_TAG]
+    assert day.tick(sensors.lag_tick) == [], "one run at a time"
+    # The run asks OPS.LOAD_STATE and reports what RAW has.
+    day.now += 1
+    day.load(7)
+    day.instance.report_dagster_event(dg.DagsterEvent(dg.DagsterEventType.RUN_SUCCESS.value, "ingest"), run.run_id)
+    assert day.tick(sensors.lag_tick) == []
+
+
+def test_a_topic_that_ends_before_what_was_read_starts_a_run(day: Day, monkeypatch: pytest.MonkeyPatch) -> None:
+    Progress(day.settings.lake_root, {"a": "1"}, 1, {"a": {0: 6}}).save()
+    lagging(day, monkeypatch, end=6)
+    assert day.tick(sensors.lag_tick) == []
+    lagging(day, monkeypatch, end=4)
+    (run,) = day.tick(sensors.lag_tick)
+    assert "the broker lacks what was read: a/0 (read up to 6, ends at 4)" in run.tags[sensors.REASON_TAG]
+
+
+def test_a_damaged_checkpoint_starts_the_run_that_says_so(day: Day, monkeypatch: pytest.MonkeyPatch) -> None:
+    lagging(day, monkeypatch, end=6)
+    for name in ("commits/0", "offsets/0"):
+        file = Path(checkpoint_path(day.settings.lake_root)) / name
+        file.parent.mkdir(parents=True)
+        file.write_text("")
+    (run,) = day.tick(sensors.lag_tick)
+    assert "the checkpoint is damaged" in run.tags[sensors.REASON_TAG]
 
 
 def test_a_run_that_was_killed_with_its_code_server_is_followed_within_a_minute(day: Day) -> None:
