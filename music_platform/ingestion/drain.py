@@ -17,6 +17,7 @@ from music_platform.ingestion.context import IngestionContext, writing
 from music_platform.ingestion.disk_space import pausing
 from music_platform.ingestion.gaps import require_same_topics, require_sound_checkpoint
 from music_platform.ingestion.intake import Intake
+from music_platform.ingestion.topic_changes import adjust, set_aside_sentences
 from music_platform.lake.checkpoint import covers
 from music_platform.lake.delta_log import DeltaTable
 from music_platform.lake.lease import Lease
@@ -57,6 +58,8 @@ def drain(context: IngestionContext, *, to_lake: bool = True, to_raw: bool = Tru
     if to_lake and not must_pause():
         with writing(context) as lease:
             started = time.monotonic()
+            for sentence in set_aside_sentences(read_progress(context.settings.lake_root)):
+                context.log(sentence)
             while True:
                 with closing(_batches(context, table, lease, started)) as batches:
                     for batch in batches:
@@ -103,6 +106,7 @@ def _micro_batches(context: IngestionContext, table: DeltaTable, lease: Lease, s
         progress = read_progress(settings.lake_root)
         offsets = topic_offsets(settings.kafka_client_config(), topic_names(settings).values())
         require_sound_checkpoint(progress, table)
+        progress = adjust(progress, table, offsets, context.log)
         committed = progress.committed()
         require_same_topics(progress, offsets, committed)
         backlog = kafka_backlog(offsets, committed)

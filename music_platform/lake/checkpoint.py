@@ -37,6 +37,10 @@ def read_checkpoint(checkpoint: str) -> CheckpointState:
     except CheckpointError:
         return CheckpointState(damaged="metadata")
     committed = planned = last_committed(checkpoint)
+    try:
+        initial_offsets(checkpoint)
+    except (CheckpointError, ValueError):
+        return CheckpointState(query, committed, planned, "sources/0/0")
     wanted = [f"commits/{committed}", f"offsets/{committed}"] if committed >= 0 else []
     for file in [*wanted, f"offsets/{committed + 1}"]:
         try:
@@ -84,6 +88,19 @@ def committed_offsets(checkpoint: str, at_least: int = -1) -> Offsets:
         raise CheckpointError(f"{checkpoint}/offsets/{number} is missing: the checkpoint is damaged.") from None
 
 
+def initial_offsets(checkpoint: str) -> Offsets:
+    """Where the checkpoint's first micro-batch began, by topic and partition. Empty if it has not been planned yet."""
+    try:
+        text = Folder.at(f"{checkpoint}/sources/0").read("0").decode()
+    except FileNotFoundError:
+        return {}
+    # Spark puts a zero byte before the version.
+    version, _, offsets = text.lstrip("\0").partition("\n")
+    if version != "v1":
+        raise CheckpointError(f"{checkpoint}/sources/0/0 cannot be read: the checkpoint is damaged.")
+    return _by_partition(offsets)
+
+
 def covers(committed: Offsets, wanted: Offsets) -> bool:
     """Whether every record below the wanted offsets is committed."""
     return all(
@@ -100,4 +117,8 @@ def parse_offsets(text: str) -> Offsets:
             f"the checkpoint's offsets have an unknown format: version {version!r} with {len(sources)} sources. Was "
             "the checkpoint written by another job?"
         )
-    return {t: {int(p): offset for p, offset in parts.items()} for t, parts in json.loads(sources[0]).items()}
+    return _by_partition(sources[0])
+
+
+def _by_partition(text: str) -> Offsets:
+    return {t: {int(p): offset for p, offset in parts.items()} for t, parts in json.loads(text).items()}

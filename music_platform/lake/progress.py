@@ -21,7 +21,8 @@ FILE = "progress.json"
 
 @dataclass(frozen=True)
 class RetiredTopic:
-    """A topic before it was created again: its old id, and the offsets up to which it is in the lake."""
+    """A topic that is not read any more, such as one that was created again: its id then, and the offsets up to which
+    it is in the lake."""
 
     topic: str
     topic_id: str
@@ -39,6 +40,8 @@ class Progress:
     retired: tuple[RetiredTopic, ...] = ()
     #: Query ids (Spark's, in the checkpoint's `metadata`) of earlier generations.
     retired_queries: tuple[str, ...] = ()
+    #: Topics that are no longer the platform's. Each resumes at its offsets when it comes back.
+    set_aside: tuple[RetiredTopic, ...] = ()
 
     @property
     def checkpoint(self) -> str:
@@ -58,8 +61,8 @@ class Progress:
 
     def next_generation(
         self, starting: Offsets, topic_ids: Mapping[str, str], retired: tuple[RetiredTopic, ...] = ()
-    ) -> None:
-        """Start a new generation at the offsets `starting`."""
+    ) -> "Progress":
+        """Start a new generation at the offsets `starting`. Returns the new progress."""
         last = DeltaTable(events_path(self.root)).last_transaction()
         queries = [_query_id(self.checkpoint), last.app_id if last else None]
         new = replace(
@@ -71,6 +74,7 @@ class Progress:
             retired_queries=tuple({*self.retired_queries, *(query for query in queries if query)}),
         )
         new.save()
+        return new
 
     def with_new_topics(self, topic_ids: Mapping[str, str]) -> "Progress":
         """Record the ids of topics that were not read before."""
@@ -107,9 +111,14 @@ def read_progress(root: str) -> Progress:
         found["topic_ids"],
         found["generation"],
         {topic: _offsets(parts) for topic, parts in found["starting"].items()},
-        tuple(RetiredTopic(r["topic"], r["topic_id"], _offsets(r["committed"])) for r in found["retired"]),
+        _topics(found["retired"]),
         tuple(found["retired_queries"]),
+        _topics(found.get("set_aside", [])),
     )
+
+
+def _topics(found: list[dict[str, Any]]) -> tuple[RetiredTopic, ...]:
+    return tuple(RetiredTopic(old["topic"], old["topic_id"], _offsets(old["committed"])) for old in found)
 
 
 def _query_id(checkpoint: str) -> str | None:

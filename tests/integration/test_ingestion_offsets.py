@@ -3,6 +3,7 @@
 import json
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import NewPartitions
 
 from music_platform.ingestion.backlog import kafka_age, lake_age, read_kafka_backlog
+from music_platform.ingestion.drain import drain
 from music_platform.ingestion.gaps import StreamStoppedError
 from music_platform.lake.paths import events_path
 from music_platform.lake.progress import read_progress
@@ -131,6 +133,94 @@ def test_a_restart_resumes_at_the_committed_offset_and_reads_added_partitions_fr
     platform.ingest()
     assert (platform.count(), platform.count("kafka_partition = 2"), platform.imbalances()) == (17, 7, [])
     assert platform.ingest() == []
+
+
+def with_plays(platform: Platform, names: str = "plays=playback") -> Platform:
+    """The platform with other topics of its own shapes. They exist."""
+    platform.settings = platform.settings.model_copy(update={"shape_topics": names})
+    platform.context = replace(platform.context, settings=platform.settings)
+    create_topics(platform.settings)
+    return platform
+
+
+def plays(count: int, first: int = 0) -> list[dict[str, object]]:
+    return [
+        {"user_id": "U1", "song_id": f"S{n}", "timestamp": f"2026-05-01T00:00:{n:02}"}
+        for n in range(first, first + count)
+    ]
+
+
+def test_a_topic_is_added_without_its_first_records_taken_out_and_put_back(stack: LocalStack, tmp_path: Path) -> None:
+    platform = Platform(stack, "changed", tmp_path)
+    platform.produce(listens(10), partition=0)
+    platform.ingest()
+    with_plays(platform)
+    platform.produce(plays(10), "plays", partition=0)
+    platform.expire(partition=0, before=4, kind="plays")
+    platform.produce(listens(5, first=10), partition=0)
+    platform.ingest()
+    assert (platform.count(), platform.count("kafka_topic = 'changed-plays'"), platform.imbalances()) == (21, 6, [])
+    platform.produce(plays(3, first=10), "plays", partition=0)
+    with_plays(platform, "")
+    platform.produce(listens(5, first=15), partition=0)
+    platform.ingest()
+    assert (platform.count(), platform.imbalances()) == (26, [])
+    platform.ingest()
+    assert "music-platform topic retire changed-plays" in "".join(platform.lines)
+    # Records that came while it was not read are read as soon as it is back.
+    with_plays(platform)
+    platform.ingest()
+    assert (platform.count("kafka_topic = 'changed-plays'"), platform.imbalances()) == (9, [])
+    # Taken out for good, and nothing is missed, whatever becomes of the topic.
+    with_plays(platform, "")
+    assert "up to these offsets: 0: 13" in platform.command("topic", "retire", "changed-plays", answer="n")
+    assert "changed-plays is retired" in platform.command("topic", "retire", "changed-plays", "--yes")
+    platform.command("recover", "--yes")
+    platform.produce(listens(5, first=20), partition=0)
+    assert len(platform.ingest()) == 2
+    assert (platform.count(), platform.imbalances()) == (34, [])
+
+
+def test_an_added_partition_without_its_first_records_stops_nobody(stack: LocalStack, tmp_path: Path) -> None:
+    platform = Platform(stack, "widened", tmp_path)
+    platform.produce(listens(10), partition=0)
+    platform.ingest()
+    platform.admin.create_partitions([NewPartitions(platform.topic(), 3)])[platform.topic()].result(
+        slowdown.seconds(30)
+    )
+    time.sleep(slowdown.seconds(0.5))
+    platform.produce(listens(10, first=10), partition=2)
+    platform.expire(partition=2, before=6)
+    platform.ingest()
+    assert (platform.count(), platform.count("kafka_partition = 2"), platform.imbalances()) == (14, 4, [])
+
+
+def test_a_first_micro_batch_whose_records_expire_before_it_commits_begins_later(
+    stack: LocalStack, tmp_path: Path
+) -> None:
+    platform = Platform(stack, "edge", tmp_path)
+    platform.produce(listens(10), partition=0)
+    list(drain(platform.context, to_raw=False))
+    # As a kill before the first commit leaves it: planned, but neither in the lake nor committed.
+    shutil.rmtree(Path(events_path(platform.settings.lake_root)))
+    shutil.rmtree(Path(read_progress(platform.settings.lake_root).checkpoint) / "commits")
+    platform.expire(partition=0, before=4)
+    platform.ingest()
+    assert (platform.count(), platform.imbalances()) == (6, [])
+
+
+def test_a_topic_created_again_after_its_checkpoint_was_lost_balances_after_recover_and_adopt(
+    stack: LocalStack, tmp_path: Path
+) -> None:
+    platform = Platform(stack, "twice", tmp_path)
+    platform.produce(listens(10), partition=0)
+    platform.ingest()
+    platform.recreate()
+    shutil.rmtree(Path(platform.settings.lake_root) / "_checkpoints")
+    platform.produce(listens(4, first=100), partition=0)
+    platform.command("recover", "--yes")
+    platform.ingest()
+    assert (platform.count(), platform.imbalances()) == (14, [])
 
 
 def test_a_missing_topic_stops_ingestion_with_its_name(stack: LocalStack, tmp_path: Path) -> None:

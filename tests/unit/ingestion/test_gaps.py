@@ -64,6 +64,8 @@ def checkpoint(root: Path, committed: int, planned: int) -> Path:
         for number in range(last + 1):
             (root / folder / str(number)).write_text(text)
     (root / "metadata").write_text('{"id":"q"}')
+    (root / "sources" / "0").mkdir(parents=True)
+    (root / "sources" / "0" / "0").write_text('\0v1\n{"a":{"0":0}}')
     return root
 
 
@@ -74,7 +76,7 @@ def test_the_state_of_a_checkpoint_is_read_from_its_files(tmp_path: Path) -> Non
     assert read_checkpoint(str(checkpoint(tmp_path / "c", -1, 0))) == CheckpointState("q", -1, 0)
 
 
-@pytest.mark.parametrize("file", ["metadata", "commits/3", "offsets/3", "offsets/4"])
+@pytest.mark.parametrize("file", ["metadata", "commits/3", "offsets/3", "offsets/4", "sources/0/0"])
 def test_a_file_that_a_power_failure_left_empty_is_named(tmp_path: Path, file: str) -> None:
     found = checkpoint(tmp_path / "events", 3, 4)
     (found / file).write_text("")
