@@ -10,6 +10,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from music_platform import failpoints
+from music_platform.clock import seconds_since
 from music_platform.errors import PlatformError
 from music_platform.home import Home
 from music_platform.ingestion.backlog import kafka_backlog
@@ -163,7 +164,7 @@ def job(settings: Settings, progress: Progress, offsets: TopicOffsets, log: Call
 
 def seconds_until_load(now: float, last_load: float | None, interval: float) -> float:
     """Seconds until the warehouse may be loaded again. Times in epoch seconds; `last_load` None: it may at once."""
-    return 0.0 if last_load is None else max(0.0, last_load + interval - now)
+    return 0.0 if last_load is None else max(0.0, interval - seconds_since(last_load, now))
 
 
 class Loads:

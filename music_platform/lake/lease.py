@@ -12,7 +12,6 @@ changed for `SILENT_SECONDS` on the observer's clock. Clocks of two machines are
 import json
 import os
 import random
-import socket
 import threading
 import time
 import uuid
@@ -21,10 +20,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from enum import Enum
 
-import psutil
-
 from music_platform.errors import PlatformError
 from music_platform.lake.files import Folder
+from music_platform.process_identity import started, this_host
 
 HEARTBEAT_SECONDS = 2.0
 #: Seconds without a new heartbeat after which a writer counts as dead or cut off.
@@ -43,7 +41,7 @@ class Claim:
     name: str
     host: str
     pid: int
-    process_started: float
+    process_started: str
     beat: int = 0
     spark_session: str | None = None
 
@@ -72,20 +70,6 @@ def next_step(own_is_written: bool, others_alive: int) -> Step:
     if own_is_written:
         return Step.WITHDRAW if others_alive else Step.HOLD
     return Step.WAIT if others_alive else Step.CLAIM
-
-
-def this_host() -> str:
-    """Name of this machine and its boot time: a process id means nothing on another machine or after a reboot."""
-    return f"{socket.gethostname()}/{int(psutil.boot_time())}"
-
-
-def process_runs(pid: int, started: float) -> bool:
-    """Whether exactly that process still runs on this machine. A zombie does not count."""
-    try:
-        process = psutil.Process(pid)
-        return bool(abs(process.create_time() - started) < 1 and process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.Error:
-        return False
 
 
 class Lease:
@@ -150,8 +134,7 @@ def held_lease(url: str, wait_seconds: float, log: Callable[[str], None] = lambd
 
 
 def _acquire(folder: Folder, wait_seconds: float, log: Callable[[str], None]) -> Lease:
-    process = psutil.Process()
-    own = Claim(f"{uuid.uuid4().hex}.json", this_host(), process.pid, process.create_time())
+    own = Claim(f"{uuid.uuid4().hex}.json", str(this_host()), os.getpid(), started(os.getpid()) or "")
     watched: dict[str, tuple[int, float]] = {}
     deadline, reported, written = time.monotonic() + wait_seconds, False, False
     while True:
@@ -195,5 +178,5 @@ def _dead(claim: Claim, host: str, watched: dict[str, tuple[int, float]]) -> boo
     if claim.name not in watched or watched[claim.name][0] != claim.beat:
         watched[claim.name] = (claim.beat, now)
     own_process = claim.pid == os.getpid() and claim.host == host
-    alive = own_process or process_runs(claim.pid, claim.process_started)
+    alive = own_process or started(claim.pid) == claim.process_started
     return is_dead(claim, host, alive, now - watched[claim.name][1])

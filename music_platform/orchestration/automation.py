@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from music_platform.clock import seconds_since
+
 
 @dataclass(frozen=True)
 class Decision:
@@ -150,6 +152,6 @@ def topics_to_observe(ends: Mapping[str, Mapping[int, int]], observed: Mapping[s
     moved = [
         topic
         for topic, parts in ends.items()
-        if parts != before[topic].ends and now - before[topic].at >= OBSERVATION_SECONDS
+        if parts != before[topic].ends and seconds_since(before[topic].at, now) >= OBSERVATION_SECONDS
     ]
     return sorted(moved, key=lambda topic: before[topic].at)[:OBSERVED_AT_ONCE]

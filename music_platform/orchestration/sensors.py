@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
+from music_platform.clock import seconds_since
 from music_platform.ingestion.backlog import (
     Backlog,
     kafka_age,
@@ -84,7 +85,8 @@ def _runs(
     materializes `keys`, is in flight."""
     failures = failures_in_a_row(instance, *own)
     in_flight = any(targets(run, busy, keys) for run in runs_in_flight(instance))
-    return Runs(in_flight, failures.count, get_current_timestamp() - failures.ended, settings.retry_pauses)
+    idle = seconds_since(failures.ended, get_current_timestamp())
+    return Runs(in_flight, failures.count, idle, settings.retry_pauses)
 
 
 def _held_back(instance: dg.DagsterInstance) -> list[str]:
@@ -225,7 +227,7 @@ def reference_tick(_instance: dg.DagsterInstance, settings: Settings, cursor: st
     if not changed:
         return dg.SensorResult(skip_reason=f"nothing to do: no new file in {settings.reference_root}", cursor=cursor)
     # A file that was just written may not be complete yet.
-    if any(get_current_timestamp() - found[name][1] < REST_SECONDS for name in changed):
+    if any(seconds_since(found[name][1], get_current_timestamp()) < REST_SECONDS for name in changed):
         return dg.SensorResult(skip_reason=f"{', '.join(changed)}: still being written", cursor=cursor)
     return dg.SensorResult(
         run_requests=[dg.RunRequest(asset_selection=[REFERENCE_KEYS[name] for name in changed])],
@@ -238,7 +240,7 @@ def quality_tick(instance: dg.DagsterInstance, settings: Settings, _cursor: str 
     if built_inputs(instance, LIVE) is None:
         return dg.SensorResult(skip_reason="nothing to do: no model is built yet")
     now = str(current_inputs(instance))
-    since = get_current_timestamp() - last_run_requested_at(instance, quality_job.name)
+    since = seconds_since(last_run_requested_at(instance, quality_job.name), get_current_timestamp())
     decision = decide_upkeep(now, last_run_input(instance, quality_job.name), since, settings.quality_interval_seconds)
     return _result(decision, quality_job.name, {INPUT_TAG: now})
 

@@ -12,12 +12,13 @@ import pytest
 
 from music_platform.lake import lease
 from music_platform.lake.files import Folder
-from music_platform.lake.lease import Claim, LeaseError, Step, held_lease, is_dead, next_step, this_host
+from music_platform.lake.lease import Claim, LeaseError, Step, held_lease, is_dead, next_step
+from music_platform.process_identity import this_host
 from tests.support import slowdown
 
 
 def claim(**changes: object) -> Claim:
-    return Claim(**{"name": "a.json", "host": this_host(), "pid": 1, "process_started": 0.0, **changes})  # type: ignore[arg-type]
+    return Claim(**{"name": "a.json", "host": str(this_host()), "pid": 1, "process_started": "0", **changes})  # type: ignore[arg-type]
 
 
 def test_the_protocol() -> None:
@@ -29,10 +30,10 @@ def test_the_protocol() -> None:
 
 def test_a_writer_is_dead_when_its_process_is_gone_or_its_heartbeat_silent() -> None:
     here, there = claim(), claim(host="elsewhere/1")
-    assert is_dead(here, this_host(), alive=False, unchanged_seconds=0)
-    assert not is_dead(here, this_host(), alive=True, unchanged_seconds=1e9)
-    assert not is_dead(there, this_host(), alive=False, unchanged_seconds=lease.SILENT_SECONDS)
-    assert is_dead(there, this_host(), alive=True, unchanged_seconds=lease.SILENT_SECONDS + 1)
+    assert is_dead(here, str(this_host()), alive=False, unchanged_seconds=0)
+    assert not is_dead(here, str(this_host()), alive=True, unchanged_seconds=1e9)
+    assert not is_dead(there, str(this_host()), alive=False, unchanged_seconds=lease.SILENT_SECONDS)
+    assert is_dead(there, str(this_host()), alive=True, unchanged_seconds=lease.SILENT_SECONDS + 1)
 
 
 def test_a_second_caller_waits_until_the_first_is_done(tmp_path: Path) -> None:
