@@ -87,7 +87,10 @@ def lake_backlog(table: DeltaTable, loaded: int) -> Backlog:
 def read_kafka_backlog(settings: Settings) -> tuple[TopicOffsets, Backlog]:
     """The topics' offsets and the current backlog of the first stage."""
     offsets = topic_offsets(settings.kafka_client_config(), topic_names(settings).values())
-    progress = read_progress(settings.lake_root)
+    try:
+        progress = read_progress(settings.lake_root)
+    except CheckpointError as error:
+        return offsets, Backlog(0, dict.fromkeys(offsets.end, 0), unknown=str(error))
     backlog = kafka_backlog(offsets, unread_from(progress, offsets))
     trouble = read_trouble(progress, DeltaTable(events_path(settings.lake_root)))
     return offsets, replace(backlog, unknown=trouble or backlog.unknown)

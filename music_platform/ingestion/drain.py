@@ -92,6 +92,7 @@ def _files(context: IngestionContext, lease: Lease) -> Iterator[MicroBatch]:
         opened = context.spark()
         notice_restarts(opened)
         lease.note_spark_session(session_id(opened))
+        lease.check()
         return opened
 
     yield from Intake(context.settings, context.log).take_in(session)
@@ -122,6 +123,7 @@ def _micro_batches(context: IngestionContext, table: DeltaTable, lease: Lease, s
         session = context.spark()
         notice_restarts(session)
         lease.note_spark_session(session_id(session))
+        lease.check()
         done = 0
         with failpoints.during(failpoints.INSIDE_MICRO_BATCH, delay=1.5):
             for batch in run_micro_batches(

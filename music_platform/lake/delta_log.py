@@ -102,9 +102,10 @@ class DeltaTable:
         streams = (txn for txn in self._transactions() if not txn.app_id.startswith(INTAKE_APPLICATION))
         return next(streams, None)
 
-    def last_batch(self, query: str) -> int:
-        """Number of the latest micro-batch of this query in the table; -1 if it has none."""
-        return next((txn.version for txn in self._transactions() if txn.app_id == query), -1)
+    def last_batch(self, app_id: str) -> int:
+        """Number of the latest batch of this query or intake in the table; -1 if it has none. A batch with a lower
+        number is in the table too."""
+        return next((txn.version for txn in self._transactions() if txn.app_id == app_id), -1)
 
     def _transactions(self) -> Iterator[Transaction]:
         """The table's transactions, latest first: those of the commits back to the last checkpoint, then the last one
@@ -141,15 +142,6 @@ class DeltaTable:
         if parts is None:
             return version, [f"{base}.parquet"]
         return version, [f"{base}.{part:010d}.{parts:010d}.parquet" for part in range(1, parts + 1)]
-
-    def has_transaction(self, app_id: str, version: int, after: int) -> bool:
-        """Whether a version after `after` has this transaction."""
-        for number in range(after + 1, self.latest_version() + 1):
-            for line in self._log.read(f"{number:020d}.json").splitlines():
-                txn = json.loads(line).get("txn")
-                if txn and (txn["appId"], int(txn["version"])) == (app_id, version):
-                    return True
-        return False
 
     def footer(self, file: str) -> Footer:
         """Rows and columns from the Parquet footer of a data file."""

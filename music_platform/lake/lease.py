@@ -80,6 +80,8 @@ class Lease:
         self._folder, self._claim = folder, claim
         self._lock, self._end = threading.Lock(), threading.Event()
         self._lost: str | None = None
+        #: Claims that others put there at the last heartbeat.
+        self._others: set[str] = set()
         self._thread = threading.Thread(target=self._beat, name="lease", daemon=True)
         self._thread.start()
 
@@ -118,6 +120,14 @@ class Lease:
                         return
                     self._claim = replace(self._claim, beat=self._claim.beat + 1)
                     self._write()
+                    # A process that was paused between the two has put its removed claim back, beside the new holder's.
+                    # One that claims at the same moment withdraws at once.
+                    others = _claim_names(self._folder) - {self._claim.name, *(claim.name for claim in self.dead)}
+                    if others & self._others:
+                        self._lost = "The lease was taken over while this process was paused"
+                        self._folder.remove(self._claim.name)
+                        return
+                    self._others = others
                 except OSError:
                     # A short outage of the store is retried; after a long one, others may take over the lease.
                     continue
@@ -163,13 +173,16 @@ def _acquire(folder: Folder, wait_seconds: float, log: Callable[[str], None]) ->
         time.sleep(POLL_SECONDS * random.uniform(0.5, 1.5))
 
 
+def _claim_names(folder: Folder) -> set[str]:
+    return {name for name in folder.names() if name.endswith(".json") and not name.startswith(".")}
+
+
 def _claims(folder: Folder) -> Mapping[str, Claim]:
     found: dict[str, Claim] = {}
-    for name in folder.names():
+    for name in _claim_names(folder):
         # A claim may have been withdrawn after the listing.
         with suppress(FileNotFoundError):
-            if name.endswith(".json") and not name.startswith("."):
-                found[name] = Claim(**json.loads(folder.read(name)))
+            found[name] = Claim(**json.loads(folder.read(name)))
     return found
 
 

@@ -9,12 +9,13 @@ names the current generation, so a kill leaves either the old one or the new one
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from itertools import count
 from typing import Any
 
 from music_platform.lake.checkpoint import CheckpointError, Offsets, committed_offsets, query_id
 from music_platform.lake.delta_log import DeltaTable
 from music_platform.lake.files import Folder
-from music_platform.lake.paths import checkpoint_path, events_path, progress_path
+from music_platform.lake.paths import checkpoint_path, checkpoints_path, events_path, progress_path
 
 FILE = "progress.json"
 
@@ -68,13 +69,18 @@ class Progress:
         new = replace(
             self,
             topic_ids={**self.topic_ids, **topic_ids},
-            generation=self.generation + 1,
+            generation=self._next_number(),
             starting=starting,
             retired=(*self.retired, *retired),
             retired_queries=tuple({*self.retired_queries, *(query for query in queries if query)}),
         )
         new.save()
         return new
+
+    def _next_number(self) -> int:
+        """A generation without a checkpoint: after an older file was restored, later ones are there already."""
+        taken = set(Folder.at(checkpoints_path(self.root)).folders())
+        return next(n for n in count(self.generation + 1) if checkpoint_path("", n).rpartition("/")[2] not in taken)
 
     def with_new_topics(self, topic_ids: Mapping[str, str]) -> "Progress":
         """Record the ids of topics that were not read before."""
@@ -106,6 +112,11 @@ def read_progress(root: str) -> Progress:
         found: dict[str, Any] = json.loads(Folder.at(progress_path(root)).read(FILE))
     except FileNotFoundError:
         return Progress(root)
+    except ValueError:
+        raise CheckpointError(
+            f"{progress_path(root)}/{FILE} cannot be read: it is damaged. Restore it from a backup, or delete it and "
+            "run: music-platform recover"
+        ) from None
     return Progress(
         root,
         found["topic_ids"],

@@ -1,5 +1,6 @@
 """Kafka → lake → RAW: one op that ingests micro-batch after micro-batch and loads each as soon as it is committed."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from music_platform.lake.paths import events_path
 from music_platform.lake.snapshot import Snapshot
 from music_platform.orchestration.assets.columns import table_schema
 from music_platform.orchestration.assets.markdown import markdown_table
-from music_platform.orchestration.inputs import last_load
+from music_platform.orchestration.inputs import LOADED_AT, last_load
 from music_platform.orchestration.keys import LAKE, LAKE_EVENTS, OWNERS, RAW, RAW_EVENTS, topic_key
 from music_platform.orchestration.resources import sentences, spark_session, warehouse_session
 from music_platform.orchestration.runs import PROGRESS_TAG, name_process
@@ -142,7 +143,8 @@ def _drain(
             raw.version = loaded_version(session)
             result = raw.result()
             sample = _sample(session)
-        yield result._replace(metadata={**(result.metadata or {}), "sample": sample})
+        loaded_at = {LOADED_AT: dg.MetadataValue.timestamp(before)} if (before := ingestion.last_load) else {}
+        yield result._replace(metadata={**loaded_at, **(result.metadata or {}), "sample": sample})
 
 
 def _lake_metadata(batch: MicroBatch, version: int) -> dict[str, Any]:
@@ -161,6 +163,7 @@ def _rebuilt_metadata(snapshot: Snapshot) -> dict[str, Any]:
         "files": len(snapshot.files),
         "lake_version": snapshot.version,
         "rebuilt": True,
+        LOADED_AT: dg.MetadataValue.timestamp(time.time()),
     }
 
 
@@ -171,6 +174,7 @@ def _raw_metadata(loaded: Loaded) -> dict[str, Any]:
         "stage_seconds": round(loaded.stage_seconds, 2),
         "copy_seconds": round(loaded.copy_seconds, 2),
         "lake_version": loaded.version,
+        LOADED_AT: dg.MetadataValue.timestamp(time.time()),
     }
 
 

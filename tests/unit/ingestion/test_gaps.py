@@ -7,9 +7,10 @@ import pytest
 from music_platform.ingestion.conservation import Rows, imbalances
 from music_platform.ingestion.gaps import Gap, Partition, ahead_of_broker, checkpoint_trouble, expired, recreated
 from music_platform.ingestion.reconnection import offsets_after
-from music_platform.lake.checkpoint import CheckpointState, covers, read_checkpoint
+from music_platform.lake.checkpoint import CheckpointError, CheckpointState, covers, read_checkpoint
 from music_platform.lake.delta_log import Transaction
-from music_platform.lake.progress import Progress, RetiredTopic, read_progress
+from music_platform.lake.paths import checkpoint_path, progress_path
+from music_platform.lake.progress import FILE, Progress, RetiredTopic, read_progress
 
 
 def test_a_topic_with_another_id_was_created_again_and_a_new_one_was_not() -> None:
@@ -98,6 +99,17 @@ def test_progress_is_read_as_written_and_says_where_a_new_generation_starts(tmp_
     assert kept.checkpoint.endswith("events-2")
     assert kept.committed() == {"a": {0: 5}}
     assert kept.starting_offsets({"a": {0: 9, 1: 9}}) == '{"a": {"0": 5, "1": -2}}'
+
+
+def test_a_damaged_progress_is_named_and_a_new_generation_never_takes_an_old_checkpoint(tmp_path: Path) -> None:
+    root = str(tmp_path)
+    for generation in (0, 1, 2):
+        Path(checkpoint_path(root, generation)).mkdir(parents=True)
+    # As after a backup of generation 0 was restored.
+    assert Progress(root).next_generation({}, {}).generation == 3
+    (Path(progress_path(root)) / FILE).write_text("")
+    with pytest.raises(CheckpointError, match=r"progress.json cannot be read.*music-platform recover"):
+        read_progress(root)
 
 
 P = Partition("a", 0, "1")

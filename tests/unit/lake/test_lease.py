@@ -101,6 +101,22 @@ def test_a_holder_that_was_considered_dead_notices_it(tmp_path: Path, monkeypatc
             held.check()
 
 
+def test_a_holder_whose_removed_claim_came_back_gives_way_to_the_new_holder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "HEARTBEAT_SECONDS", 0.05)
+    folder = Folder.at(str(tmp_path))
+    with held_lease(str(tmp_path), 0) as held:
+        (own,) = folder.names()
+        folder.write("new.json", json.dumps(asdict(claim(name="new.json"))).encode())
+        deadline = time.monotonic() + slowdown.seconds(5)
+        while own in folder.names() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert folder.names() == ["new.json"]
+        with pytest.raises(LeaseError, match="taken over while this process was paused"):
+            held.check()
+
+
 def _claim_in_turn(folder: str, log: str) -> None:
     for _ in range(3):
         with held_lease(folder, slowdown.seconds(60)):

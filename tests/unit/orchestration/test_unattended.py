@@ -22,7 +22,7 @@ from music_platform.monitoring.watch import Watch
 from music_platform.orchestration import sensors
 from music_platform.orchestration.assets.marts import tier_keys
 from music_platform.orchestration.freshness import LIVE, POLICY, TIERS, ages, warn_after, window
-from music_platform.orchestration.inputs import inputs_of, note_inputs
+from music_platform.orchestration.inputs import LOADED_AT, inputs_of, last_load, note_inputs
 from music_platform.orchestration.keys import GOLD, RAW_EVENTS
 from music_platform.orchestration.runs import process_tags
 from music_platform.orchestration.store import Store
@@ -233,6 +233,13 @@ def test_a_topic_that_ends_before_what_was_read_starts_a_run(day: Day, monkeypat
     lagging(day, monkeypatch, end=4)
     (run,) = day.tick(sensors.lag_tick)
     assert "the broker lacks what was read: a/0 (read up to 6, ends at 4)" in run.tags[sensors.REASON_TAG]
+
+
+def test_a_run_that_loaded_nothing_does_not_count_as_the_last_load(day: Day) -> None:
+    assert last_load(day.instance) is None
+    loaded = {LOADED_AT: dg.MetadataValue.timestamp(day.now - 50)}
+    day.instance.report_runless_asset_event(dg.AssetMaterialization(RAW_EVENTS, metadata=loaded))
+    assert last_load(day.instance) == day.now - 50
 
 
 def test_a_damaged_checkpoint_starts_the_run_that_says_so(day: Day, monkeypatch: pytest.MonkeyPatch) -> None:
