@@ -75,8 +75,9 @@ def lake_backlog(table: DeltaTable, loaded: int) -> Backlog:
     latest = table.latest_version()
     if loaded > latest:
         return Backlog(0, {}, unknown=f"RAW was loaded up to version {loaded}, but the lake ends at {latest}")
-    if latest >= 0 and loaded < (earliest := table.earliest_version()) - 1:
-        return Backlog(0, {}, unknown=f"the last recorded load is {loaded}, but the lake's log begins at {earliest}")
+    if not table.reaches_back_to(loaded):
+        begins = table.earliest_version()
+        return Backlog(0, {}, unknown=f"the last recorded load is {loaded}, but the lake's log begins at {begins}")
     try:
         behind = {str(version.number): version.rows for version in table.versions_after(loaded, latest) if version.rows}
     except DeltaLogError:
@@ -105,7 +106,7 @@ def read_marts_backlog(settings: Settings, built: int, loaded: int) -> Backlog:
     """The backlog of the third stage from the lake's log, without the warehouse: rows of the versions after `built` up
     to `loaded`, and the age of the oldest. Versions that were cleaned from the log are not counted."""
     table = DeltaTable(events_path(settings.lake_root))
-    above = max(built, table.earliest_version() - 1)
+    above = built if table.reaches_back_to(built) else table.earliest_version() - 1
     versions = [version for version in table.versions_after(above, loaded) if version.rows]
     behind = {str(version.number): version.rows for version in versions}
     return Backlog(sum(behind.values()), behind, _age(v.oldest_ms for v in versions if v.oldest_ms is not None))
@@ -129,7 +130,7 @@ def kafka_age(settings: Settings, offsets: TopicOffsets) -> float:
 def lake_age(settings: Settings, above: int, upto: int | None = None) -> float:
     """Age in seconds of the oldest record in versions after `above` (and up to `upto`), from Delta's statistics."""
     table = DeltaTable(events_path(settings.lake_root))
-    versions = table.versions_after(max(above, table.earliest_version() - 1))
+    versions = table.versions_after(above if table.reaches_back_to(above) else table.earliest_version() - 1)
     return _age([v.oldest_ms for v in versions if v.oldest_ms is not None and (upto is None or v.number <= upto)])
 
 

@@ -5,7 +5,7 @@ Protocol: https://github.com/delta-io/delta/blob/master/PROTOCOL.md, "Delta Log 
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -22,6 +22,26 @@ from music_platform.lake.files import Folder
 INTAKE_APPLICATION = "intake-"
 
 _COMMIT = re.compile(r"^(\d{20})\.json$")
+
+
+#: Latest and earliest version of each table that this process has seen.
+_latest: dict[str, int] = {}
+_earliest: dict[str, int] = {}
+
+
+def last_where(holds: Callable[[int], bool], known: int) -> int:
+    """The last number from `known` on for which something holds that then holds no more. It holds for `known`.
+
+    The steps double first and then halve, so a few questions find it however far it is.
+    """
+    step = 1
+    while holds(known + step):
+        known, step = known + step, step * 2
+    while step > 1:
+        step //= 2
+        if holds(known + step):
+            known += step
+    return known
 
 
 class DeltaLogError(PlatformError):
@@ -73,12 +93,46 @@ class DeltaTable:
         return Folder.at(f"{self.root}/_delta_log")
 
     def latest_version(self) -> int:
-        """Number of the latest version; -1 if there is no table yet."""
-        return max((int(m[1]) for name in self._log.names() if (m := _COMMIT.match(name))), default=-1)
+        """Number of the latest version; -1 if there is no table yet.
+
+        The log is not listed: two days of it are tens of thousands of files. Its commits have no gap, so the latest one
+        is sought from the last one that this process has seen, or from Delta's pointer to its last checkpoint.
+        """
+        known = _latest.get(self.root)
+        if known is None or not self._has(known):
+            known = self._any_version()
+        if known < 0:
+            _latest.pop(self.root, None)
+            return known
+        _latest[self.root] = last_where(self._has, known)
+        return _latest[self.root]
 
     def earliest_version(self) -> int:
         """Number of the earliest version whose commit is still in the log; 0 if there is no table yet."""
-        return min((int(m[1]) for name in self._log.names() if (m := _COMMIT.match(name))), default=0)
+        latest = self.latest_version()
+        if latest < 0 or self._has(0):
+            return 0
+        known = _earliest.get(self.root, -1)
+        if not (0 < known <= latest and self._has(known) and not self._has(known - 1)):
+            known = latest - last_where(lambda steps: self._has(latest - steps), 0)
+        _earliest[self.root] = known
+        return known
+
+    def reaches_back_to(self, number: int) -> bool:
+        """Whether the log still has every version after `number`."""
+        return number >= self.latest_version() or self._has(number + 1)
+
+    def _has(self, version: int) -> bool:
+        return version >= 0 and self._log.exists(f"{version:020d}.json")
+
+    def _any_version(self) -> int:
+        """A version whose commit is in the log; -1 if there is none."""
+        if (checkpoint := self._last_checkpoint()) and self._has(checkpoint[0]):
+            return checkpoint[0]
+        if self._has(0):
+            return 0
+        # No table, or one whose pointer is damaged.
+        return max((int(m[1]) for name in self._log.names() if (m := _COMMIT.match(name))), default=-1)
 
     def versions_after(self, number: int, upto: int | None = None) -> Iterator[Version]:
         """Each version after `number` (and up to `upto`), in order.
