@@ -85,8 +85,9 @@ def adjust(progress: Progress, table: DeltaTable, offsets: TopicOffsets, log: Ca
         starting[topic] = dict(old[topic].committed)
         log(f"{topic} is one of the platform's topics again; it resumes at {old[topic].committed}")
     for topic, parts in found.begin.items():
-        starting.setdefault(topic, {}).update(parts)
-        log(f"{topic} is read from the first records that the broker still has: {parts}")
+        # The lake may have a micro-batch that the checkpoint does not call committed yet.
+        starting[topic] = {**parts, **starting.get(topic, {})}
+        log(f"{topic} is read from the first records that the broker still has: {starting[topic]}")
     aside = {topic.topic: topic for topic in progress.set_aside if topic.topic not in found.back}
     for topic in found.gone:
         aside[topic] = RetiredTopic(topic, progress.topic_ids.get(topic, ""), settled.get(topic, {}))

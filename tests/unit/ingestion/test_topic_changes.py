@@ -8,6 +8,7 @@ import pytest
 from music_platform.ingestion.topic_changes import Changes, Read, adjust, changes, set_aside_sentences
 from music_platform.lake.checkpoint import Offsets
 from music_platform.lake.delta_log import DeltaTable
+from music_platform.lake.paths import checkpoint_path
 from music_platform.lake.progress import Progress, RetiredTopic, read_progress
 from music_platform.topics import TopicOffsets
 
@@ -46,6 +47,22 @@ def test_a_new_generation_begins_where_nothing_was_promised(read: Read, first: O
 def test_a_topic_that_comes_back_is_known_by_its_id() -> None:
     assert changes(READ, today({"a": {0: 0}, "b": {0: 4}}), {"b": "id-b"}, []).back == ("b",)
     assert changes(READ, today({"a": {0: 0}, "b": {0: 4}}), {"b": "older"}, []).back == ()
+
+
+def test_what_the_lake_has_is_not_read_again_although_the_checkpoint_does_not_call_it_committed(tmp_path: Path) -> None:
+    """The stream died between the two commits of its first micro-batch; then records expired."""
+    checkpoint, log = Path(checkpoint_path(str(tmp_path))), tmp_path / "events" / "_delta_log"
+    for file, text in (
+        ("metadata", '{"id":"q"}'),
+        ("sources/0/0", '\0v1\n{"a":{"0":0,"1":0}}'),
+        ("offsets/0", 'v1\n{}\n{"a":{"0":10}}'),
+    ):
+        (checkpoint / file).parent.mkdir(parents=True, exist_ok=True)
+        (checkpoint / file).write_text(text)
+    log.mkdir(parents=True)
+    (log / f"{0:020d}.json").write_text('{"txn":{"appId":"q","version":0}}')
+    found = adjust(Progress(str(tmp_path)), DeltaTable(str(tmp_path / "events")), today({"a": {0: 4, 1: 4}}), print)
+    assert found.starting == {"a": {0: 10, 1: 4}}
 
 
 def test_a_topic_is_set_aside_and_resumes_where_it_was(tmp_path: Path) -> None:
