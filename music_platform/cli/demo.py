@@ -183,7 +183,7 @@ def _stage_seconds(settings: Settings) -> dict[str, float]:
     """Seconds inside the materialization, as the run recorded them."""
     from music_platform.orchestration.store import open_store
 
-    with open_store(Home(settings.home).dagster) as store:
+    with open_store(settings) as store:
         taken = store.step_seconds()
     return {shown: taken[step] for step, shown in STEPS.items() if step in taken}
 

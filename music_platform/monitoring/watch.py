@@ -256,7 +256,7 @@ def send(settings: Settings, message: Message) -> bool:
 def run(settings: Settings) -> None:
     """Look until the process ends."""
     home = Home(settings.home)
-    with open_store(home.dagster, home.dbt_manifest) as store:
+    with open_store(settings, home.dbt_manifest) as store:
         watch = Watch(settings, store)
         while True:
             try:

@@ -10,10 +10,13 @@ from pathlib import Path
 
 import dagster as dg
 
+from music_platform.environment import variables_set
+from music_platform.home import Home
 from music_platform.orchestration.inputs import recorded_version
 from music_platform.orchestration.keys import GOLD, TOPIC_KEYS
 from music_platform.orchestration.quality import FailedCheck, failed_checks, known_checks
 from music_platform.orchestration.runs import Failures, failures_in_a_row
+from music_platform.settings import Settings
 
 
 class Store:
@@ -71,9 +74,14 @@ class Store:
 
 
 @contextmanager
-def open_store(folder: Path, manifest: Path | None = None) -> Iterator[Store]:
-    """The store of a DAGSTER_HOME. With dbt's manifest it reports on dbt's tests too."""
-    with dg.DagsterInstance.from_config(str(folder)) as instance:
+def open_store(settings: Settings, manifest: Path | None = None) -> Iterator[Store]:
+    """The store of a home. With dbt's manifest it reports on dbt's tests too.
+
+    dagster.yaml takes PostgreSQL's address from the environment; here it may come from `.env`.
+    """
+    postgres = {"DAGSTER_POSTGRES_URL": url} if (url := settings.dagster_postgres_url) else {}
+    folder = Home(settings.home).dagster
+    with variables_set(postgres), dg.DagsterInstance.from_config(str(folder)) as instance:
         yield Store(instance, lambda: known_checks(manifest) if manifest else [])
 
 

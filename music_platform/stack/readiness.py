@@ -157,7 +157,7 @@ def _heartbeats_by_instance(settings: Settings) -> dict[str, float]:
     """The same from Dagster's store, if no webserver runs. Slower: importing Dagster takes seconds."""
     from music_platform.orchestration.store import open_store
 
-    with open_store(Home(settings.home).dagster) as store:
+    with open_store(settings) as store:
         return store.heartbeats()
 
 

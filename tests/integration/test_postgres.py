@@ -17,6 +17,7 @@ from music_platform.orchestration.inputs import Inputs, built_inputs, current_in
 from music_platform.orchestration.keys import RAW_EVENTS
 from music_platform.orchestration.quality import failed_checks
 from music_platform.orchestration.runs import Failures, failures_in_a_row, runs_in_flight
+from music_platform.orchestration.store import open_store
 from music_platform.orchestration.upkeep import KEPT_RUNS, delete_old_runs
 from music_platform.settings import Settings
 from music_platform.stack.services import dagster_yaml
@@ -53,6 +54,10 @@ def test_the_store_answers_the_same_from_postgresql(tmp_path: Path, monkeypatch:
         home.mkdir()
         (home / "dagster.yaml").write_text(dagster_yaml(settings))
         assert url not in dagster_yaml(settings)
+        monkeypatch.delenv("DAGSTER_POSTGRES_URL")
+        with open_store(settings) as store:  # the address may be in `.env` only
+            assert store.last_topic_movement() is None
+        monkeypatch.setenv("DAGSTER_POSTGRES_URL", str(settings.dagster_postgres_url))
         with dg.DagsterInstance.from_config(str(home)) as instance:
             assert "postgres" in type(instance.run_storage).__module__
             done = dg.materialize([raw, some_check], instance=instance)

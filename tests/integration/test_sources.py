@@ -35,7 +35,7 @@ def simulated(folder: Path) -> dict[str, list[bytes]]:
     command = [
         sys.executable,
         "-m",
-        "simulator",
+        "music_simulator",
         "--out",
         str(folder),
         "--seed",
