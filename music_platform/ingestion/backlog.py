@@ -106,8 +106,7 @@ def read_marts_backlog(settings: Settings, built: int, loaded: int) -> Backlog:
     """The backlog of the third stage from the lake's log, without the warehouse: rows of the versions after `built` up
     to `loaded`, and the age of the oldest. Versions that were cleaned from the log are not counted."""
     table = DeltaTable(events_path(settings.lake_root))
-    above = built if table.reaches_back_to(built) else table.earliest_version() - 1
-    versions = [version for version in table.versions_after(above, loaded) if version.rows]
+    versions = [version for version in table.retained_after(built, loaded) if version.rows]
     behind = {str(version.number): version.rows for version in versions}
     return Backlog(sum(behind.values()), behind, _age(v.oldest_ms for v in versions if v.oldest_ms is not None))
 
@@ -130,7 +129,7 @@ def kafka_age(settings: Settings, offsets: TopicOffsets) -> float:
 def lake_age(settings: Settings, above: int, upto: int | None = None) -> float:
     """Age in seconds of the oldest record in versions after `above` (and up to `upto`), from Delta's statistics."""
     table = DeltaTable(events_path(settings.lake_root))
-    versions = table.versions_after(above if table.reaches_back_to(above) else table.earliest_version() - 1)
+    versions = table.retained_after(above)
     return _age([v.oldest_ms for v in versions if v.oldest_ms is not None and (upto is None or v.number <= upto)])
 
 

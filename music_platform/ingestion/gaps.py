@@ -90,8 +90,12 @@ def checkpoint_trouble(
 def read_trouble(progress: Progress, table: DeltaTable) -> str | None:
     """How the current checkpoint and the lake contradict each other; None if they do not."""
     state = read_checkpoint(progress.checkpoint)
-    in_lake = table.last_batch(state.query) if state.query else -1
-    return checkpoint_trouble(state, table.last_transaction(), in_lake, progress.retired_queries)
+    last = table.last_transaction()
+    if last and last.app_id == state.query:
+        in_lake = last.version
+    else:
+        in_lake = table.last_batch(state.query) if state.query else -1
+    return checkpoint_trouble(state, last, in_lake, progress.retired_queries)
 
 
 def require_sound_checkpoint(progress: Progress, table: DeltaTable) -> None:

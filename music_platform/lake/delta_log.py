@@ -150,6 +150,10 @@ class DeltaTable:
                 ) from None
             yield _version(wanted, log, self.root)
 
+    def retained_after(self, number: int, upto: int | None = None) -> Iterator[Version]:
+        """The same without those that were cleaned from the log, where it does not reach back to `number`."""
+        return self.versions_after(number if self.reaches_back_to(number) else self.earliest_version() - 1, upto)
+
     def last_transaction(self) -> Transaction | None:
         """The table's latest transaction of a stream; None if no stream wrote it. Those of intake files are skipped:
         their batches are not a stream."""
