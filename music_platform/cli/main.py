@@ -57,7 +57,7 @@ COMMANDS = (
     Entry("sql", "music_platform.cli.sql:sql", "Run a statement in the warehouse and print its rows.", LOOK),
     Entry("doctor", "music_platform.cli.look:doctor", "Check what the platform needs, and say what to fix.", LOOK),
     Entry("settings", "music_platform.cli.look:show_settings", "Show settings: value, source and meaning.", LOOK),
-    Entry("topic", "music_platform.cli.repair:topic", "Take over a topic that was deleted and created again.", REPAIR),
+    Entry("topic", "music_platform.cli.repair:topic", "Take over a topic created again, or retire one.", REPAIR),
     Entry("accept-loss", "music_platform.cli.repair:accept_loss_command",
           "Record the lost offsets and resume after them.", REPAIR),
     Entry("accept-rows", "music_platform.cli.repair:accept_rows_command",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from music_platform.ingestion.gaps import Gap
     from music_platform.ingestion.reconnection import Adoption, Recovery
     from music_platform.lake.checkpoint import Offsets
+    from music_platform.lake.progress import RetiredTopic
 
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask, for scripts.")]
 
@@ -30,7 +31,7 @@ topic = typer.Typer(add_completion=False)
 
 @topic.callback()
 def topic_group() -> None:
-    """Take over a topic that was deleted and created again."""
+    """Take over a topic created again, or retire one."""
 
 
 @topic.command("adopt")
@@ -55,6 +56,30 @@ def adopt_command(
         )
 
     _say(f"{name} is adopted with its new id {adopt(context, name, approve)}. The next run reads it.")
+
+
+@topic.command("retire")
+def retire_command(
+    name: Annotated[str, typer.Argument(metavar="TOPIC", help="The topic, such as plays.")], yes: Yes = False
+) -> None:
+    """Retire a topic that is no longer one of the platform's. Its rows stay."""
+    from music_platform.ingestion.topic_changes import retire
+
+    context = repair_context(yes)
+
+    def approve(old: "RetiredTopic") -> None:
+        read = _offsets(old.committed) or "nothing"
+        ask(
+            [
+                f"The lake has the records of {name} up to these offsets: {read}",
+                "Later records are not read. If the topic becomes the platform's again, it resumes there.",
+            ],
+            f"Retire {name}?",
+            yes,
+        )
+
+    retire(context, name, approve)
+    _say(f"{name} is retired. Its rows stay in the lake and in RAW.")
 
 
 def accept_loss_command(yes: Yes = False) -> None:

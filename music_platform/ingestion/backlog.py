@@ -8,14 +8,14 @@ covers.
 import time
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from music_platform.ingestion.gaps import recreated
+from music_platform.ingestion.gaps import ahead_of_broker, read_trouble, recreated
 from music_platform.ingestion.intake import waiting
 from music_platform.ingestion.waiting import Seen, look
-from music_platform.lake.checkpoint import Offsets
-from music_platform.lake.delta_log import DeltaTable
+from music_platform.lake.checkpoint import CheckpointError, Offsets
+from music_platform.lake.delta_log import DeltaLogError, DeltaTable
 from music_platform.lake.paths import events_path
 from music_platform.lake.progress import Progress, read_progress
 from music_platform.settings import Settings
@@ -34,16 +34,19 @@ class Backlog:
     behind: dict[str, int]
     #: Age of the oldest record that has not arrived, by its Kafka timestamp; 0 if there is none or it was not computed.
     seconds: float = 0.0
+    #: Why the stage cannot be measured; None if it can. A run has to find out, and stops with a sentence if it cannot.
+    unknown: str | None = None
 
 
 def kafka_backlog(offsets: TopicOffsets, committed: Offsets) -> Backlog:
-    """Records between the committed offsets and the end, by topic."""
+    """Records between the committed offsets and the end, by topic. A topic that ends before them is unknown."""
     behind: dict[str, int] = {}
     for topic, ends in offsets.end.items():
         done = committed.get(topic, {})
         first = offsets.first[topic]
         behind[topic] = sum(max(0, end - done.get(number, first[number])) for number, end in ends.items())
-    return Backlog(sum(behind.values()), behind)
+    short = ", ".join(ahead_of_broker(committed, offsets.end, offsets.end))
+    return Backlog(sum(behind.values()), behind, unknown=f"the broker lacks what was read: {short}" if short else None)
 
 
 def read_files_backlog(settings: Settings) -> Backlog:
@@ -54,14 +57,32 @@ def read_files_backlog(settings: Settings) -> Backlog:
 
 
 def unread_from(progress: Progress, offsets: TopicOffsets) -> Offsets:
-    """The committed offsets. A topic that was created again counts as unread, so that a run notices it."""
+    """The committed offsets. A topic that was created again counts as unread, so that a run notices it; and so does
+    everything while the checkpoint cannot be read."""
     new_topics = recreated(progress.topic_ids, offsets.ids)
-    return {topic: parts for topic, parts in progress.committed().items() if topic not in new_topics}
+    try:
+        committed = progress.committed()
+    except CheckpointError:
+        return {}
+    return {topic: parts for topic, parts in committed.items() if topic not in new_topics}
 
 
 def lake_backlog(table: DeltaTable, loaded: int) -> Backlog:
-    """Records in versions after the loaded one, by version."""
-    behind = {str(version.number): version.rows for version in table.versions_after(loaded) if version.rows}
+    """Records in versions after the loaded one, by version.
+
+    `loaded` may be Dagster's last word, which is older than the warehouse's own if Dagster's store was restored or
+    wiped. Where the log does not reach back to it, the stage is unknown: only the loader asks OPS.LOAD_STATE.
+    """
+    latest = table.latest_version()
+    if loaded > latest:
+        return Backlog(0, {}, unknown=f"RAW was loaded up to version {loaded}, but the lake ends at {latest}")
+    if not table.reaches_back_to(loaded):
+        begins = table.earliest_version()
+        return Backlog(0, {}, unknown=f"the last recorded load is {loaded}, but the lake's log begins at {begins}")
+    try:
+        behind = {str(version.number): version.rows for version in table.versions_after(loaded, latest) if version.rows}
+    except DeltaLogError:
+        return Backlog(0, {}, unknown=f"the lake's log after version {loaded} is not one of plain appends")
     return Backlog(sum(behind.values()), behind)
 
 
@@ -71,7 +92,14 @@ def read_kafka_backlog(settings: Settings) -> tuple[TopicOffsets, Backlog]:
     Raises BrokerUnreachableError where the brokers do not answer.
     """
     offsets = readable_offsets(settings.kafka_client_config(), topic_names(settings).values())
-    return offsets, kafka_backlog(offsets, unread_from(read_progress(settings.lake_root), offsets))
+    unreadable = " ".join(str(trouble) for _, trouble in sorted(offsets.troubles.items()))
+    try:
+        progress = read_progress(settings.lake_root)
+    except CheckpointError as error:
+        return offsets, Backlog(0, dict.fromkeys(offsets.end, 0), unknown=unreadable or str(error))
+    backlog = kafka_backlog(offsets, unread_from(progress, offsets))
+    trouble = read_trouble(progress, DeltaTable(events_path(settings.lake_root)))
+    return offsets, replace(backlog, unknown=unreadable or trouble or backlog.unknown)
 
 
 def read_lake_backlog(settings: Settings, loaded: int) -> Backlog:
@@ -83,8 +111,7 @@ def read_marts_backlog(settings: Settings, built: int, loaded: int) -> Backlog:
     """The backlog of the third stage from the lake's log, without the warehouse: rows of the versions after `built` up
     to `loaded`, and the age of the oldest. Versions that were cleaned from the log are not counted."""
     table = DeltaTable(events_path(settings.lake_root))
-    above = max(built, table.earliest_version() - 1)
-    versions = [version for version in table.versions_after(above, loaded) if version.rows]
+    versions = [version for version in table.retained_after(built, loaded) if version.rows]
     behind = {str(version.number): version.rows for version in versions}
     return Backlog(sum(behind.values()), behind, _age(v.oldest_ms for v in versions if v.oldest_ms is not None))
 
@@ -107,7 +134,7 @@ def kafka_age(settings: Settings, offsets: TopicOffsets) -> float:
 def lake_age(settings: Settings, above: int, upto: int | None = None) -> float:
     """Age in seconds of the oldest record in versions after `above` (and up to `upto`), from Delta's statistics."""
     table = DeltaTable(events_path(settings.lake_root))
-    versions = table.versions_after(max(above, table.earliest_version() - 1))
+    versions = table.retained_after(above)
     return _age([v.oldest_ms for v in versions if v.oldest_ms is not None and (upto is None or v.number <= upto)])
 
 

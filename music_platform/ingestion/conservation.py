@@ -6,6 +6,7 @@ records of transactional producers. The broker is asked about the latter, but on
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from music_platform.ingestion.gaps import Gap, Partition
 from music_platform.ingestion.intake import ended_files
 from music_platform.lake.progress import read_progress
 from music_platform.settings import Settings
-from music_platform.topics import offsets_with_record, topic_offsets
+from music_platform.topics import TopicMissingError, TopicOffsets, offsets_with_record, topic_offsets
 from music_platform.warehouse.schema import GAPS, literal
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def committed_partitions(settings: Settings) -> dict[Partition, int]:
         for topic, ends in progress.committed().items()
         for number, end in ends.items()
     }
-    for old in progress.retired:
+    for old in (*progress.retired, *progress.set_aside):
         found |= {Partition(old.topic, number, old.topic_id): end for number, end in old.committed.items()}
     return found
 
@@ -88,7 +89,8 @@ def audit(session: "SnowflakeConnection", settings: Settings) -> Audit:
     """
     committed, found, gaps = committed_partitions(settings), raw_partitions(session), accepted_gaps(session)
     wrong = imbalances(committed, found, gaps)
-    suspects = {partition: committed[partition] for partition, _ in wrong if partition in found}
+    both = found.keys() & committed.keys()
+    suspects = {partition: committed[partition] for partition, _ in wrong if partition in both}
     missing = [part for gap in _missing(session, suspects) for part in _without(gap, gaps)]
     if empty := list(_without_record(settings, missing)):
         _record(session, empty)
@@ -116,9 +118,16 @@ def _without_record(settings: Settings, missing: list[Gap]) -> Iterator[Gap]:
     """The ranges, or parts of them, at which the broker confirms that there is no record."""
     if not missing:
         return
-    offsets = topic_offsets(settings.kafka_client_config(), {gap.partition.topic for gap in missing})
+    known: dict[str, TopicOffsets] = {}
+    for topic in {gap.partition.topic for gap in missing}:
+        # A retired topic may be gone.
+        with suppress(TopicMissingError):
+            known[topic] = topic_offsets(settings.kafka_client_config(), [topic])
     for gap in missing:
         where = gap.partition
+        if where.topic not in known:
+            continue
+        offsets = known[where.topic]
         # The broker knows nothing about offsets it has deleted, or about an earlier topic of the same name.
         first = max(gap.first, offsets.first[where.topic].get(where.number, gap.last + 1))
         if offsets.ids[where.topic] != where.topic_id or first > gap.last:

@@ -10,6 +10,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from music_platform import failpoints
+from music_platform.clock import seconds_since
 from music_platform.errors import PlatformError
 from music_platform.home import Home
 from music_platform.ingestion.backlog import kafka_backlog
@@ -17,6 +18,7 @@ from music_platform.ingestion.context import IngestionContext, writing
 from music_platform.ingestion.disk_space import pausing
 from music_platform.ingestion.gaps import require_same_topics, require_sound_checkpoint
 from music_platform.ingestion.intake import Intake
+from music_platform.ingestion.topic_changes import adjust, set_aside_sentences
 from music_platform.lake.checkpoint import covers
 from music_platform.lake.delta_log import DeltaTable
 from music_platform.lake.lease import Lease
@@ -57,6 +59,8 @@ def drain(context: IngestionContext, *, to_lake: bool = True, to_raw: bool = Tru
     if to_lake and not must_pause():
         with writing(context) as lease:
             started = time.monotonic()
+            for sentence in set_aside_sentences(read_progress(context.settings.lake_root)):
+                context.log(sentence)
             while True:
                 with closing(_batches(context, table, lease, started)) as batches:
                     for batch in batches:
@@ -88,6 +92,7 @@ def _files(context: IngestionContext, lease: Lease) -> Iterator[MicroBatch]:
         opened = context.spark()
         notice_restarts(opened)
         lease.note_spark_session(session_id(opened))
+        lease.check()
         return opened
 
     yield from Intake(context.settings, context.log).take_in(session)
@@ -103,6 +108,7 @@ def _micro_batches(context: IngestionContext, table: DeltaTable, lease: Lease, s
         progress = read_progress(settings.lake_root)
         offsets = topic_offsets(settings.kafka_client_config(), topic_names(settings).values())
         require_sound_checkpoint(progress, table)
+        progress = adjust(progress, table, offsets, context.log)
         committed = progress.committed()
         require_same_topics(progress, offsets, committed)
         backlog = kafka_backlog(offsets, committed)
@@ -117,6 +123,7 @@ def _micro_batches(context: IngestionContext, table: DeltaTable, lease: Lease, s
         session = context.spark()
         notice_restarts(session)
         lease.note_spark_session(session_id(session))
+        lease.check()
         done = 0
         with failpoints.during(failpoints.INSIDE_MICRO_BATCH, delay=1.5):
             for batch in run_micro_batches(
@@ -159,7 +166,7 @@ def job(settings: Settings, progress: Progress, offsets: TopicOffsets, log: Call
 
 def seconds_until_load(now: float, last_load: float | None, interval: float) -> float:
     """Seconds until the warehouse may be loaded again. Times in epoch seconds; `last_load` None: it may at once."""
-    return 0.0 if last_load is None else max(0.0, last_load + interval - now)
+    return 0.0 if last_load is None else max(0.0, interval - seconds_since(last_load, now))
 
 
 class Loads:

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from music_platform.errors import PlatformError
-from music_platform.lake.checkpoint import Offsets, last_committed
+from music_platform.lake.checkpoint import CheckpointState, Offsets, read_checkpoint
 from music_platform.lake.delta_log import DeltaTable, Transaction
-from music_platform.lake.progress import Progress, query_id
+from music_platform.lake.progress import Progress
 from music_platform.topics import TopicOffsets
 
 
@@ -64,27 +64,43 @@ def ahead_of_broker(committed: Offsets, end: Offsets, topics: Iterable[str]) -> 
 
 
 def checkpoint_trouble(
-    query: str | None, committed_batch: int, last: Transaction | None, retired_queries: Iterable[str]
+    checkpoint: CheckpointState, last: Transaction | None, in_lake: int, retired_queries: Iterable[str]
 ) -> str | None:
-    """How the checkpoint contradicts the last stream transaction in the lake; None if it does not."""
-    if last is None or last.app_id in retired_queries:
-        return None
-    if query is None:
-        return "the checkpoint is lost: the lake has rows from a stream, but there is no checkpoint"
-    if query != last.app_id:
-        return "the checkpoint is foreign: the lake was written by another stream"
-    if last.version > committed_batch + 1:
-        return f"the checkpoint is old: it ends at micro-batch {committed_batch}, but the lake has {last.version}"
+    """How the checkpoint and the lake contradict each other; None if they do not.
+
+    `last` is the last stream transaction in the lake, `in_lake` the last micro-batch there of the checkpoint's own
+    query, -1 for none.
+    """
+    if checkpoint.damaged:
+        return f"the checkpoint is damaged: {checkpoint.damaged} is missing or cannot be read"
+    if last and last.app_id not in retired_queries:
+        if checkpoint.query is None:
+            return "the checkpoint is lost: the lake has rows from a stream, but there is no checkpoint"
+        if checkpoint.query != last.app_id:
+            return "the checkpoint is foreign: the lake was written by another stream"
+    if in_lake < checkpoint.committed:
+        return f"the lake is old: it has micro-batch {in_lake}, but the checkpoint ends at {checkpoint.committed}"
+    # A stream that died between the table's commit and the checkpoint's has planned the micro-batch. Without its
+    # offsets Spark would plan it again with later ones, and Delta, which has this number, would skip its rows.
+    if in_lake > max(checkpoint.committed, min(checkpoint.planned, checkpoint.committed + 1)):
+        return f"the checkpoint is old: it ends at micro-batch {checkpoint.committed}, but the lake has {in_lake}"
     return None
 
 
+def read_trouble(progress: Progress, table: DeltaTable) -> str | None:
+    """How the current checkpoint and the lake contradict each other; None if they do not."""
+    state = read_checkpoint(progress.checkpoint)
+    last = table.last_transaction()
+    if last and last.app_id == state.query:
+        in_lake = last.version
+    else:
+        in_lake = table.last_batch(state.query) if state.query else -1
+    return checkpoint_trouble(state, last, in_lake, progress.retired_queries)
+
+
 def require_sound_checkpoint(progress: Progress, table: DeltaTable) -> None:
-    """Raise StreamStoppedError unless the checkpoint is the one that wrote the lake."""
-    query = query_id(progress.checkpoint)
-    trouble = checkpoint_trouble(
-        query, last_committed(progress.checkpoint), table.last_transaction(), progress.retired_queries
-    )
-    if trouble:
+    """Raise StreamStoppedError unless the checkpoint is the one that wrote the lake, and both are equally recent."""
+    if trouble := read_trouble(progress, table):
         raise StreamStoppedError(
             f"Ingestion stopped: {trouble} ({progress.checkpoint}). To resume after the highest offsets in the lake: "
             "music-platform recover"

@@ -246,7 +246,7 @@ class Intake:
         return Folder.at(f"{self._root}/{name}")
 
     def _is_in_lake(self, batch: Batch) -> bool:
-        return self._table.has_transaction(batch.app_id, batch.number, after=batch.base)
+        return self._table.last_batch(batch.app_id) >= batch.number
 
     def _last(self) -> Batch | None:
         notes = batch_notes(self._batches)

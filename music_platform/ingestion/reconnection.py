@@ -6,7 +6,7 @@ is read twice, and offsets that are not read are recorded in OPS.GAPS.
 
 import getpass
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
@@ -62,11 +62,17 @@ def adopt(context: IngestionContext, topic: str, approve: Callable[[Adoption], N
         if topic not in recreated(progress.topic_ids, offsets.ids):
             raise NothingToDoError(f"{topic} still has the same id, {offsets.ids[topic]}: nothing to adopt")
         committed = progress.committed_in_lake(table)
-        old = RetiredTopic(topic, progress.topic_ids[topic], committed.get(topic, {}))
+        known = [*progress.retired, *progress.set_aside]
+        old = next(
+            (old for old in known if (old.topic, old.topic_id) == (topic, progress.topic_ids[topic])),
+            RetiredTopic(topic, progress.topic_ids[topic], committed.get(topic, {})),
+        )
         starting = {name: ends for name, ends in committed.items() if name != topic}
         records = sum(end - offsets.first[topic][number] for number, end in offsets.end[topic].items())
         approve(Adoption(old, offsets.ids[topic], records))
-        progress.next_generation(starting, {topic: offsets.ids[topic]}, (old,))
+        aside = tuple(other for other in progress.set_aside if other.topic != topic)
+        new = () if old in progress.retired else (old,)
+        replace(progress, set_aside=aside).next_generation(starting, {topic: offsets.ids[topic]}, new)
         return offsets.ids[topic]
 
 
@@ -87,12 +93,22 @@ def accept_loss(context: IngestionContext, approve: Callable[[list[Gap]], None] 
 
 
 def recover(context: IngestionContext, approve: Callable[[Recovery], None] = approved) -> Offsets:
-    """Replace a lost checkpoint by one that starts after the highest offsets in the lake. Returns the offsets."""
+    """Replace a lost checkpoint by one that starts after the highest offsets in the lake. Returns the offsets.
+
+    Topics in the lake that are not today's, by name or by id, are retired with theirs.
+    """
     with writing(context):
         progress, table, offsets = _state(context.settings)
-        found = lake_offsets(table, offsets.ids)
+        in_lake = lake_offsets(table)
+        found = {topic: ends for (topic, topic_id), ends in in_lake.items() if offsets.ids.get(topic) == topic_id}
         approve(Recovery(progress.checkpoint, found))
-        progress.next_generation(found, {topic: offsets.ids[topic] for topic in found})
+        known = {(old.topic, old.topic_id) for old in (*progress.retired, *progress.set_aside)}
+        retired = [
+            RetiredTopic(topic, topic_id, ends)
+            for (topic, topic_id), ends in sorted(in_lake.items())
+            if topic_id != offsets.ids.get(topic) and (topic, topic_id) not in known
+        ]
+        progress.next_generation(found, {topic: offsets.ids[topic] for topic in found}, tuple(retired))
         return found
 
 
@@ -104,18 +120,19 @@ def offsets_after(committed: Offsets, lost: Iterable[Gap]) -> Offsets:
     return moved
 
 
-def lake_offsets(table: DeltaTable, topic_ids: dict[str, str]) -> Offsets:
-    """The offset after the highest row of each partition of the topics with these ids."""
-    found: Offsets = {}
+def lake_offsets(table: DeltaTable) -> dict[tuple[str, str], dict[int, int]]:
+    """The offset after the highest row of each partition, by topic and topic id. Files' rows are left out."""
+    found: dict[tuple[str, str], dict[int, int]] = {}
     names = ["kafka_topic", "kafka_topic_id", "kafka_partition", "kafka_offset"]
     for file in snapshot(table).files if table.latest_version() >= 0 else ():
         rows = pq.read_table(table.folder.file(file), columns=names, filesystem=table.folder.system)
         highest = rows.group_by(names[:3]).aggregate([("kafka_offset", "max")]).to_pylist()
         for row in highest:
-            topic, number, offset = row["kafka_topic"], row["kafka_partition"], row["kafka_offset_max"] + 1
-            if topic_ids.get(topic) == row["kafka_topic_id"]:
-                ends = found.setdefault(topic, {})
-                ends[number] = max(offset, ends.get(number, 0))
+            if row["kafka_offset_max"] is None or row["kafka_topic_id"] is None:
+                continue
+            ends = found.setdefault((row["kafka_topic"], row["kafka_topic_id"]), {})
+            number = row["kafka_partition"]
+            ends[number] = max(row["kafka_offset_max"] + 1, ends.get(number, 0))
     return found
 
 

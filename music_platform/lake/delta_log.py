@@ -5,7 +5,7 @@ Protocol: https://github.com/delta-io/delta/blob/master/PROTOCOL.md, "Delta Log 
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -22,6 +22,26 @@ from music_platform.lake.files import Folder
 INTAKE_APPLICATION = "intake-"
 
 _COMMIT = re.compile(r"^(\d{20})\.json$")
+
+
+#: Latest and earliest version of each table that this process has seen.
+_latest: dict[str, int] = {}
+_earliest: dict[str, int] = {}
+
+
+def last_where(holds: Callable[[int], bool], known: int) -> int:
+    """The last number from `known` on for which something holds that then holds no more. It holds for `known`.
+
+    The steps double first and then halve, so a few questions find it however far it is.
+    """
+    step = 1
+    while holds(known + step):
+        known, step = known + step, step * 2
+    while step > 1:
+        step //= 2
+        if holds(known + step):
+            known += step
+    return known
 
 
 class DeltaLogError(PlatformError):
@@ -73,12 +93,46 @@ class DeltaTable:
         return Folder.at(f"{self.root}/_delta_log")
 
     def latest_version(self) -> int:
-        """Number of the latest version; -1 if there is no table yet."""
-        return max((int(m[1]) for name in self._log.names() if (m := _COMMIT.match(name))), default=-1)
+        """Number of the latest version; -1 if there is no table yet.
+
+        The log is not listed: two days of it are tens of thousands of files. Its commits have no gap, so the latest one
+        is sought from the last one that this process has seen, or from Delta's pointer to its last checkpoint.
+        """
+        known = _latest.get(self.root)
+        if known is None or not self._has(known):
+            known = self._any_version()
+        if known < 0:
+            _latest.pop(self.root, None)
+            return known
+        _latest[self.root] = last_where(self._has, known)
+        return _latest[self.root]
 
     def earliest_version(self) -> int:
         """Number of the earliest version whose commit is still in the log; 0 if there is no table yet."""
-        return min((int(m[1]) for name in self._log.names() if (m := _COMMIT.match(name))), default=0)
+        latest = self.latest_version()
+        if latest < 0 or self._has(0):
+            return 0
+        known = _earliest.get(self.root, -1)
+        if not (0 < known <= latest and self._has(known) and not self._has(known - 1)):
+            known = latest - last_where(lambda steps: self._has(latest - steps), 0)
+        _earliest[self.root] = known
+        return known
+
+    def reaches_back_to(self, number: int) -> bool:
+        """Whether the log still has every version after `number`."""
+        return number >= self.latest_version() or self._has(number + 1)
+
+    def _has(self, version: int) -> bool:
+        return version >= 0 and self._log.exists(f"{version:020d}.json")
+
+    def _any_version(self) -> int:
+        """A version whose commit is in the log; -1 if there is none."""
+        if (checkpoint := self._last_checkpoint()) and self._has(checkpoint[0]):
+            return checkpoint[0]
+        if self._has(0):
+            return 0
+        # No table, or one whose pointer is damaged.
+        return max((int(m[1]) for name in self._log.names() if (m := _COMMIT.match(name))), default=-1)
 
     def versions_after(self, number: int, upto: int | None = None) -> Iterator[Version]:
         """Each version after `number` (and up to `upto`), in order.
@@ -96,24 +150,56 @@ class DeltaTable:
                 ) from None
             yield _version(wanted, log, self.root)
 
-    def last_transaction(self) -> Transaction | None:
-        """The latest transaction of a stream in the log; None if the retained log has none. Those of intake files are
-        skipped: their batches are not a stream."""
-        versions = sorted((int(m[1]) for name in self._log.names() if (m := _COMMIT.match(name))), reverse=True)
-        for version in versions:
-            for line in self._log.read(f"{version:020d}.json").splitlines():
-                if (txn := json.loads(line).get("txn")) and not txn["appId"].startswith(INTAKE_APPLICATION):
-                    return Transaction(txn["appId"], int(txn["version"]))
-        return None
+    def retained_after(self, number: int, upto: int | None = None) -> Iterator[Version]:
+        """The same without those that were cleaned from the log, where it does not reach back to `number`."""
+        return self.versions_after(number if self.reaches_back_to(number) else self.earliest_version() - 1, upto)
 
-    def has_transaction(self, app_id: str, version: int, after: int) -> bool:
-        """Whether a version after `after` has this transaction."""
-        for number in range(after + 1, self.latest_version() + 1):
-            for line in self._log.read(f"{number:020d}.json").splitlines():
-                txn = json.loads(line).get("txn")
-                if txn and (txn["appId"], int(txn["version"])) == (app_id, version):
-                    return True
-        return False
+    def last_transaction(self) -> Transaction | None:
+        """The table's latest transaction of a stream; None if no stream wrote it. Those of intake files are skipped:
+        their batches are not a stream."""
+        streams = (txn for txn in self._transactions() if not txn.app_id.startswith(INTAKE_APPLICATION))
+        return next(streams, None)
+
+    def last_batch(self, app_id: str) -> int:
+        """Number of the latest batch of this query or intake in the table; -1 if it has none. A batch with a lower
+        number is in the table too."""
+        return next((txn.version for txn in self._transactions() if txn.app_id == app_id), -1)
+
+    def _transactions(self) -> Iterator[Transaction]:
+        """The table's transactions, latest first: those of the commits back to the last checkpoint, then the last one
+        of each application from that checkpoint, which outlives the cleaned log."""
+        checkpoint = self._last_checkpoint()
+        since = checkpoint[0] if checkpoint else -1
+        for version in range(self.latest_version(), since, -1):
+            try:
+                lines = self._log.read(f"{version:020d}.json").splitlines()
+            except FileNotFoundError:
+                return  # There was no checkpoint, and the log begins here.
+            for line in lines:
+                if txn := json.loads(line).get("txn"):
+                    yield Transaction(txn["appId"], int(txn["version"]))
+        if checkpoint:
+            yield from self._checkpointed_transactions(checkpoint[1])
+
+    def _checkpointed_transactions(self, files: list[str]) -> Iterator[Transaction]:
+        found: list[dict[str, Any]] = []
+        for name in files:
+            column = pq.read_table(self._log.file(name), columns=["txn"], filesystem=self._log.system).column("txn")
+            found += column.drop_null().to_pylist()
+        for txn in sorted(found, key=lambda txn: txn["lastUpdated"] or 0, reverse=True):
+            yield Transaction(txn["appId"], int(txn["version"]))
+
+    def _last_checkpoint(self) -> tuple[int, list[str]] | None:
+        """Version and files of the checkpoint that Delta's pointer names; None if there is none, or it is damaged."""
+        try:
+            pointer = json.loads(self._log.read("_last_checkpoint"))
+            version, parts = int(pointer["version"]), pointer.get("parts")
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return None
+        base = f"{version:020d}.checkpoint"
+        if parts is None:
+            return version, [f"{base}.parquet"]
+        return version, [f"{base}.{part:010d}.{parts:010d}.parquet" for part in range(1, parts + 1)]
 
     def footer(self, file: str) -> Footer:
         """Rows and columns from the Parquet footer of a data file."""

@@ -42,6 +42,15 @@ def _gcs(server: str | None) -> fs.FileSystem:
     )
 
 
+def _sync(folder: Path) -> None:
+    """Make a renamed file's name durable."""
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
 @dataclass(frozen=True)
 class FileInfo:
     """A file in a folder: its name, bytes, and when it was last modified, in epoch milliseconds."""
@@ -118,13 +127,18 @@ class Folder:
             return bytes(stream.read())
 
     def write(self, name: str, content: bytes) -> None:
-        """Write or replace the file atomically: a reader sees the old content or the new, never a part."""
+        """Write or replace the file atomically: a reader sees the old content or the new, never a part, also after a
+        power failure."""
         if isinstance(self.system, fs.LocalFileSystem):
             target = Path(self.file(name))
             target.parent.mkdir(parents=True, exist_ok=True)
             part = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
-            part.write_bytes(content)
+            with part.open("wb") as out:
+                out.write(content)
+                out.flush()
+                os.fsync(out.fileno())
             os.replace(part, target)
+            _sync(target.parent)
             return
         with self.system.open_output_stream(self.file(name)) as stream:
             stream.write(content)

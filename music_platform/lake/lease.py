@@ -12,7 +12,6 @@ changed for `SILENT_SECONDS` on the observer's clock. Clocks of two machines are
 import json
 import os
 import random
-import socket
 import threading
 import time
 import uuid
@@ -21,10 +20,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from enum import Enum
 
-import psutil
-
 from music_platform.errors import PlatformError
 from music_platform.lake.files import Folder
+from music_platform.process_identity import started, this_host
 
 HEARTBEAT_SECONDS = 2.0
 #: Seconds without a new heartbeat after which a writer counts as dead or cut off.
@@ -43,7 +41,7 @@ class Claim:
     name: str
     host: str
     pid: int
-    process_started: float
+    process_started: str
     beat: int = 0
     spark_session: str | None = None
 
@@ -74,20 +72,6 @@ def next_step(own_is_written: bool, others_alive: int) -> Step:
     return Step.WAIT if others_alive else Step.CLAIM
 
 
-def this_host() -> str:
-    """Name of this machine and its boot time: a process id means nothing on another machine or after a reboot."""
-    return f"{socket.gethostname()}/{int(psutil.boot_time())}"
-
-
-def process_runs(pid: int, started: float) -> bool:
-    """Whether exactly that process still runs on this machine. A zombie does not count."""
-    try:
-        process = psutil.Process(pid)
-        return bool(abs(process.create_time() - started) < 1 and process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.Error:
-        return False
-
-
 class Lease:
     """A lease that is held. `dead` are the claims of writers that died holding it, oldest first."""
 
@@ -96,6 +80,8 @@ class Lease:
         self._folder, self._claim = folder, claim
         self._lock, self._end = threading.Lock(), threading.Event()
         self._lost: str | None = None
+        #: Claims that others put there at the last heartbeat.
+        self._others: set[str] = set()
         self._thread = threading.Thread(target=self._beat, name="lease", daemon=True)
         self._thread.start()
 
@@ -134,6 +120,14 @@ class Lease:
                         return
                     self._claim = replace(self._claim, beat=self._claim.beat + 1)
                     self._write()
+                    # A process that was paused between the two has put its removed claim back, beside the new holder's.
+                    # One that claims at the same moment withdraws at once.
+                    others = _claim_names(self._folder) - {self._claim.name, *(claim.name for claim in self.dead)}
+                    if others & self._others:
+                        self._lost = "The lease was taken over while this process was paused"
+                        self._folder.remove(self._claim.name)
+                        return
+                    self._others = others
                 except OSError:
                     # A short outage of the store is retried; after a long one, others may take over the lease.
                     continue
@@ -150,8 +144,7 @@ def held_lease(url: str, wait_seconds: float, log: Callable[[str], None] = lambd
 
 
 def _acquire(folder: Folder, wait_seconds: float, log: Callable[[str], None]) -> Lease:
-    process = psutil.Process()
-    own = Claim(f"{uuid.uuid4().hex}.json", this_host(), process.pid, process.create_time())
+    own = Claim(f"{uuid.uuid4().hex}.json", str(this_host()), os.getpid(), started(os.getpid()) or "")
     watched: dict[str, tuple[int, float]] = {}
     deadline, reported, written = time.monotonic() + wait_seconds, False, False
     while True:
@@ -180,13 +173,16 @@ def _acquire(folder: Folder, wait_seconds: float, log: Callable[[str], None]) ->
         time.sleep(POLL_SECONDS * random.uniform(0.5, 1.5))
 
 
+def _claim_names(folder: Folder) -> set[str]:
+    return {name for name in folder.names() if name.endswith(".json") and not name.startswith(".")}
+
+
 def _claims(folder: Folder) -> Mapping[str, Claim]:
     found: dict[str, Claim] = {}
-    for name in folder.names():
+    for name in _claim_names(folder):
         # A claim may have been withdrawn after the listing.
         with suppress(FileNotFoundError):
-            if name.endswith(".json") and not name.startswith("."):
-                found[name] = Claim(**json.loads(folder.read(name)))
+            found[name] = Claim(**json.loads(folder.read(name)))
     return found
 
 
@@ -195,5 +191,5 @@ def _dead(claim: Claim, host: str, watched: dict[str, tuple[int, float]]) -> boo
     if claim.name not in watched or watched[claim.name][0] != claim.beat:
         watched[claim.name] = (claim.beat, now)
     own_process = claim.pid == os.getpid() and claim.host == host
-    alive = own_process or process_runs(claim.pid, claim.process_started)
+    alive = own_process or started(claim.pid) == claim.process_started
     return is_dead(claim, host, alive, now - watched[claim.name][1])

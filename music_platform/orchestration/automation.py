@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from music_platform.clock import seconds_since
+
 
 @dataclass(frozen=True)
 class Decision:
@@ -46,7 +48,7 @@ def decide_ingest(
     threshold: int,
     runs: Runs,
     shortage: str | None = None,
-    trouble: str | None = None,
+    unknown: str | None = None,
     patience: float = float("inf"),
 ) -> Decision:
     """Start a run when either stage has a backlog of at least `threshold` records, or one that has waited for
@@ -54,18 +56,18 @@ def decide_ingest(
 
     A backlog is its records and the age of the oldest; `kafka`'s are in no micro-batch yet, `lake`'s are not in RAW.
     What is in the lake is loaded whatever the threshold: a run that died between the two must not wait for new records.
-    `shortage` says that there is no room on a disk; None where there is. `trouble` says which topics cannot be read: a
-    run then starts whatever the backlog, because it takes in the files, loads the lake, and fails with what to do.
+    `shortage` says that there is no room on a disk; None where there is. `unknown` says why a topic cannot be read or a
+    stage not be measured from here: a run then starts whatever the backlog, because it takes in the files, loads the
+    lake and asks the warehouse, and stops with what to do.
     """
-    if trouble:
-        obstacle = runs.obstacle() or shortage
-        return Decision(not obstacle, f"{trouble}; {obstacle}" if obstacle else trouble)
-    if not kafka[0] and not lake[0]:
+    if not kafka[0] and not lake[0] and not unknown:
         return Decision(False, "nothing to do: every record is in RAW")
     reason = f"{_backlog('Kafka', *kafka)}, {_backlog('the lake', *lake)} not in RAW"
+    if unknown:
+        reason = f"{unknown}; {reason}"
     if obstacle := runs.obstacle() or shortage:
         return Decision(False, f"{reason}; {obstacle}")
-    if lake[0] > 0 or kafka[0] >= threshold or kafka[1] >= patience:
+    if unknown or lake[0] > 0 or kafka[0] >= threshold or kafka[1] >= patience:
         return Decision(True, reason)
     return Decision(False, f"{reason}; LAG_THRESHOLD_RECORDS is {threshold:,}, and fewer wait for {patience:.0f} s")
 
@@ -157,6 +159,6 @@ def topics_to_observe(ends: Mapping[str, Mapping[int, int]], observed: Mapping[s
     moved = [
         topic
         for topic, parts in ends.items()
-        if parts != before[topic].ends and now - before[topic].at >= OBSERVATION_SECONDS
+        if parts != before[topic].ends and seconds_since(before[topic].at, now) >= OBSERVATION_SECONDS
     ]
     return sorted(moved, key=lambda topic: before[topic].at)[:OBSERVED_AT_ONCE]

@@ -10,6 +10,7 @@ from datetime import timedelta
 
 import dagster as dg
 
+from music_platform.clock import seconds_since
 from music_platform.settings import Settings
 
 LIVE, POLICY = "live", "policy"
@@ -43,9 +44,10 @@ def freshness_policy(settings: Settings, tier: str) -> dg.FreshnessPolicy:
 
 
 def ages(instance: dg.DagsterInstance, keys: Iterable[dg.AssetKey], now: float) -> dict[str, float]:
-    """Seconds from the last materialization of each asset to `now`, by name; infinite if there is none."""
+    """Seconds from the last materialization of each asset to `now`, by name; infinite if there is none, or if it is of
+    the future because the clock was set back."""
     found = {key.path[-1]: float("inf") for key in keys}
     for record in instance.get_asset_records(list(keys)):
         if last := record.asset_entry.last_materialization_record:
-            found[record.asset_entry.asset_key.path[-1]] = max(0.0, now - last.timestamp)
+            found[record.asset_entry.asset_key.path[-1]] = seconds_since(last.timestamp, now)
     return found

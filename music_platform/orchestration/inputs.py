@@ -13,6 +13,9 @@ import dagster as dg
 from music_platform.orchestration.freshness import LIVE
 from music_platform.orchestration.keys import RAW_EVENTS, REFERENCE_KEYS
 
+#: Metadata of a materialization of RAW: when the warehouse was last loaded.
+LOADED_AT = "loaded_at"
+
 
 @dataclass(frozen=True)
 class Inputs:
@@ -62,9 +65,11 @@ def _version(latest: Mapping[dg.AssetKey, dg.AssetMaterialization]) -> int:
 
 
 def last_load(instance: dg.DagsterInstance) -> float | None:
-    """When RAW was last materialized, in epoch seconds; None before the first time."""
+    """When the warehouse was last loaded, in epoch seconds; None if unknown. A run that found nothing to load
+    materializes RAW too, and repeats the time of the load before."""
     event = instance.get_latest_materialization_event(RAW_EVENTS)
-    return event.timestamp if event else None
+    found = event.asset_materialization.metadata.get(LOADED_AT) if event and event.asset_materialization else None
+    return float(str(found.value)) if found is not None else None
 
 
 def inputs_of(instance: dg.DagsterInstance, tiers: Collection[str]) -> Inputs | None:

@@ -8,14 +8,13 @@ tags the code server is asked, which is the parent of the run's process.
 
 import json
 import os
-import socket
 from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import takewhile
 
 import dagster as dg
-import psutil
 
+from music_platform.clock import seconds_since
 from music_platform.orchestration._dagster import (
     GRPC_INFO_TAG,
     CanCancelExecutionRequest,
@@ -25,6 +24,7 @@ from music_platform.orchestration._dagster import (
     deserialize_value,
     get_current_timestamp,
 )
+from music_platform.process_identity import Host, started, this_host
 
 #: Dagster's UI hides tags with this prefix. They are for the platform, not for readers of the list of runs.
 HIDDEN = ".dagster/music-"
@@ -75,8 +75,8 @@ IN_FLIGHT = [
 
 
 def process_tags(pid: int) -> dict[str, str]:
-    """Tags that identify a process of this host. The start time distinguishes it from a later one with the same id."""
-    return {HOST_TAG: socket.gethostname(), PID_TAG: str(pid), STARTED_TAG: f"{psutil.Process(pid).create_time():.2f}"}
+    """Tags that identify a process of this host. Its start distinguishes it from a later one with the same id."""
+    return {HOST_TAG: str(this_host()), PID_TAG: str(pid), STARTED_TAG: started(pid) or ""}
 
 
 def name_process(instance: dg.DagsterInstance, run_id: str) -> None:
@@ -95,12 +95,20 @@ def name_process(instance: dg.DagsterInstance, run_id: str) -> None:
 
 def process_is_gone(run: dg.DagsterRun) -> bool:
     """Whether the run's process ran on this host and is gone; False if that is unknown."""
-    if run.tags.get(HOST_TAG) != socket.gethostname() or PID_TAG not in run.tags:
+    if PID_TAG not in run.tags:
         return False
-    try:
-        return process_tags(int(run.tags[PID_TAG]))[STARTED_TAG] != run.tags.get(STARTED_TAG)
-    except psutil.NoSuchProcess:
-        return True
+    here, there = this_host(), Host.of(run.tags.get(HOST_TAG, ""))
+    if there.name != here.name:
+        return False
+    found = started(int(run.tags[PID_TAG]))
+    if not there.boot:
+        return found is None  # An earlier release kept the start by the clock, and no boot.
+    if there.boot != here.boot:
+        return True  # The machine was started again.
+    if there.namespace != here.namespace:
+        # Another container of this name, or this one before it was started again: its code server knows.
+        return GRPC_INFO_TAG in run.tags and not _has_process(run)
+    return found != run.tags.get(STARTED_TAG)
 
 
 def never_began(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
@@ -112,7 +120,7 @@ def never_began(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     if PID_TAG in run.tags or GRPC_INFO_TAG not in run.tags:
         return False
     launched = instance.get_run_stats(run.run_id).launch_time
-    if launched is None or get_current_timestamp() - launched < LAUNCH_SECONDS or _has_process(run):
+    if launched is None or seconds_since(launched, get_current_timestamp()) < LAUNCH_SECONDS or _has_process(run):
         return False
     # It may have recorded its process, or ended, in the meantime.
     now = instance.get_run_by_id(run.run_id)

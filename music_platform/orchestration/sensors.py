@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
+from music_platform.clock import seconds_since
 from music_platform.ingestion.backlog import (
     Backlog,
     kafka_age,
@@ -89,7 +90,8 @@ def _runs(
     materializes `keys`, is in flight."""
     failures = failures_in_a_row(instance, *own)
     in_flight = any(targets(run, busy, keys) for run in runs_in_flight(instance))
-    return Runs(in_flight, failures.count, get_current_timestamp() - failures.ended, settings.retry_pauses)
+    idle = seconds_since(failures.ended, get_current_timestamp())
+    return Runs(in_flight, failures.count, idle, settings.retry_pauses)
 
 
 def _held_back(instance: dg.DagsterInstance) -> list[str]:
@@ -122,7 +124,7 @@ def lag_tick(instance: dg.DagsterInstance, settings: Settings, cursor: str | Non
         settings.lag_threshold_records,
         _runs(instance, settings, [ingest_job.name], INGESTING, [LAKE_EVENTS, RAW_EVENTS]),
         start_obstacle(settings),
-        " ".join(str(trouble) for _, trouble in sorted(offsets.troubles.items())) or None,
+        kafka.unknown or lake.unknown,
         settings.lag_limit_seconds * PATIENCE,
     )
     observed, now = _observed(cursor), get_current_timestamp()
@@ -197,7 +199,8 @@ def _complete(settings: Settings, instance: dg.DagsterInstance) -> set[str]:
     if offsets.troubles:
         return set()
     now = current_inputs(instance)
-    if kafka.records or read_files_backlog(settings).records or read_lake_backlog(settings, now.raw).records:
+    lake = read_lake_backlog(settings, now.raw)
+    if kafka.unknown or lake.unknown or kafka.records or lake.records or read_files_backlog(settings).records:
         return set()
     return {tier for tier in TIERS if built_inputs(instance, tier) == now}
 
@@ -228,7 +231,7 @@ def reference_tick(instance: dg.DagsterInstance, settings: Settings, _cursor: st
     if not changed:
         return dg.SensorResult(skip_reason=f"nothing to do: no new file in {settings.reference_root}")
     # A file that was just written may not be complete yet.
-    if any(get_current_timestamp() - found[name].stat().st_mtime < REST_SECONDS for name in changed):
+    if any(seconds_since(found[name].stat().st_mtime, get_current_timestamp()) < REST_SECONDS for name in changed):
         return dg.SensorResult(skip_reason=f"{', '.join(changed)}: still being written")
     runs = _runs(instance, settings, [reference_job.name], {reference_job.name}, REFERENCE_KEYS.values())
     if obstacle := runs.obstacle():
@@ -253,7 +256,7 @@ def quality_tick(instance: dg.DagsterInstance, settings: Settings, _cursor: str 
     if built_inputs(instance, LIVE) is None:
         return dg.SensorResult(skip_reason="nothing to do: no model is built yet", asset_events=news)
     now = str(current_inputs(instance))
-    since = get_current_timestamp() - last_run_requested_at(instance, quality_job.name)
+    since = seconds_since(last_run_requested_at(instance, quality_job.name), get_current_timestamp())
     decision = decide_upkeep(
         now,
         last_run_input(instance, quality_job.name),

@@ -122,7 +122,7 @@ def _load_version(session: "SnowflakeConnection", table: DeltaTable, version: Ve
             raise LoadError(
                 f"version {version.number}: COPY loaded {copied} rows, but its {len(version.files)} files hold {rows}. "
                 "The load was rolled back. COPY skips files that it has loaded before: check OPS.LOADS and the stage "
-                f"(LIST @{stage}/)."
+                f"(LIST @{stage}/). To replace RAW by what the lake holds: music-platform rebuild"
             )
         failpoints.reach(failpoints.AFTER_COPY)
         cursor.execute(

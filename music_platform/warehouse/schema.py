@@ -205,7 +205,8 @@ def _existing_columns(cursor: "SnowflakeCursor") -> dict[str, set[str]]:
 def _start_watermarks(session: "SnowflakeConnection") -> None:
     cursor = session.cursor()
     cursor.execute(
-        f"INSERT INTO {LOAD_STATE} (table_name, last_version, updated_at) "
-        f"SELECT '{RAW_EVENTS}', -1, SYSDATE() "
-        f"WHERE NOT EXISTS (SELECT 1 FROM {LOAD_STATE} WHERE table_name = '{RAW_EVENTS}')"
+        # MERGE takes the table's lock. Of two INSERTs at once each would insert its row: Snowflake enforces no key.
+        f"MERGE INTO {LOAD_STATE} AS state USING (SELECT '{RAW_EVENTS}' AS name) AS wanted "
+        "ON state.table_name = wanted.name WHEN NOT MATCHED THEN "
+        "INSERT (table_name, last_version, updated_at) VALUES (wanted.name, -1, SYSDATE())"
     )

@@ -1,11 +1,9 @@
 """The streaming job from top to bottom: read → parse → validate → shape → enrich → write.
 
-The platform calls `run_micro_batches` with its own session. The same job runs under spark-submit:
-
-    spark-submit --packages … spark/music_spark/job.py --bootstrap-servers host:9092 --topics … --lake s3a://bucket/lake
+`music_platform.ingestion.drain` calls `run_micro_batches`, and nothing else may: it holds the lease of the lake's
+single writer and knows the checkpoint's generation. A cluster runs the same code through SPARK_REMOTE.
 """
 
-import argparse
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -18,9 +16,8 @@ import pyarrow as pa
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from music_platform.contracts import events as contract
-from music_platform.contracts.shapes import Shape, own
-from music_spark.enrich import Reference, enriched, lookups, read_reference
+from music_platform.contracts.shapes import Shape
+from music_spark.enrich import Reference, enriched, lookups
 from music_spark.read import KafkaSource, read_records
 from music_spark.shape import lake_batches
 from music_spark.write import create_table, lake_schema, start_micro_batches
@@ -105,48 +102,3 @@ def _micro_batch(progress: Any) -> MicroBatch:
         seconds=progress.durationMs["triggerExecution"] / 1000,
         end_offsets=json.loads(ends) if isinstance(ends, str) else ends,
     )
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--bootstrap-servers", required=True, help="Kafka brokers, host:port[,host:port]")
-    parser.add_argument("--topics", default=",".join(contract.TOPICS.values()), help="topics, separated by commas")
-    parser.add_argument("--lake", required=True, help="folder of the lake: a path or a URL")
-    parser.add_argument("--max-records-per-batch", type=int, default=1_000_000, help="maximum records per micro-batch")
-    parser.add_argument(
-        "--topic-ids",
-        type=json.loads,
-        default=None,
-        help="JSON object of topic → topic id; by default the brokers are asked",
-    )
-    return parser.parse_args()
-
-
-def main() -> None:
-    """Entry point of spark-submit: processes the topics and prints a line per micro-batch."""
-    from music_platform.lake.paths import checkpoint_path, events_path
-    from music_platform.settings import load_settings
-    from music_platform.topics import topic_ids
-
-    given = _arguments()
-    # The variables KAFKA_SASL_* and KAFKA_SSL_* apply here too.
-    settings = load_settings().model_copy(update={"kafka_bootstrap_servers": given.bootstrap_servers})
-    topics = tuple(given.topics.split(","))
-    shapes = {topic: own(kind) for kind, topic in contract.TOPICS.items()}
-    if unknown := [topic for topic in topics if topic not in shapes]:
-        raise SystemExit(f"no event kind is known for {', '.join(unknown)}; known topics: {', '.join(shapes)}")
-    job = Job(
-        source=KafkaSource(given.bootstrap_servers, topics, given.max_records_per_batch, settings.kafka_jvm_config()),
-        shapes=shapes,
-        topic_ids=given.topic_ids or topic_ids(settings.kafka_client_config(), topics),
-        table=events_path(given.lake),
-        checkpoint=checkpoint_path(given.lake),
-        reference=read_reference(settings.reference_root),
-    )
-    session = SparkSession.builder.appName(job.name).getOrCreate()
-    for batch in run_micro_batches(session, job):
-        print(f"micro-batch {batch.number}: {batch.records:,} records in {batch.seconds:.1f} s", flush=True)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,6 @@
 """The Spark settings that the platform needs wherever it runs.
 
-The local Connect server, a classic session and `spark-submit` on a cluster all start from `spark_conf()`. Settings of
+The local Connect server, a classic session and a cluster's Connect server all start from `spark_conf()`. Settings of
 one place only (master, memory, jars, ports) are added where that place is set up.
 """
 

@@ -16,7 +16,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
-import psutil
 import pytest
 from confluent_kafka import Producer
 from dagster._core.test_utils import create_run_for_test, freeze_time
@@ -26,7 +25,7 @@ from music_platform.home import Home
 from music_platform.ingestion.intake import Batch, IntakeFile
 from music_platform.ingestion.maintenance import maintain
 from music_platform.ingestion.rebuild import rebuild
-from music_platform.lake.lease import Claim, this_host
+from music_platform.lake.lease import Claim
 from music_platform.lake.paths import events_path, intake_path, lease_path
 from music_platform.orchestration._dagster import (
     AssetCheckExecutionsTable,
@@ -37,6 +36,7 @@ from music_platform.orchestration._dagster import (
 from music_platform.orchestration.automation import OBSERVATION_SECONDS
 from music_platform.orchestration.dbt_project import prune_targets
 from music_platform.orchestration.upkeep import prune_instance
+from music_platform.process_identity import this_host
 from music_platform.settings import Settings, get_settings
 from music_platform.stack.local_stack import LocalStack
 from music_platform.stack.machine_doctor import size_of
@@ -192,7 +192,7 @@ class Files:
     def _killed_writers(self, start: float) -> None:
         lease = Path(lease_path(self.platform.settings.lake_root, "rebuild"))
         lease.mkdir(parents=True, exist_ok=True)
-        dead = Claim(f"{uuid.uuid4().hex}.json", this_host(), 2**22 + 1, psutil.boot_time())
+        dead = Claim(f"{uuid.uuid4().hex}.json", str(this_host()), 2**22 + 1, "1")
         (lease / dead.name).write_text(json.dumps(asdict(dead)))
         part = lease / f".{dead.name}.{uuid.uuid4().hex}"
         part.write_text("{")

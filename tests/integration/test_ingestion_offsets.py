@@ -3,6 +3,7 @@
 import json
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,15 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import NewPartitions
 
 from music_platform.ingestion.backlog import kafka_age, lake_age, look_at_kafka, read_kafka_backlog
+from music_platform.ingestion.drain import drain
 from music_platform.ingestion.gaps import StreamStoppedError
 from music_platform.ingestion.waiting import Seen
+from music_platform.lake.paths import events_path
 from music_platform.lake.progress import read_progress
 from music_platform.stack.local_stack import LocalStack
 from music_platform.stack.provision import create_topics
 from music_platform.topics import TIMEOUT, TopicMissingError
+from music_platform.warehouse.loader import LoadError
 from tests.support import slowdown
 from tests.support.ingestion import LISTEN, PAGE_VIEW, Platform, listens
 
@@ -58,11 +62,12 @@ def test_failOnDataLoss_false_hides_expired_offsets(stack: LocalStack, tmp_path:
     assert platform.rows("SELECT first_offset, last_offset FROM OPS.GAPS") == [(10, 14)]
 
 
-@pytest.mark.parametrize("what", ["lost", "foreign", "old"])
-def test_a_lost_foreign_or_old_checkpoint_is_recovered_from_the_lake(
+@pytest.mark.parametrize("what", ["lost", "foreign", "damaged", "old by 1", "old by 2"])
+def test_a_checkpoint_that_does_not_fit_is_recovered_from_the_lake(
     stack: LocalStack, tmp_path: Path, what: str
 ) -> None:
-    platform = Platform(stack, f"checkpoint_{what}", tmp_path)
+    what, batches = what.split(" ")[0], int(what[-1]) if what[-1].isdigit() else 0
+    platform = Platform(stack, f"checkpoint_{what}{batches or ''}", tmp_path)
     platform.produce(listens(10), partition=0)
     platform.ingest()
     checkpoint = Path(read_progress(platform.settings.lake_root).checkpoint)
@@ -70,10 +75,12 @@ def test_a_lost_foreign_or_old_checkpoint_is_recovered_from_the_lake(
         shutil.rmtree(checkpoint)
     elif what == "foreign":
         (checkpoint / "metadata").write_text('{"id":"00000000-0000-4000-8000-000000000000"}')
+    elif what == "damaged":
+        (checkpoint / "commits" / "0").write_text("")
     else:
         shutil.copytree(checkpoint, tmp_path / "old")
-        for first in (10, 20):
-            platform.produce(listens(10, first=first), partition=0)
+        for batch in range(batches):
+            platform.produce(listens(10, first=10 * (batch + 1)), partition=0)
             platform.ingest()
         shutil.rmtree(checkpoint)
         shutil.copytree(tmp_path / "old", checkpoint)
@@ -87,6 +94,30 @@ def test_a_lost_foreign_or_old_checkpoint_is_recovered_from_the_lake(
     assert f"{platform.topic()}: resumes at 0: {before}" in platform.command("recover", "--yes")
     platform.ingest()
     assert (platform.count(), platform.imbalances()) == (before + 5, [])
+
+
+@pytest.mark.parametrize("batches", [1, 2])
+def test_a_lake_that_is_older_than_its_checkpoint_reads_again_what_it_lost(
+    stack: LocalStack, tmp_path: Path, batches: int
+) -> None:
+    platform = Platform(stack, f"lake_old{batches}", tmp_path)
+    platform.produce(listens(10), partition=0)
+    platform.ingest()
+    lake = Path(events_path(platform.settings.lake_root))
+    shutil.copytree(lake, tmp_path / "old")
+    for batch in range(batches):
+        platform.produce(listens(10, first=10 * (batch + 1)), partition=0)
+        platform.ingest()
+    shutil.rmtree(lake)
+    shutil.copytree(tmp_path / "old", lake)
+    with pytest.raises(LoadError, match="music-platform rebuild"):
+        platform.ingest()
+    platform.command("rebuild", "--yes")
+    with pytest.raises(StreamStoppedError, match=r"the lake is old: .*music-platform recover"):
+        platform.ingest()
+    platform.command("recover", "--yes")
+    platform.ingest()
+    assert (platform.count(), platform.imbalances()) == (10 * (batches + 1), [])
 
 
 def test_a_restart_resumes_at_the_committed_offset_and_reads_added_partitions_from_their_start(
@@ -103,6 +134,94 @@ def test_a_restart_resumes_at_the_committed_offset_and_reads_added_partitions_fr
     platform.ingest()
     assert (platform.count(), platform.count("kafka_partition = 2"), platform.imbalances()) == (17, 7, [])
     assert platform.ingest() == []
+
+
+def with_plays(platform: Platform, names: str = "plays=playback") -> Platform:
+    """The platform with other topics of its own shapes. They exist."""
+    platform.settings = platform.settings.model_copy(update={"shape_topics": names})
+    platform.context = replace(platform.context, settings=platform.settings)
+    create_topics(platform.settings)
+    return platform
+
+
+def plays(count: int, first: int = 0) -> list[dict[str, object]]:
+    return [
+        {"user_id": "U1", "song_id": f"S{n}", "timestamp": f"2026-05-01T00:00:{n:02}"}
+        for n in range(first, first + count)
+    ]
+
+
+def test_a_topic_is_added_without_its_first_records_taken_out_and_put_back(stack: LocalStack, tmp_path: Path) -> None:
+    platform = Platform(stack, "changed", tmp_path)
+    platform.produce(listens(10), partition=0)
+    platform.ingest()
+    with_plays(platform)
+    platform.produce(plays(10), "plays", partition=0)
+    platform.expire(partition=0, before=4, kind="plays")
+    platform.produce(listens(5, first=10), partition=0)
+    platform.ingest()
+    assert (platform.count(), platform.count("kafka_topic = 'changed-plays'"), platform.imbalances()) == (21, 6, [])
+    platform.produce(plays(3, first=10), "plays", partition=0)
+    with_plays(platform, "")
+    platform.produce(listens(5, first=15), partition=0)
+    platform.ingest()
+    assert (platform.count(), platform.imbalances()) == (26, [])
+    platform.ingest()
+    assert "music-platform topic retire changed-plays" in "".join(platform.lines)
+    # Records that came while it was not read are read as soon as it is back.
+    with_plays(platform)
+    platform.ingest()
+    assert (platform.count("kafka_topic = 'changed-plays'"), platform.imbalances()) == (9, [])
+    # Taken out for good, and nothing is missed, whatever becomes of the topic.
+    with_plays(platform, "")
+    assert "up to these offsets: 0: 13" in platform.command("topic", "retire", "changed-plays", answer="n")
+    assert "changed-plays is retired" in platform.command("topic", "retire", "changed-plays", "--yes")
+    platform.command("recover", "--yes")
+    platform.produce(listens(5, first=20), partition=0)
+    assert len(platform.ingest()) == 2
+    assert (platform.count(), platform.imbalances()) == (34, [])
+
+
+def test_an_added_partition_without_its_first_records_stops_nobody(stack: LocalStack, tmp_path: Path) -> None:
+    platform = Platform(stack, "widened", tmp_path)
+    platform.produce(listens(10), partition=0)
+    platform.ingest()
+    platform.admin.create_partitions([NewPartitions(platform.topic(), 3)])[platform.topic()].result(
+        slowdown.seconds(30)
+    )
+    time.sleep(slowdown.seconds(0.5))
+    platform.produce(listens(10, first=10), partition=2)
+    platform.expire(partition=2, before=6)
+    platform.ingest()
+    assert (platform.count(), platform.count("kafka_partition = 2"), platform.imbalances()) == (14, 4, [])
+
+
+def test_a_first_micro_batch_whose_records_expire_before_it_commits_begins_later(
+    stack: LocalStack, tmp_path: Path
+) -> None:
+    platform = Platform(stack, "edge", tmp_path)
+    platform.produce(listens(10), partition=0)
+    list(drain(platform.context, to_raw=False))
+    # As a kill before the first commit leaves it: planned, but neither in the lake nor committed.
+    shutil.rmtree(Path(events_path(platform.settings.lake_root)))
+    shutil.rmtree(Path(read_progress(platform.settings.lake_root).checkpoint) / "commits")
+    platform.expire(partition=0, before=4)
+    platform.ingest()
+    assert (platform.count(), platform.imbalances()) == (6, [])
+
+
+def test_a_topic_created_again_after_its_checkpoint_was_lost_balances_after_recover_and_adopt(
+    stack: LocalStack, tmp_path: Path
+) -> None:
+    platform = Platform(stack, "twice", tmp_path)
+    platform.produce(listens(10), partition=0)
+    platform.ingest()
+    platform.recreate()
+    shutil.rmtree(Path(platform.settings.lake_root) / "_checkpoints")
+    platform.produce(listens(4, first=100), partition=0)
+    platform.command("recover", "--yes")
+    platform.ingest()
+    assert (platform.count(), platform.imbalances()) == (14, [])
 
 
 def test_a_missing_topic_stops_ingestion_with_its_name(stack: LocalStack, tmp_path: Path) -> None:
@@ -173,6 +292,9 @@ def test_transaction_markers_and_aborted_records_are_neither_rows_nor_losses(sta
     assert kafka_age(platform.settings, offsets) == 0.0
     assert time.monotonic() - began < min(TIMEOUT, slowdown.seconds(5)), "it waited for a record that never comes"
     platform.ingest()
+    # A micro-batch of aborted records alone is one of the lake's too.
+    platform.ingest()
+    assert (platform.count(), platform.imbalances()) == (11, [])
     # A row that is missing where the broker holds a record is none of this.
     platform.rows("DELETE FROM RAW.EVENTS WHERE kafka_offset IN (2, 10)")
     assert platform.imbalances() == [f"{platform.topic()}/0: 2 rows are missing"]

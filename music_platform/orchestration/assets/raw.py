@@ -1,5 +1,6 @@
 """Kafka → lake → RAW: one op that ingests micro-batch after micro-batch and loads each as soon as it is committed."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from music_platform.lake.paths import events_path
 from music_platform.lake.snapshot import Snapshot
 from music_platform.orchestration.assets.columns import table_schema
 from music_platform.orchestration.assets.markdown import markdown_table
-from music_platform.orchestration.inputs import last_load
+from music_platform.orchestration.inputs import LOADED_AT, last_load
 from music_platform.orchestration.keys import LAKE, LAKE_EVENTS, OWNERS, RAW, RAW_EVENTS, topic_key
 from music_platform.orchestration.resources import sentences, spark_session, warehouse_session
 from music_platform.orchestration.runs import PROGRESS_TAG, name_process
@@ -64,11 +65,13 @@ class Drained:
 
     key: dg.AssetKey
     totals: dict[str, float] = field(default_factory=dict)
+    last_step: dict[str, Any] = field(default_factory=dict)
 
     def add(self, context: dg.AssetExecutionContext, step: dict[str, Any], version: int, **figures: float) -> None:
         """Report a step."""
         tags = {"dagster/data_version": str(version)}
         context.log_event(dg.AssetMaterialization(self.key, metadata=step, tags=tags))
+        self.last_step = step
         for name, value in figures.items():
             self.totals[name] = self.totals.get(name, 0) + value
 
@@ -139,7 +142,9 @@ def _drain(
         yield lake.result(table.latest_version())
     if to_raw:
         with warehouse_session(snowflake, settings, context.run, RAW_EVENTS) as session:
-            result = raw.result(loaded_version(session), sample=_sample(session))
+            result = raw.result(
+                loaded_version(session), sample=_sample(session), **_loaded_at(raw, ingestion.last_load)
+            )
         yield result
 
 
@@ -153,12 +158,20 @@ def _lake_metadata(batch: MicroBatch, version: int) -> dict[str, Any]:
     }
 
 
+def _loaded_at(raw: Drained, before: float | None) -> dict[str, Any]:
+    """When RAW was last loaded: by this run, else `before` it. The next run reads it from the run's result."""
+    if LOADED_AT in raw.last_step:
+        return {LOADED_AT: raw.last_step[LOADED_AT]}
+    return {LOADED_AT: dg.MetadataValue.timestamp(before)} if before else {}
+
+
 def _rebuilt_metadata(snapshot: Snapshot) -> dict[str, Any]:
     return {
         "dagster/partition_row_count": snapshot.rows,
         "files": len(snapshot.files),
         "lake_version": snapshot.version,
         "rebuilt": True,
+        LOADED_AT: dg.MetadataValue.timestamp(time.time()),
     }
 
 
@@ -169,6 +182,7 @@ def _raw_metadata(loaded: Loaded) -> dict[str, Any]:
         "stage_seconds": round(loaded.stage_seconds, 2),
         "copy_seconds": round(loaded.copy_seconds, 2),
         "lake_version": loaded.version,
+        LOADED_AT: dg.MetadataValue.timestamp(time.time()),
     }
 
 

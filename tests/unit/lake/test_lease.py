@@ -12,12 +12,13 @@ import pytest
 
 from music_platform.lake import lease
 from music_platform.lake.files import Folder
-from music_platform.lake.lease import Claim, LeaseError, Step, held_lease, is_dead, next_step, this_host
+from music_platform.lake.lease import Claim, LeaseError, Step, held_lease, is_dead, next_step
+from music_platform.process_identity import this_host
 from tests.support import slowdown
 
 
 def claim(**changes: object) -> Claim:
-    return Claim(**{"name": "a.json", "host": this_host(), "pid": 1, "process_started": 0.0, **changes})  # type: ignore[arg-type]
+    return Claim(**{"name": "a.json", "host": str(this_host()), "pid": 1, "process_started": "0", **changes})  # type: ignore[arg-type]
 
 
 def test_the_protocol() -> None:
@@ -29,10 +30,10 @@ def test_the_protocol() -> None:
 
 def test_a_writer_is_dead_when_its_process_is_gone_or_its_heartbeat_silent() -> None:
     here, there = claim(), claim(host="elsewhere/1")
-    assert is_dead(here, this_host(), alive=False, unchanged_seconds=0)
-    assert not is_dead(here, this_host(), alive=True, unchanged_seconds=1e9)
-    assert not is_dead(there, this_host(), alive=False, unchanged_seconds=lease.SILENT_SECONDS)
-    assert is_dead(there, this_host(), alive=True, unchanged_seconds=lease.SILENT_SECONDS + 1)
+    assert is_dead(here, str(this_host()), alive=False, unchanged_seconds=0)
+    assert not is_dead(here, str(this_host()), alive=True, unchanged_seconds=1e9)
+    assert not is_dead(there, str(this_host()), alive=False, unchanged_seconds=lease.SILENT_SECONDS)
+    assert is_dead(there, str(this_host()), alive=True, unchanged_seconds=lease.SILENT_SECONDS + 1)
 
 
 def test_a_second_caller_waits_until_the_first_is_done(tmp_path: Path) -> None:
@@ -97,6 +98,22 @@ def test_a_holder_that_was_considered_dead_notices_it(tmp_path: Path, monkeypatc
             Folder.at(str(tmp_path)).remove(name)
         time.sleep(slowdown.seconds(0.3))
         with pytest.raises(LeaseError, match="taken over"):
+            held.check()
+
+
+def test_a_holder_whose_removed_claim_came_back_gives_way_to_the_new_holder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "HEARTBEAT_SECONDS", 0.05)
+    folder = Folder.at(str(tmp_path))
+    with held_lease(str(tmp_path), 0) as held:
+        (own,) = folder.names()
+        folder.write("new.json", json.dumps(asdict(claim(name="new.json"))).encode())
+        deadline = time.monotonic() + slowdown.seconds(5)
+        while own in folder.names() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert folder.names() == ["new.json"]
+        with pytest.raises(LeaseError, match="taken over while this process was paused"):
             held.check()
 
 

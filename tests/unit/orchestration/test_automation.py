@@ -45,6 +45,12 @@ def test_a_job_that_keeps_failing_waits_longer_each_time(failures: int, idle: fl
     assert start or "failed" in decision.reason
 
 
+def test_a_stage_that_cannot_be_measured_starts_a_run_that_finds_out() -> None:
+    decision = decide_ingest((0, 0.0), (0, 0.0), 10, NONE, unknown="the log begins at 5")
+    assert (decision.start, decision.reason.partition(";")[0]) == (True, "the log begins at 5")
+    assert not decide_ingest((0, 0.0), (0, 0.0), 10, Runs(failures=1), unknown="the log begins at 5").start
+
+
 def test_the_reason_says_records_and_seconds() -> None:
     assert (
         decide_ingest((1500, 7.2), (0, 0.0), 1, NONE).reason

@@ -14,6 +14,7 @@ from music_platform.orchestration.quality import failed_checks, unevaluated_chec
 from music_platform.orchestration.runs import INPUT_TAG, Failures, failures_in_a_row, last_run_input
 from music_platform.orchestration.store import Store
 from music_platform.settings import Settings
+from tests.support import slowdown
 
 FAILS, PASSES, CRASHES = "fails", "passes", "crashes"
 
@@ -121,7 +122,7 @@ def test_a_live_run_at_work_builds_nothing_more_while_a_blocking_check_fails(ins
     instance.report_runless_asset_event(dg.AssetMaterialization(RAW_EVENTS, metadata={"lake_version": 1}))
 
     def goes_on() -> bool:
-        return _new_inputs_arrive(instance, before, patience=60, deadline=time.monotonic() + 60)
+        return _new_inputs_arrive(instance, before, patience=60, deadline=time.monotonic() + slowdown.seconds(60))
 
     for how, expected in ((PASSES, True), (FAILS, False), (CRASHES, False), (PASSES, True)):
         evaluate(instance, how)

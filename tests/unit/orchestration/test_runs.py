@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
@@ -23,6 +24,7 @@ from music_platform.orchestration.runs import (
     GONE_TAG,
     HOST_TAG,
     LAUNCH_SECONDS,
+    PID_TAG,
     STARTED_TAG,
     Failures,
     failures_in_a_row,
@@ -31,6 +33,7 @@ from music_platform.orchestration.runs import (
     process_tags,
     runs_in_flight,
 )
+from music_platform.process_identity import this_host
 from tests.support import slowdown
 
 
@@ -66,6 +69,18 @@ def test_a_later_process_with_the_same_number_is_another() -> None:
     assert process_is_gone(run)
     assert not process_is_gone(dg.DagsterRun(job_name="x", tags=tags))
     assert not process_is_gone(dg.DagsterRun(job_name="x", tags={**tags, HOST_TAG: "elsewhere"}))
+
+
+def test_another_boot_another_container_and_an_earlier_release_are_told_apart() -> None:
+    tags, here = process_tags(os.getpid()), this_host()
+
+    def is_gone(host: object, **more: str) -> bool:
+        return process_is_gone(dg.DagsterRun(job_name="x", tags={**tags, HOST_TAG: str(host), **more}))
+
+    assert is_gone(replace(here, boot="another"))
+    assert not is_gone(replace(here, namespace="another")), "unknown: no code server can be asked"
+    assert not is_gone(here.name, **{STARTED_TAG: "1764052713.21"}), "as an earlier release tagged a living process"
+    assert is_gone(here.name, **{STARTED_TAG: "1764052713.21", PID_TAG: str(2**22 + 1)})
 
 
 @contextmanager

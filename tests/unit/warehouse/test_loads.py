@@ -111,7 +111,16 @@ def test_a_load_by_put_clears_its_folder_of_the_stage(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("last_load", "interval", "seconds"),
-    [(None, 60, 0), (1000, 0, 0), (1000, 60, 60), (970, 60, 30), (900, 60, 0), (1030, 60, 90)],
+    [
+        (None, 60, 0),
+        (1000, 0, 0),
+        (1000, 60, 60),
+        (970, 60, 30),
+        (900, 60, 0),
+        (1003, 60, 60),
+        (8200, 60, 0),
+        (8200, 0, 0),
+    ],
 )
 def test_loads_are_an_interval_apart(last_load: float | None, interval: float, seconds: float) -> None:
     assert seconds_until_load(1000, last_load, interval) == seconds
