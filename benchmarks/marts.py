@@ -62,7 +62,7 @@ def events_sql(first: int, count: int, seed: int, days: str) -> str:
         "event_id": f"md5('{seed}/' || n)",
         "schema_version": "1",
         "ts": "epoch_ms(happened)",
-        "session_id": f"{seed} * 100000000 + session",
+        "session_id": f"{seed}::bigint * 100000000 + session",
         "item_in_session": "item",
         "level": "case when who % 4 = 0 then 'paid' else 'free' end",
         "user_agent": "'\"Mozilla/5.0 (Windows NT 6.' || who % 50 || ') Gecko/20100101 Firefox/31.0\"'",
@@ -139,13 +139,14 @@ class Lake:
 class Warehouse:
     """A local warehouse in its own process, with one database."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, delay: float = 0.0) -> None:
         with socket() as probe:
             probe.bind((LOOPBACK, 0))
             port = probe.getsockname()[1]
         command = [sys.executable, "-m", "snowflake_local", "--root", str(root / "warehouse")]
         self.process = subprocess.Popen(
-            [*command, "--port", str(port), "--memory-limit", "8GB"], stderr=subprocess.DEVNULL
+            [*command, "--port", str(port), "--memory-limit", "8GB", "--statement-delay-seconds", str(delay)],
+            stderr=subprocess.DEVNULL,
         )
         self.settings = Settings(_env_file=None, music_home=root, warehouse_port=port)  # type: ignore[call-arg]
         self.lake, self._manifest = Lake(root / "lake"), None
@@ -199,6 +200,11 @@ class Warehouse:
             )
         return time.monotonic() - started, {result.node.name: result.execution_time for result in done.result}
 
+    def statements(self) -> int:
+        """Number of statements since the warehouse started."""
+        with urllib.request.urlopen(f"http://{LOOPBACK}:{self.settings.warehouse_port}/health", timeout=5) as answer:
+            return int(json.load(answer)["statements"])
+
     def peak_memory_gb(self) -> float:
         """Peak memory of the warehouse's process."""
         found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{self.process.pid}/status").read_text())
@@ -206,10 +212,10 @@ class Warehouse:
 
 
 @contextmanager
-def warehouse() -> Iterator[Warehouse]:
-    """A warehouse in a temporary folder that is removed afterwards."""
+def warehouse(delay: float = 0.0) -> Iterator[Warehouse]:
+    """A warehouse in a temporary folder that is removed afterwards. Each statement takes `delay` seconds longer."""
     with tempfile.TemporaryDirectory(prefix="benchmark-marts-") as folder:
-        running = Warehouse(Path(folder))
+        running = Warehouse(Path(folder), delay)
         try:
             yield running
         finally:

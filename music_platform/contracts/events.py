@@ -238,7 +238,7 @@ ENRICHMENT_COLUMNS: tuple[Column, ...] = (
 
 #: Columns that the loader adds in RAW.
 LOAD_COLUMNS: tuple[Column, ...] = (
-    Column("batch_id", T.BIGINT, "Version of the lake table that brought the row."),
+    Column("batch_id", T.BIGINT, "Version of the lake table with which the row was loaded: the last one of its load."),
     Column("loaded_at", T.TIMESTAMP, "When the row was loaded, UTC."),
 )
 

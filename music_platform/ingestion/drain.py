@@ -41,6 +41,10 @@ if TYPE_CHECKING:
 WAITING_POLL_SECONDS = 1.0
 
 
+#: Seconds that a drain expects of its first micro-batch, Spark's session included.
+FIRST_BATCH_SECONDS = 10.0
+
+
 class UnfinishedBatchError(PlatformError):
     """The query ended without an error before it had read everything."""
 
@@ -62,29 +66,36 @@ def drain(context: IngestionContext, *, to_lake: bool = True, to_raw: bool = Tru
             for sentence in set_aside_sentences(read_progress(context.settings.lake_root)):
                 context.log(sentence)
             while True:
-                with closing(_batches(context, table, lease, started)) as batches:
+                hold = loads.hold_back if loads else _never
+                with closing(_batches(context, table, lease, started, hold)) as batches:
                     for batch in batches:
                         yield batch
                         failpoints.reach(failpoints.AFTER_LAKE_COMMIT)
+                        if loads:
+                            loads.batch_seconds = batch.seconds
                         if loads and loads.are_due():
                             yield from loads.run()
                         lease.check()
                         if must_pause():
                             break
-                if must_pause() or not loads or not loads.seconds_left() or _time_is_up(context.settings, started):
+                if must_pause() or not loads or not loads.is_waiting() or _time_is_up(context.settings, started):
                     break
                 # Records that arrive meanwhile are included in the next load.
-                time.sleep(min(loads.seconds_left(), WAITING_POLL_SECONDS))
+                time.sleep(WAITING_POLL_SECONDS)
     if loads and loads.are_pending() and not must_pause():
         time.sleep(loads.seconds_left())
         yield from loads.run()
 
 
+def _never(_records: int) -> bool:
+    return False
+
+
 def _batches(
-    context: IngestionContext, table: DeltaTable, lease: Lease, started: float
+    context: IngestionContext, table: DeltaTable, lease: Lease, started: float, hold: Callable[[int], bool]
 ) -> Generator[MicroBatch, None, None]:
     yield from _files(context, lease)
-    yield from _micro_batches(context, table, lease, started)
+    yield from _micro_batches(context, table, lease, started, hold)
 
 
 def _files(context: IngestionContext, lease: Lease) -> Iterator[MicroBatch]:
@@ -102,7 +113,10 @@ def _time_is_up(settings: Settings, started: float) -> bool:
     return time.monotonic() - started > settings.max_drain_seconds
 
 
-def _micro_batches(context: IngestionContext, table: DeltaTable, lease: Lease, started: float) -> Iterator[MicroBatch]:
+def _micro_batches(
+    context: IngestionContext, table: DeltaTable, lease: Lease, started: float, hold: Callable[[int], bool]
+) -> Iterator[MicroBatch]:
+    """Micro-batches until there is no backlog, the time is up, or `hold` keeps the backlog back."""
     settings = context.settings
     while True:
         progress = read_progress(settings.lake_root)
@@ -118,6 +132,8 @@ def _micro_batches(context: IngestionContext, table: DeltaTable, lease: Lease, s
             context.log(
                 f"{backlog.records:,} records left after {time.monotonic() - started:.0f} s; the next run reads them."
             )
+            return
+        if hold(backlog.records):
             return
         context.log(f"{backlog.records:,} records to read: {backlog.behind}")
         session = context.spark()
@@ -169,6 +185,15 @@ def seconds_until_load(now: float, last_load: float | None, interval: float) -> 
     return 0.0 if last_load is None else max(0.0, interval - seconds_since(last_load, now))
 
 
+def seconds_until_batch(until_load: float, batch_seconds: float, records: int, max_records: int) -> float:
+    """Seconds until the next micro-batch has to start, so that its records are in the next load.
+
+    A micro-batch for each load: each one makes a version, and the load waits for none. Where more records wait than one
+    micro-batch takes, it starts at once.
+    """
+    return 0.0 if records >= max_records else max(0.0, until_load - batch_seconds)
+
+
 class Loads:
     """The loads of one drain, at least LOAD_MIN_INTERVAL apart; none if the lake has nothing new."""
 
@@ -180,20 +205,37 @@ class Loads:
         self._last = context.last_load
         #: Version of the lake up to which this drain has loaded.
         self._loaded: int | None = None
+        #: Seconds that the last micro-batch took.
+        self.batch_seconds = FIRST_BATCH_SECONDS
+        self._holds_back = False
 
     def are_pending(self) -> bool:
         """Whether the lake has versions that this drain has not loaded. True before the first load."""
         return self._loaded is None or self._table.latest_version() > self._loaded
 
+    def _seconds_until_due(self) -> float:
+        return seconds_until_load(time.time(), self._last, self._context.settings.load_interval)
+
     def seconds_left(self) -> float:
         """Seconds until pending versions may be loaded; 0 if none are pending."""
-        if not self.are_pending():
-            return 0.0
-        return seconds_until_load(time.time(), self._last, self._context.settings.load_interval)
+        return self._seconds_until_due() if self.are_pending() else 0.0
 
     def are_due(self) -> bool:
         """Whether versions are pending and may be loaded now."""
         return self.are_pending() and not self.seconds_left()
+
+    def hold_back(self, records: int) -> bool:
+        """Whether these records of Kafka wait for the micro-batch that the next load takes along."""
+        until = self._seconds_until_due()
+        max_records = self._context.settings.max_records_per_batch
+        self._holds_back = seconds_until_batch(until, self.batch_seconds, records, max_records) > 0
+        return self._holds_back
+
+    def is_waiting(self) -> bool:
+        """Whether there is a reason to look again before the drain ends: a load that is not due, or records that were
+        held back at the last look."""
+        held, self._holds_back = self._holds_back, False
+        return held or self.seconds_left() > 0
 
     def run(self) -> Iterator[Loaded]:
         """Load every version that the warehouse does not have; yield those with rows. Stops where it has to pause."""
@@ -203,9 +245,10 @@ class Loads:
         with self._context.warehouse() as session:
             for loaded in load(session, self._table, staging_method(self._context.settings)):
                 if loaded.rows:
-                    self._context.log(
-                        f"version {loaded.version} loaded: {loaded.rows:,} rows from {loaded.files} files"
-                    )
+                    what = f"version {loaded.version}"
+                    if loaded.versions > 1:
+                        what = f"{loaded.versions} versions up to {loaded.version}"
+                    self._context.log(f"{what} loaded: {loaded.rows:,} rows from {loaded.files} files")
                     yield loaded
                 if self._must_pause():
                     return

@@ -85,7 +85,7 @@ def _fill(session: "SnowflakeConnection", table: DeltaTable, state: Snapshot, me
     session.cursor().execute(f"DROP TABLE IF EXISTS {NEW_EVENTS}")
     session.cursor().execute(create_table(NEW_EVENTS, description, columns))
     stage = method.stage(session, table.folder, state.files, state.version, REBUILD)
-    footers = {file: table.footer(file) for file in state.files}
+    footers = table.footers(state.files)
     session.cursor().execute("BEGIN")
     try:
         copied = copy_files(session, NEW_EVENTS, stage, footers, state.version)
@@ -108,8 +108,8 @@ def _finish(session: "SnowflakeConnection", state: Snapshot) -> None:
         _state(session, f"last_version = {state.version}, rebuilding = NULL")
         session.cursor().execute(f"DELETE FROM {LOADS} WHERE table_name = '{RAW_EVENTS}'")
         session.cursor().execute(
-            f"INSERT INTO {LOADS} (table_name, version, files, row_count, committed_at, loaded_at) "
-            f"SELECT '{RAW_EVENTS}', {state.version}, {len(state.files)}, {state.rows}, SYSDATE(), SYSDATE()"
+            f"INSERT INTO {LOADS} (table_name, version, first_version, files, row_count, committed_at, loaded_at) "
+            f"SELECT '{RAW_EVENTS}', {state.version}, 0, {len(state.files)}, {state.rows}, SYSDATE(), SYSDATE()"
         )
         session.cursor().execute(f"DELETE FROM {BUILDS}")
         # The rows have other batches now, and may have other content: every one is judged again.

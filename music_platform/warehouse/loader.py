@@ -1,16 +1,17 @@
 """Lake → RAW, exactly once.
 
-Each version of the lake table is loaded in one transaction: a compare-and-swap moves the watermark from the previous
-version, COPY loads the files, the rows are counted against the Parquet footers, and the ledger gets its row. So a
-loader that dies leaves nothing behind, a second one finds the watermark moved, and no file is in RAW twice. Files are
-staged before the transaction, and staged again in full if the load is retried. No DDL here: it would commit the
-transaction.
+All versions that wait are loaded in one transaction, as far as one COPY can name their files: a compare-and-swap moves
+the watermark from the version before to the last of them, COPY loads the files, the rows are counted against the
+Parquet footers, and the ledger gets its row. Rows carry the number of that last version as `batch_id`. So a load costs
+the same few statements however many micro-batches it brings, a loader that dies leaves nothing behind, a second one
+finds the watermark moved, and no file is in RAW twice. Files are staged before the transaction, and staged again in
+full if the load is retried. No DDL here: it would commit the transaction.
 
 While RAW is being rebuilt (`rebuild`), the same compare-and-swap keeps every loader out.
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,13 +19,17 @@ from typing import TYPE_CHECKING
 from music_platform import failpoints
 from music_platform.contracts import events
 from music_platform.errors import PlatformError
-from music_platform.lake.delta_log import DeltaTable, Footer, Version
+from music_platform.lake.delta_log import DeltaLogError, DeltaTable, Footer, Version
 from music_platform.warehouse.copy import MAX_FILES, copy_statement, loaded_rows
 from music_platform.warehouse.schema import LOAD_STATE, LOADS, RAW_EVENTS
 from music_platform.warehouse.staging import PUT, StagingMethod
 
 if TYPE_CHECKING:
     from snowflake.connector import SnowflakeConnection
+
+
+#: Maximum number of rows of several versions that one transaction loads: what a killed load has to repeat.
+MAX_ROWS = 10_000_000
 
 
 class LoadError(PlatformError):
@@ -37,9 +42,11 @@ class WatermarkMovedError(LoadError):
 
 @dataclass(frozen=True)
 class Loaded:
-    """A loaded version: its files and rows, and the seconds spent on staging and on the transaction."""
+    """A load: the last version that it covers, how many versions it covers, their files and rows, and the seconds spent
+    on staging and on the transaction."""
 
     version: int
+    versions: int
     files: int
     rows: int
     stage_seconds: float
@@ -63,22 +70,52 @@ def load_state(session: "SnowflakeConnection") -> tuple[int, int | None]:
 
 
 def load(session: "SnowflakeConnection", table: DeltaTable, method: StagingMethod = PUT) -> Iterator[Loaded]:
-    """Load every version that RAW does not have yet, in order; yield each as it is committed.
+    """Load every version that RAW does not have yet, in order, a range at a time; yield each as it is committed.
 
-    If another loader runs at the same time, each version is loaded by one of the two. Raises LoadError.
+    Where a range is refused, its versions are loaded one by one, so that only the one at fault and those after it stay
+    out. If another loader runs at the same time, each version is loaded by one of the two. Raises LoadError, or what
+    the warehouse raises.
     """
+    from snowflake.connector.errors import DatabaseError
+
     watermark = _start(session, table)
     while True:
         try:
-            for version in table.versions_after(watermark):
-                yield _load_version(session, table, version, method)
-                watermark = version.number
+            for versions in ranges(table.versions_after(watermark)):
+                try:
+                    yield _load_range(session, table, versions, method)
+                except (LoadError, DatabaseError) as error:
+                    if len(versions) == 1 or isinstance(error, WatermarkMovedError):
+                        raise
+                    for version in versions:
+                        yield _load_range(session, table, [version], method)
+                watermark = versions[-1].number
             return
         except WatermarkMovedError:
             # Resume after what the other one has loaded.
             if (moved := _start(session, table)) == watermark:
                 raise
             watermark = moved
+
+
+def ranges(versions: Iterable[Version]) -> Iterator[list[Version]]:
+    """The versions in groups that one transaction loads: at most MAX_FILES files, which one COPY can name, and MAX_ROWS
+    rows. A version beyond that is a group of its own."""
+    group: list[Version] = []
+    try:
+        for version in versions:
+            files = sum(len(v.files) for v in group) + len(version.files)
+            if group and (files > MAX_FILES or sum(v.rows for v in group) + version.rows > MAX_ROWS):
+                yield group
+                group = []
+            group.append(version)
+    except DeltaLogError:
+        # What lies before the version that cannot be read can be loaded.
+        if group:
+            yield group
+        raise
+    if group:
+        yield group
 
 
 def _start(session: "SnowflakeConnection", table: DeltaTable) -> int:
@@ -98,37 +135,43 @@ def _start(session: "SnowflakeConnection", table: DeltaTable) -> int:
     return loaded
 
 
-def _load_version(session: "SnowflakeConnection", table: DeltaTable, version: Version, method: StagingMethod) -> Loaded:
+def _load_range(
+    session: "SnowflakeConnection", table: DeltaTable, versions: Sequence[Version], method: StagingMethod
+) -> Loaded:
+    """Load consecutive versions in one transaction, under the number of the last."""
     started = time.monotonic()
-    footers = {file: table.footer(file) for file in version.files}
+    first, last = versions[0].number, versions[-1].number
+    what = f"version {last}" if first == last else f"versions {first} to {last}"
+    files = [file for version in versions for file in version.files]
+    footers = table.footers(files)
     rows = sum(footer.rows for footer in footers.values())
-    stage = method.stage(session, table.folder, version.files, version.number)
+    stage = method.stage(session, table.folder, files, last)
     staged = time.monotonic()
     cursor = session.cursor()
     cursor.execute("BEGIN")
     try:
         cursor.execute(
-            f"UPDATE {LOAD_STATE} SET last_version = {version.number}, updated_at = SYSDATE() "
-            f"WHERE table_name = '{RAW_EVENTS}' AND last_version = {version.number - 1} "
+            f"UPDATE {LOAD_STATE} SET last_version = {last}, updated_at = SYSDATE() "
+            f"WHERE table_name = '{RAW_EVENTS}' AND last_version = {first - 1} "
             "AND rebuilding IS NULL"
         )
         if cursor.rowcount != 1:
             raise WatermarkMovedError(
-                f"version {version.number} of {table.root} was not loaded: another loader has moved the watermark. "
+                f"{what} of {table.root}: not loaded, because another loader has moved the watermark. "
                 "Nothing is lost: the next load resumes after it."
             )
-        copied = copy_files(session, RAW_EVENTS, stage, footers, version.number) if rows else 0
+        copied = copy_files(session, RAW_EVENTS, stage, footers, last) if rows else 0
         if copied != rows:
             raise LoadError(
-                f"version {version.number}: COPY loaded {copied} rows, but its {len(version.files)} files hold {rows}. "
+                f"{what}: COPY loaded {copied} rows, but the {len(files)} files hold {rows}. "
                 "The load was rolled back. COPY skips files that it has loaded before: check OPS.LOADS and the stage "
                 f"(LIST @{stage}/). To replace RAW by what the lake holds: music-platform rebuild"
             )
         failpoints.reach(failpoints.AFTER_COPY)
         cursor.execute(
-            f"INSERT INTO {LOADS} (table_name, version, files, row_count, committed_at, loaded_at) "
-            f"SELECT '{RAW_EVENTS}', {version.number}, {len(version.files)}, {rows}, "
-            f"TO_TIMESTAMP_NTZ({version.timestamp_ms}, 3), SYSDATE()"
+            f"INSERT INTO {LOADS} (table_name, version, first_version, files, row_count, committed_at, loaded_at) "
+            f"SELECT '{RAW_EVENTS}', {last}, {first}, {len(files)}, {rows}, "
+            f"TO_TIMESTAMP_NTZ({versions[-1].timestamp_ms}, 3), SYSDATE()"
         )
         failpoints.reach(failpoints.BEFORE_COMMIT)
         cursor.execute("COMMIT")
@@ -137,9 +180,9 @@ def _load_version(session: "SnowflakeConnection", table: DeltaTable, version: Ve
         raise
     ended = time.monotonic()
     failpoints.reach(failpoints.AFTER_COMMIT)
-    if version.files:
+    if files:
         method.clear(session, stage)
-    return Loaded(version.number, len(version.files), rows, staged - started, ended - staged)
+    return Loaded(last, len(versions), len(files), rows, staged - started, ended - staged)
 
 
 def copy_files(

@@ -45,13 +45,15 @@ OPS_TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
         Column("updated_at", T.TIMESTAMP, "When the watermark was last moved, UTC."),
         Column("rebuilding", T.BIGINT, "Version from which the table is being rebuilt; NULL if it is not."),
     )),
-    LOADS: ("Ledger of loads: one row per version of the lake table.", (
+    LOADS: ("Ledger of loads: one row per load of a range of versions of the lake table.", (
         Column("table_name", T.STRING, "Table in RAW."),
-        Column("version", T.BIGINT, "Version of the lake table; batch_id of its rows."),
-        Column("files", T.BIGINT, "Number of files that the version added."),
-        Column("row_count", T.BIGINT, "Number of rows that the version added."),
-        Column("committed_at", T.TIMESTAMP, "When the version was committed to the lake, UTC."),
-        Column("loaded_at", T.TIMESTAMP, "When it was loaded, UTC."),
+        Column("version", T.BIGINT, "Last version of the lake table that the load covers; batch_id of its rows."),
+        Column("files", T.BIGINT, "Number of files that the versions added."),
+        Column("row_count", T.BIGINT, "Number of rows that the versions added."),
+        Column("committed_at", T.TIMESTAMP, "When the last version was committed to the lake, UTC."),
+        Column("loaded_at", T.TIMESTAMP, "When they were loaded, UTC."),
+        Column("first_version", T.BIGINT, "First version that the load covers; NULL of loads of a single version from "
+               "before it was noted."),
     )),
     BUILDS: ("Ledger of builds: one row per build of a model.", (
         Column("model", T.STRING, "Name of the dbt model."),

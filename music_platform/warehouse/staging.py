@@ -1,10 +1,10 @@
 """The stage through which lake files get into the warehouse.
 
-With PUT, files are copied to an internal stage, one folder per version. With IN_PLACE, they stay where they are: if
+With PUT, files are copied to an internal stage, one folder per load. With IN_PLACE, they stay where they are: if
 Snowflake can read the lake's object store, COPY reads them through an external stage. Nothing here writes to that
 stage or removes from it, because its files are the lake.
 
-A staged file is never trusted. A loader stages the files of its version again, over whatever a killed one may have
+A staged file is never trusted. A loader stages the files of its versions again, over whatever a killed one may have
 left (OVERWRITE), and counts COPY's rows against the Parquet footers inside the transaction. On Snowflake's object
 stores and in the local warehouse, a PUT that dies leaves no file under its name; a torn file would be replaced by the
 retry. Loaded files are removed, so the stage holds only the versions being loaded.
@@ -12,7 +12,7 @@ retry. Loaded files are removed, so the stage holds only the versions being load
 
 import re
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -35,6 +35,8 @@ STAGE_FOLDER = f"{LAKE_STAGE}/events"
 REFERENCE_FOLDER = f"{LAKE_STAGE}/reference"
 #: Hours after which no load is at a reference file any more.
 REFERENCE_HOURS = 24
+#: Files of one PUT: as many as this machine has room for, where they have to be downloaded first.
+FILES_AT_ONCE = 100
 #: What a rebuild's folders are called.
 REBUILD = "rebuild"
 
@@ -48,7 +50,7 @@ class StagingMethod:
     in_place: bool
 
     def stage(
-        self, session: "SnowflakeConnection", folder: Folder, files: Iterable[str], version: int, purpose: str = "v"
+        self, session: "SnowflakeConnection", folder: Folder, files: Sequence[str], version: int, purpose: str = "v"
     ) -> str:
         """Make a version's files readable for COPY; returns their folder in the stage."""
         if self.in_place:
@@ -76,21 +78,23 @@ def version_folder(version: int, purpose: str = "v") -> str:
     return f"{STAGE_FOLDER}/{purpose}{version}"
 
 
-def stage_files(session: "SnowflakeConnection", folder: Folder, files: Iterable[str], target: str) -> None:
-    """PUT data files into a folder of the stage. Files in an object store are downloaded to this machine first."""
-    for file in files:
-        if isinstance(folder.system, fs.LocalFileSystem):
-            _put(session, Path(folder.file(file)), target)
-            continue
+def stage_files(session: "SnowflakeConnection", folder: Folder, files: Sequence[str], target: str) -> None:
+    """PUT data files into a folder of the stage, a statement for each FILES_AT_ONCE of them.
+
+    Files in an object store are downloaded to this machine first.
+    """
+    for start in range(0, len(files), FILES_AT_ONCE):
         with tempfile.TemporaryDirectory() as scratch:
-            local = Path(scratch) / Path(file).name
-            fs.copy_files(folder.file(file), str(local), source_filesystem=folder.system)
-            _put(session, local, target)
-
-
-def _put(session: "SnowflakeConnection", file: Path, target: str) -> None:
-    with failpoints.during(failpoints.INSIDE_PUT):
-        session.cursor().execute(f"PUT {literal(f'file://{file}')} @{target} AUTO_COMPRESS = FALSE OVERWRITE = TRUE")
+            for file in files[start : start + FILES_AT_ONCE]:
+                local = Path(scratch) / Path(file).name
+                if isinstance(folder.system, fs.LocalFileSystem):
+                    local.symlink_to(Path(folder.file(file)).absolute())
+                else:
+                    fs.copy_files(folder.file(file), str(local), source_filesystem=folder.system)
+            with failpoints.during(failpoints.INSIDE_PUT):
+                session.cursor().execute(
+                    f"PUT {literal(f'file://{scratch}/*')} @{target} AUTO_COMPRESS = FALSE OVERWRITE = TRUE"
+                )
 
 
 def unstage(session: "SnowflakeConnection", target: str) -> None:

@@ -48,7 +48,8 @@ def main() -> int:
     except AlreadyOpenError as error:
         return _complain(str(error))
     sessions = Sessions(storage, arguments.transaction_idle_seconds)
-    application = Server(storage, sessions, _password(arguments.password_variable)).app()
+    password, delay = _password(arguments.password_variable), arguments.statement_delay_seconds
+    application = Server(storage, sessions, password, delay).app()
     server = uvicorn.Server(
         uvicorn.Config(application, log_level="warning", timeout_graceful_shutdown=5, access_log=False)
     )
@@ -78,6 +79,12 @@ def _arguments() -> argparse.Namespace:
         type=float,
         default=300.0,
         help="roll back an open transaction after its client has been silent for this long; default: 300",
+    )
+    parser.add_argument(
+        "--statement-delay-seconds",
+        type=float,
+        default=0.0,
+        help="wait so long before each statement, as the way to an account and its compiler take; for measurements",
     )
     return parser.parse_args()
 

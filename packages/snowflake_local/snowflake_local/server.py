@@ -11,6 +11,7 @@ import io
 import ipaddress
 import json
 import logging
+import time
 from base64 import b64encode
 from collections import deque
 from collections.abc import AsyncIterator, Callable
@@ -52,8 +53,10 @@ LOGIN_AGAIN = ("390111", "Session no longer exists. New login required to access
 class Server:
     """The warehouse behind HTTP."""
 
-    def __init__(self, storage: Storage, sessions: Sessions, password: str | None = None) -> None:
+    def __init__(self, storage: Storage, sessions: Sessions, password: str | None = None, delay: float = 0.0) -> None:
         self._password = password
+        #: Seconds to wait before each statement.
+        self._delay = delay
         self._storage = storage
         self._sessions = sessions
         self._requests = Requests()
@@ -170,7 +173,7 @@ class Server:
         )
         base_url = f"{request.url.scheme}://{request.url.netloc}"
         return self._requests.once(
-            request.query_params.get("requestId", ""), session, lambda: _run(session, body, base_url)
+            request.query_params.get("requestId", ""), session, lambda: _run(session, body, base_url, self._delay)
         )
 
     def _abort(self, _: Request, body: dict[str, Any]) -> bytes:
@@ -230,9 +233,10 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _run(session: Session, body: dict[str, Any], base_url: str) -> bytes:
+def _run(session: Session, body: dict[str, Any], base_url: str, delay: float) -> bytes:
     """Run the statement of a request and encode the answer."""
     with session.statement():
+        time.sleep(delay)
         cursor = Cursor(session)
         try:
             bindings = body.get("bindings")

@@ -1,6 +1,7 @@
 """How lake files get to the warehouse, and how often: the statements of a load, and the pauses between loads."""
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,40 +12,51 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from snowflake.connector.errors import ProgrammingError
 
 from music_platform.ingestion.context import IngestionContext
-from music_platform.ingestion.drain import Loads, seconds_until_load
-from music_platform.lake.delta_log import DeltaTable
+from music_platform.ingestion.drain import Loads, seconds_until_batch, seconds_until_load
+from music_platform.lake.delta_log import DeltaLogError, DeltaTable, Version
 from music_platform.lake.paths import events_path
 from music_platform.settings import Settings
-from music_platform.warehouse.loader import load
-from music_platform.warehouse.staging import IN_PLACE, PUT, StagingMethod, staging_method
+from music_platform.warehouse.copy import MAX_FILES
+from music_platform.warehouse.loader import MAX_ROWS, load, ranges
+from music_platform.warehouse.staging import FILES_AT_ONCE, IN_PLACE, PUT, StagingMethod, staging_method
 from tests.support import slowdown
 
 
 @dataclass
 class Account:
-    """Writes statements down and answers as an account does when all goes well: an account with an external stage
-    cannot be had here."""
+    """Writes statements down and answers as an account does when all goes well, or when a file is refused: an account
+    with an external stage cannot be had here."""
 
     rows: int
     loaded: int = -1
+    refused: str = "no file"
     statements: list[str] = field(default_factory=list)
     rowcount = 1
+    _before: int = -1
 
     def cursor(self) -> "Account":
         return self
 
     def execute(self, statement: str) -> None:
         self.statements.append(statement)
-        if statement.startswith("UPDATE"):
-            self.loaded += 1
+        if statement.startswith("BEGIN"):
+            self._before = self.loaded
+        elif statement.startswith("ROLLBACK"):
+            self.loaded = self._before
+        elif moved := re.search(r"last_version = (\d+), .* last_version = (-?\d+)", statement):
+            assert int(moved[2]) == self.loaded
+            self.loaded = int(moved[1])
+        elif statement.startswith("COPY") and self.refused in statement:
+            raise ProgrammingError("Invalid data")
 
     def fetchone(self) -> tuple[int, None]:
         return self.loaded, None
 
     def fetchall(self) -> list[tuple[Any, ...]]:
-        return [("file", "LOADED", self.rows, self.rows)]
+        return [("file", "LOADED", self.rows, self.rows)] * self.statements[-1].count(".parquet'")
 
     def sent(self, *beginnings: str) -> list[str]:
         """The statements that begin so."""
@@ -109,6 +121,84 @@ def test_a_load_by_put_clears_its_folder_of_the_stage(tmp_path: Path) -> None:
     assert session.sent("REMOVE") == ["REMOVE @RAW.LAKE/events/v0/"]
 
 
+def test_a_load_sends_the_same_statements_however_many_versions_wait(tmp_path: Path) -> None:
+    few, many = Account(rows=3), Account(rows=3)
+    list(load(few, lake(tmp_path / "few"), IN_PLACE))  # type: ignore[arg-type]
+    (loaded,) = load(many, lake(tmp_path / "many", versions=300), IN_PLACE)  # type: ignore[arg-type]
+    assert (loaded.version, loaded.versions, loaded.files, loaded.rows) == (299, 300, 300, 900)
+    assert [s.split()[0] for s in many.statements] == [s.split()[0] for s in few.statements]
+    assert "SELECT 'RAW.EVENTS', 299, 0, 300, 900," in many.sent("INSERT")[0]
+
+
+def test_files_are_put_many_at_once(tmp_path: Path) -> None:
+    session = Account(rows=3)
+    list(load(session, lake(tmp_path, versions=2 * FILES_AT_ONCE + 1)))  # type: ignore[arg-type]
+    assert len(session.sent("PUT")) == 3
+    assert session.sent("REMOVE") == [f"REMOVE @RAW.LAKE/events/v{2 * FILES_AT_ONCE}/"]
+
+
+def test_of_a_range_that_is_refused_every_version_before_the_one_at_fault_is_loaded(tmp_path: Path) -> None:
+    session = Account(rows=3, refused="part-00004-")
+    loads, loaded = load(session, lake(tmp_path, versions=7), IN_PLACE), []  # type: ignore[arg-type]
+    with pytest.raises(ProgrammingError, match="Invalid data"):
+        loaded += [load.version for load in iter(lambda: next(loads), None)]
+    assert session.loaded == 3
+
+
+def versions(*of: tuple[int, int]) -> list[Version]:
+    """Versions of so many files and rows each."""
+    return [Version(number, ("f",) * files, 0, rows) for number, (files, rows) in enumerate(of)]
+
+
+@pytest.mark.parametrize(
+    ("of", "groups"),
+    [
+        ([], []),
+        ([(2, 10)] * 3, [[0, 1, 2]]),
+        ([(MAX_FILES, 1), (1, 1)], [[0], [1]]),
+        ([(MAX_FILES - 1, 1), (1, 1), (1, 1)], [[0, 1], [2]]),
+        ([(1, MAX_ROWS - 1), (1, 1), (1, 1)], [[0, 1], [2]]),
+        ([(1, 1), (3 * MAX_FILES, 1), (0, 0)], [[0], [1], [2]]),
+    ],
+)
+def test_a_range_is_what_one_copy_can_name(of: list[tuple[int, int]], groups: list[list[int]]) -> None:
+    assert [[version.number for version in group] for group in ranges(versions(*of))] == groups
+
+
+def test_versions_before_one_that_cannot_be_read_are_a_range() -> None:
+    def read() -> Iterator[Version]:
+        yield from versions((1, 1), (1, 1))
+        raise DeltaLogError("version 2 is missing")
+
+    groups = ranges(read())
+    assert [version.number for version in next(groups)] == [0, 1]
+    with pytest.raises(DeltaLogError):
+        next(groups)
+
+
+@pytest.mark.parametrize(
+    ("until_load", "batch_seconds", "records", "seconds"),
+    [(0, 10, 5, 0), (300, 10, 5, 290), (8, 10, 5, 0), (300, 10, 1000, 0), (300, 10, 999, 290)],
+)
+def test_a_micro_batch_starts_in_time_for_the_next_load(
+    until_load: float, batch_seconds: float, records: int, seconds: float
+) -> None:
+    assert seconds_until_batch(until_load, batch_seconds, records, max_records=1000) == seconds
+
+
+def test_records_are_held_back_until_the_next_load_is_nearly_due(tmp_path: Path) -> None:
+    interval = slowdown.seconds(60)
+    session, table = Account(rows=3), lake(tmp_path)
+    loads = Loads(parts_of(tmp_path, session, time.time(), load_min_interval=interval), table)
+    assert loads.hold_back(5)
+    assert loads.is_waiting()
+    assert not loads.hold_back(loads._context.settings.max_records_per_batch)
+    loads.batch_seconds = interval
+    assert not loads.hold_back(5)
+    at_once = Loads(parts_of(tmp_path, session, time.time()), table)
+    assert not at_once.hold_back(5)
+
+
 @pytest.mark.parametrize(
     ("last_load", "interval", "seconds"),
     [
@@ -154,7 +244,7 @@ def test_versions_within_the_interval_are_included_in_the_next_load(tmp_path: Pa
     lake(tmp_path, versions=2)
     time.sleep(loads.seconds_left())
     assert loads.are_due()
-    assert [loaded.version for loaded in loads.run()] == [0, 1]
+    assert [(loaded.version, loaded.versions, loaded.rows) for loaded in loads.run()] == [(1, 2, 6)]
     sent = len(session.statements)
     assert not loads.are_pending()
     assert not loads.are_due()
