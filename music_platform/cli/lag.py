@@ -37,7 +37,7 @@ def lag(as_json: Annotated[bool, typer.Option("--json", help="One JSON object by
     table = Table("stage", "records", "seconds", "behind", box=None, pad_edge=False, header_style="bold")
     for name, stage in stages.items():
         behind = ", ".join(f"{what} {records:,}" for what, records in stage.behind.items() if records)
-        table.add_row(STAGES[name], f"{stage.records:,}", f"{stage.seconds:,.1f}", stage.unknown or behind)
+        table.add_row(STAGES[name], stage.count, f"{stage.seconds:,.1f}", stage.unknown or behind)
     console.print(table)
 
 

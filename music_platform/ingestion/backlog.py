@@ -9,13 +9,14 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from music_platform.ingestion.gaps import ahead_of_broker, read_trouble, recreated
 from music_platform.ingestion.intake import waiting
 from music_platform.ingestion.waiting import Seen, look
 from music_platform.lake.checkpoint import CheckpointError, Offsets
-from music_platform.lake.delta_log import DeltaLogError, DeltaTable
+from music_platform.lake.delta_log import DeltaLogError, DeltaTable, Version
 from music_platform.lake.paths import events_path
 from music_platform.lake.progress import Progress, read_progress
 from music_platform.settings import Settings
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
     from snowflake.connector import SnowflakeConnection
 
 
+#: Versions of the lake that a look counts; of more, the first. Each is a file that every tick reads, and where the
+#: warehouse is away for two days there are tens of thousands.
+COUNTED_VERSIONS = 200
+
+
 @dataclass(frozen=True)
 class Backlog:
     """Backlog of one stage: records that have not arrived, in total and by topic, folder or version (`behind`)."""
@@ -34,8 +40,15 @@ class Backlog:
     behind: dict[str, int]
     #: Age of the oldest record that has not arrived, by its Kafka timestamp; 0 if there is none or it was not computed.
     seconds: float = 0.0
+    #: Whether only the first of it was counted; see COUNTED_VERSIONS.
+    is_more: bool = False
     #: Why the stage cannot be measured; None if it can. A run has to find out, and stops with a sentence if it cannot.
     unknown: str | None = None
+
+    @property
+    def count(self) -> str:
+        """The number of records, for people."""
+        return f"more than {self.records:,}" if self.is_more else f"{self.records:,}"
 
 
 def kafka_backlog(offsets: TopicOffsets, committed: Offsets) -> Backlog:
@@ -80,10 +93,17 @@ def lake_backlog(table: DeltaTable, loaded: int) -> Backlog:
         begins = table.earliest_version()
         return Backlog(0, {}, unknown=f"the last recorded load is {loaded}, but the lake's log begins at {begins}")
     try:
-        behind = {str(version.number): version.rows for version in table.versions_after(loaded, latest) if version.rows}
+        behind = {str(version.number): version.rows for version in _first(table, loaded) if version.rows}
     except DeltaLogError:
         return Backlog(0, {}, unknown=f"the lake's log after version {loaded} is not one of plain appends")
-    return Backlog(sum(behind.values()), behind)
+    is_more = latest - loaded > COUNTED_VERSIONS
+    unknown = f"{latest - loaded:,} versions of the lake are not in RAW" if is_more and not behind else None
+    return Backlog(sum(behind.values()), behind, is_more=is_more, unknown=unknown)
+
+
+def _first(table: DeltaTable, above: int, upto: int | None = None) -> list[Version]:
+    """The first versions after `above` of those that the log still has, COUNTED_VERSIONS at most."""
+    return list(islice(table.retained_after(above, upto), COUNTED_VERSIONS))
 
 
 def read_kafka_backlog(settings: Settings) -> tuple[TopicOffsets, Backlog]:
@@ -111,9 +131,13 @@ def read_marts_backlog(settings: Settings, built: int, loaded: int) -> Backlog:
     """The backlog of the third stage from the lake's log, without the warehouse: rows of the versions after `built` up
     to `loaded`, and the age of the oldest. Versions that were cleaned from the log are not counted."""
     table = DeltaTable(events_path(settings.lake_root))
-    versions = [version for version in table.retained_after(built, loaded) if version.rows]
+    found = _first(table, built, loaded)
+    versions = [version for version in found if version.rows]
     behind = {str(version.number): version.rows for version in versions}
-    return Backlog(sum(behind.values()), behind, _age(v.oldest_ms for v in versions if v.oldest_ms is not None))
+    is_more = bool(found) and found[-1].number < loaded
+    return Backlog(
+        sum(behind.values()), behind, _age(v.oldest_ms for v in versions if v.oldest_ms is not None), is_more
+    )
 
 
 def kafka_age(settings: Settings, offsets: TopicOffsets) -> float:
@@ -134,15 +158,13 @@ def kafka_age(settings: Settings, offsets: TopicOffsets) -> float:
 def lake_age(settings: Settings, above: int, upto: int | None = None) -> float:
     """Age in seconds of the oldest record in versions after `above` (and up to `upto`), from Delta's statistics."""
     table = DeltaTable(events_path(settings.lake_root))
-    versions = table.retained_after(above)
-    return _age([v.oldest_ms for v in versions if v.oldest_ms is not None and (upto is None or v.number <= upto)])
+    return _age([v.oldest_ms for v in _first(table, above, upto) if v.oldest_ms is not None])
 
 
 def lake_wait(settings: Settings, above: int) -> float:
     """Seconds since the first version with rows after `above` was committed to the lake; 0 if there is none."""
     table = DeltaTable(events_path(settings.lake_root))
-    versions = table.versions_after(max(above, table.earliest_version() - 1))
-    return _age([version.timestamp_ms for version in versions if version.rows])
+    return _age([version.timestamp_ms for version in _first(table, above) if version.rows])
 
 
 def look_at_kafka(settings: Settings, seen: Seen, offsets: TopicOffsets, now: float) -> Seen:

@@ -234,7 +234,7 @@ class Looker:
                 "lag",
                 "events arrive late in RAW",
                 now - seconds,
-                f"{kafka.records:,} records are waiting in Kafka and {lake.records:,} in the lake, the oldest for "
+                f"{kafka.count} records are waiting in Kafka and {lake.count} in the lake, the oldest for "
                 f"{seconds:.0f} s. LAG_LIMIT_SECONDS is {limit}.",
                 f"Look at the ticks of lag_sensor: {self.settings.dagster_url}/automation",
             )

@@ -220,7 +220,7 @@ def _verified(instance: dg.DagsterInstance, key: dg.AssetKey, moment: float) -> 
 
 
 def _said(stage: Backlog) -> str:
-    return f"{stage.records:,} records (oldest {stage.seconds:.0f} s)"
+    return f"{stage.count} records (oldest {stage.seconds:.0f} s)"
 
 
 def reference_tick(instance: dg.DagsterInstance, settings: Settings, _cursor: str | None) -> dg.SensorResult:

@@ -14,6 +14,7 @@ from music_platform.errors import PlatformError
 from music_platform.ingestion.conservation import audit
 from music_platform.ingestion.drain import drain
 from music_platform.orchestration import sensors
+from music_platform.settings import Settings
 from music_platform.stack.local_stack import LocalStack
 from music_platform.stack.provision import provision
 from music_platform.topics import topic_names
@@ -22,9 +23,12 @@ from tests.support import slowdown
 from tests.support.ingestion import Platform, listens
 from tests.support.receiver import Received, receiving
 from tests.support.small_disk import small_disk
-from tests.support.stack import settings_for
+from tests.support.stack import NO_DISK_ALERTS, settings_for
 
 MB = 1 << 20
+
+#: Shares of free space at which a platform warns and pauses by default.
+WATCHED = {name: Settings.model_fields[name].default for name in NO_DISK_ALERTS}
 
 
 def reason(platform: Platform, instance: dg.DagsterInstance) -> tuple[bool, str]:
@@ -37,7 +41,7 @@ def reason(platform: Platform, instance: dg.DagsterInstance) -> tuple[bool, str]
 def test_ingestion_pauses_before_the_lake_s_disk_is_full_and_resumes(stack: LocalStack, tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", 64) as disk, dg.DagsterInstance.ephemeral() as instance:
         # Small batches: the disk is looked at before each of them.
-        platform = Platform(stack, "disk_pause", disk.folder, max_records_per_batch=50)
+        platform = Platform(stack, "disk_pause", disk.folder, max_records_per_batch=50, **WATCHED)
         platform.produce(listens(60), partition=0)
         platform.ingest()
         assert platform.count() == 60
@@ -93,7 +97,7 @@ def test_a_home_whose_disk_is_full_comes_back_by_itself_after_one_alert(
 ) -> None:
     quick = {"watch_interval_seconds": 2, "alert_settle_seconds": slowdown.seconds(5), "sensor_interval_seconds": 2}
     with small_disk(tmp_path / "disk", 1024) as disk, receiving() as receiver:
-        stack = LocalStack(settings_for(disk.folder / "home", alert_urls=receiver.url, **quick))
+        stack = LocalStack(settings_for(disk.folder / "home", alert_urls=receiver.url, **WATCHED, **quick))
         try:
             stack.up(provision=provision)
             sent = Sender(stack)

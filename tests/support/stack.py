@@ -37,9 +37,16 @@ def forget_environment() -> None:
 QUICK_START = "-XX:TieredStopAtLevel=1"
 
 
+#: Settings under which a disk is never too full.
+NO_DISK_ALERTS = {"disk_warning_percent": 0, "disk_critical_percent": 0}
+
+
 def settings_for(home: Path, **settings: object) -> Settings:
-    """Settings of a home, without `.env`. Ports are chosen by the stack's first `up`."""
-    given: dict[str, Any] = {"jvm_options": QUICK_START, **settings}
+    """Settings of a home, without `.env`. Ports are chosen by the stack's first `up`.
+
+    How full the disk of the machine is that runs the tests is nobody's alert.
+    """
+    given: dict[str, Any] = {"jvm_options": QUICK_START, **NO_DISK_ALERTS, **settings}
     return Settings(_env_file=None, music_home=home, **given)  # type: ignore[call-arg]
 
 

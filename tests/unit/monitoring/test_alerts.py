@@ -23,6 +23,7 @@ from music_platform.settings import Settings
 from music_platform.stack.local_stack import LocalStack, ServiceStatus
 from music_platform.stack.services import CODE, KAFKA, WAREHOUSE, WEBSERVER
 from tests.support.receiver import Received, receiving
+from tests.support.stack import NO_DISK_ALERTS
 
 BROKER = Problem("service kafka", "kafka is down", 100.0, "It does not answer: nobody sends.", "Look at kafka.log.")
 SETTLE = 30.0
@@ -339,7 +340,11 @@ def test_the_watch_sees_failed_runs_and_failed_checks(receivers: tuple[Received,
         return dg.AssetCheckResult(passed=False, severity=dg.AssetCheckSeverity.WARN, description="7 of 10")
 
     settings = Settings(
-        _env_file=None, music_home=tmp_path, alert_urls=receivers[0].url, kafka_bootstrap_servers="127.0.0.1:1"
+        _env_file=None,
+        music_home=tmp_path,
+        alert_urls=receivers[0].url,
+        kafka_bootstrap_servers="127.0.0.1:1",
+        **NO_DISK_ALERTS,
     )
     with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
         watch = Watch(settings, lambda: Store(instance, lambda: list(some_check.check_keys)))
