@@ -13,6 +13,7 @@ from music_platform.ingestion.redrive import quarantined
 from music_platform.lake.delta_log import DeltaTable
 from music_platform.lake.paths import events_path
 from music_platform.stack.local_stack import LocalStack
+from music_platform.warehouse import loader
 from music_platform.warehouse.connection import connect
 from music_platform.warehouse.loader import LoadError, load
 from music_platform.warehouse.schema import RAW_EVENTS
@@ -81,17 +82,21 @@ def test_a_torn_staged_file_is_replaced_and_not_trusted(stack: LocalStack, tmp_p
     assert platform.imbalances() == []
 
 
-def test_two_loaders_at_once_load_each_version_once(stack: LocalStack, tmp_path: Path) -> None:
+def test_two_loaders_at_once_load_each_version_once(
+    stack: LocalStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loader, "MAX_FILES", 1)  # so that there is more than one range
     platform = Platform(stack, "loaders", tmp_path)
-    platform.produce(listens(20))
-    list(drain(platform.context, to_raw=False))
+    for first in (0, 20):
+        platform.produce(listens(20, first=first))
+        list(drain(platform.context, to_raw=False))
     table = DeltaTable(events_path(platform.settings.lake_root))
     with connect(platform.settings) as one, connect(platform.settings) as other:
         slow = load(one, table)
-        next(slow)
-        late = load(other, replace(table))
-        assert sum(loaded.rows for loaded in late) + sum(loaded.rows for loaded in slow) == 20
-    assert (platform.count(), platform.imbalances()) == (20, [])
+        loaded = [next(slow), *load(other, replace(table)), *slow]
+    assert sum(load.rows for load in loaded) == 40
+    assert len({load.version for load in loaded}) == len(loaded) >= 2
+    assert (platform.count(), platform.imbalances()) == (40, [])
 
 
 def test_a_rebuild_replaces_raw_and_keeps_loaders_out_meanwhile(stack: LocalStack, tmp_path: Path) -> None:
