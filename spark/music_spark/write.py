@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming import StreamingQuery
 
@@ -20,6 +21,9 @@ TABLE_PROPERTIES = {
     "delta.enableExpiredLogCleanup": "false",
 }
 
+#: Delta's errors that say that there is no commit at a path.
+NO_TABLE = {"DELTA_TABLE_NOT_FOUND", "DELTA_PATH_DOES_NOT_EXIST", "PATH_NOT_FOUND"}
+
 #: Few files per micro-batch, since each one costs the loader a PUT.
 FILES_PER_BATCH = 2
 
@@ -27,16 +31,25 @@ FILES_PER_BATCH = 2
 def create_table(session: SparkSession, path: str) -> None:
     """Create the lake's table of events at `path` if it does not exist, and add the columns that it lacks.
 
-    The stream resumes at its checkpoint: a sink may gain columns, and older rows have NULL in them.
+    The stream resumes at its checkpoint: a sink may gain columns, and older rows have NULL in them. Whether there is a
+    table is asked by reading it. IF NOT EXISTS would take the folder of a log for one, and that is what is left where
+    Spark died before the first commit.
     """
-    properties = ", ".join(f"'{name}' = '{value}'" for name, value in TABLE_PROPERTIES.items())
-    session.sql(
-        f"CREATE TABLE IF NOT EXISTS delta.`{path}` ({_definitions(contract.lake_columns())}) "
-        f"USING delta TBLPROPERTIES ({properties})"
-    )
-    existing = set(session.read.format("delta").load(path).columns)
+    try:
+        existing = set(session.read.format("delta").load(path).columns)
+    except AnalysisException as error:
+        if error.getCondition() not in NO_TABLE:
+            raise
+        _create(session, path)
+        return
     if missing := [column for column in contract.lake_columns() if column.column not in existing]:
         session.sql(f"ALTER TABLE delta.`{path}` ADD COLUMNS ({_definitions(missing)})")
+
+
+def _create(session: SparkSession, path: str) -> None:
+    """Create the table by an append of nothing: CREATE TABLE would refuse the folder of a log without a commit."""
+    nothing = session.createDataFrame([], _definitions(contract.lake_columns()))
+    nothing.write.format("delta").mode("append").options(**TABLE_PROPERTIES).save(path)
 
 
 def lake_schema() -> str:

@@ -4,9 +4,11 @@ import json
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from music_platform.contracts.events import lake_columns
 from music_platform.ingestion.drain import drain
 from music_platform.ingestion.maintenance import maintain
 from music_platform.ingestion.redrive import quarantined
@@ -19,6 +21,7 @@ from music_platform.warehouse.loader import LoadError, load
 from music_platform.warehouse.schema import RAW_EVENTS
 from music_platform.warehouse.staging import STAGE_FOLDER, stage_files, staged_folders, version_folder
 from music_spark.job import MicroBatch
+from music_spark.write import TABLE_PROPERTIES
 from tests.support import slowdown
 from tests.support.ingestion import Platform, listens
 from tests.support.payloads import ACCEPTED, REFUSED
@@ -80,6 +83,28 @@ def test_a_torn_staged_file_is_replaced_and_not_trusted(stack: LocalStack, tmp_p
         stage_files(session, folder, [version.files[0]], version_folder(version.number))
         assert sum(loaded.rows for loaded in load(session, table)) == 20
     assert platform.imbalances() == []
+
+
+def test_a_table_whose_creation_was_killed_is_created(stack: LocalStack, tmp_path: Path) -> None:
+    platform = Platform(stack, "creation", tmp_path)
+    (Path(events_path(platform.settings.lake_root)) / "_delta_log" / "_staged_commits").mkdir(parents=True)
+    platform.produce(listens(5))
+    platform.ingest()
+    platform.produce(listens(5, first=5))
+    platform.ingest()
+    assert (platform.count(), platform.imbalances()) == (10, [])
+    metadata = first_metadata(Path(events_path(platform.settings.lake_root)))
+    assert metadata["configuration"] == TABLE_PROPERTIES
+    described = {
+        field["name"]: field["metadata"]["comment"] for field in json.loads(metadata["schemaString"])["fields"]
+    }
+    assert described == {column.column: column.description for column in lake_columns()}
+
+
+def first_metadata(table: Path) -> dict[str, Any]:
+    """What the table's first commit says of it."""
+    lines = (table / "_delta_log" / f"{0:020d}.json").read_text().splitlines()
+    return next(action["metaData"] for action in map(json.loads, lines) if "metaData" in action)
 
 
 def test_two_loaders_at_once_load_each_version_once(
