@@ -211,9 +211,10 @@ class Looker:
             raise UnknownNowError
         try:
             offsets, kafka = read_kafka_backlog(self.settings)
+            self.seen = look_at_kafka(self.settings, self.seen, offsets, now)
         except BrokerUnreachableError:
-            if self._lacks(KAFKA):
-                raise UnknownNowError from None  # It went down just now. The next look reports it.
+            if self._kafka_went_down():
+                raise UnknownNowError from None  # The next look reports it.
             raise
         for topic, trouble in sorted(offsets.troubles.items()):
             yield Problem(
@@ -226,7 +227,6 @@ class Looker:
             )
         loaded = self.store.recorded_version()
         lake = read_lake_backlog(self.settings, loaded)
-        self.seen = look_at_kafka(self.settings, self.seen, offsets, now)
         limit = self.settings.lag_limit_seconds
         seconds = max(self.seen.waiting_seconds(now), lake_wait(self.settings, loaded))
         if seconds > limit:
@@ -251,6 +251,11 @@ class Looker:
                 f"--partition {number}",
                 group="transactions hold back {n} partitions",
             )
+
+    def _kafka_went_down(self) -> bool:
+        """Whether the broker went down since the services were looked at, though it may be back already."""
+        service = LocalStack(self.settings).status().get(KAFKA)
+        return bool(self._lacks(KAFKA)) or (service is not None and service.pid != self._pids.get(KAFKA))
 
     def producers(self, now: float) -> Iterator[Problem]:
         """Topics without new records for too long. The lag sensor observes a topic when its end offsets move."""

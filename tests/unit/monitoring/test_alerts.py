@@ -12,8 +12,9 @@ import pytest
 from dagster._core.test_utils import freeze_time
 
 from music_platform.contracts import events
+from music_platform.ingestion.backlog import Backlog
 from music_platform.ingestion.waiting import Seen
-from music_platform.monitoring import alerts, delivery
+from music_platform.monitoring import alerts, delivery, sources
 from music_platform.monitoring.alerts import CRITICAL, WARNING, OpenProblem, Outage, Problem, Receiver, State
 from music_platform.monitoring.sources import SOURCES, WATCHED_JOBS, Looker, Source, UnknownNowError
 from music_platform.monitoring.watch import Watch
@@ -22,6 +23,7 @@ from music_platform.orchestration.store import Store
 from music_platform.settings import Settings
 from music_platform.stack.local_stack import LocalStack, ServiceStatus
 from music_platform.stack.services import CODE, KAFKA, WAREHOUSE, WEBSERVER
+from music_platform.topics import BrokerUnreachableError, TopicOffsets
 from tests.support.receiver import Received, receiving
 from tests.support.stack import NO_DISK_ALERTS
 
@@ -385,3 +387,30 @@ def test_a_service_that_comes_up_with_the_platform_is_not_down(tmp_path: Path, m
             monkeypatch.setattr(LocalStack, "status", lambda _, status=status: status)
             down.append([problem.key for problem in looker.services(0.0)])
     assert down == [[], [], ["service daemon"], [], []], "a service that was seen running and is restarted was down"
+
+
+@pytest.mark.parametrize("asked", ["read_kafka_backlog", "look_at_kafka"])
+@pytest.mark.parametrize(
+    ("pid", "lacking", "reports_itself"),
+    [(8, None, True), (7, "a broker", True), (7, None, False)],
+    ids=["restarted", "down", "as before"],
+)
+def test_a_broker_that_goes_down_during_a_look_is_one_problem(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: str, pid: int, lacking: str | None, reports_itself: bool
+) -> None:
+    """The services report it at the next look."""
+
+    def away(*_: object) -> None:
+        raise BrokerUnreachableError("Kafka at here does not answer.")
+
+    monkeypatch.setattr(sources, "read_kafka_backlog", lambda _: (TopicOffsets({}, {}, {}), Backlog(0, {})))
+    monkeypatch.setattr(sources, asked, away)
+    monkeypatch.setattr(sources, "lacks", lambda *_: None)
+    with dg.DagsterInstance.ephemeral() as instance:
+        looker = Looker(Settings(_env_file=None, music_home=tmp_path), lambda: Store(instance))
+        monkeypatch.setattr(LocalStack, "status", lambda _: {"kafka": ServiceStatus("running", 7, None, 0)})
+        assert not list(looker.services(0.0))
+        monkeypatch.setattr(LocalStack, "status", lambda _: {"kafka": ServiceStatus("running", pid, None, 0)})
+        monkeypatch.setattr(sources, "lacks", lambda *_: lacking)
+        with pytest.raises(UnknownNowError if reports_itself else BrokerUnreachableError):
+            list(looker.lag(5.0))
