@@ -134,7 +134,7 @@ def test_no_mark_is_seen_where_secrets_do_not_belong(
             stack.up(provision=provision)
             ui = Ui(stack.settings)
             said = [music(stack, "simulate", "--seed", "3", "--users", "100", "--days", "2")]
-            assert "events" in said[0], said[0]
+            assert "delivered" in said[0], said[0]
             slowdown.wait_for(
                 "the marts of the first events",
                 lambda: [run for run in ui.runs() if run["jobName"] == "build" and run["status"] == "SUCCESS"],

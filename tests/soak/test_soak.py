@@ -5,7 +5,7 @@ import signal
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -23,19 +23,16 @@ from music_platform.orchestration.keys import LAKE_EVENTS, RAW_EVENTS
 from music_platform.orchestration.runs import GONE_TAG
 from music_platform.settings import Settings
 from music_platform.stack.local_stack import LocalStack
-from music_platform.stack.provision import provision
 from music_platform.topics import topic_names, topic_offsets
 from music_platform.warehouse.connection import connect
 from music_simulator.options import users_for
+from tests.soak.disturbances import ALL, KILLS, STEP, Clock, Disturbance, Scene
 from tests.support import slowdown
 from tests.support.receiver import Received, receiving
-from tests.support.stack import kill_tree, settings_for
+from tests.support.stack import settings_for
 from tests.support.timeline import Outage, Timeline, complete, sampling, stale
 from tests.support.truth import KEYS, differences, load_truth
 
-#: Killed once each, evenly over the soak: a service after the other, but daemon and code server at once.
-VICTIMS = (("spark",), ("kafka",), ("warehouse",), ("daemon", "code"))
-KILLED = [service for services in VICTIMS for service in services]
 #: Seconds after an outage within which everything has to be as if nothing had been.
 RECOVERY = slowdown.seconds(120)
 DISTURBANCES = (
@@ -74,50 +71,50 @@ def stream(stack: LocalStack, load: Load, truth: Path) -> Iterator[None]:
         log.close()
 
 
-def soak(home: Path, load: Load, echo: Any, **settings: object) -> None:
+def soak(
+    home: Path,
+    load: Load,
+    disturbances: Sequence[Disturbance],
+    echo: Any,
+    clock: Clock | None = None,
+    **settings: object,
+) -> None:
     timeline = Timeline(echo=echo)
     with receiving() as received:
-        stack = LocalStack(settings_for(home, alert_urls=received.url, **settings))
+        scene = Scene(LocalStack(settings_for(home, alert_urls=received.url, **settings)), timeline, received, clock)
         try:
-            stack.up(provision=provision)
+            scene.up()
             timeline.say(f"up; {load.rate:,} records a second for {load.minutes:g} minutes")
             timeline.say(f"slowdown {slowdown.factor():.2f}: all limits are multiplied by it")
-            with dg.DagsterInstance.from_config(str(stack.home.dagster)) as instance:
-                live_through(stack, instance, load, timeline, home / "truth.json")
-                await_all_clears(received)
+            with dg.DagsterInstance.from_config(str(scene.stack.home.dagster)) as instance:
+                live_through(scene, instance, load, disturbances, home / "truth.json")
+                await_all_clears(received, disturbances)
                 report(timeline, received, instance)
-                compare(stack, home / "truth.json", timeline)
-                check(stack, instance, timeline, received)
+                compare(scene, home / "truth.json")
+                check(scene, instance, disturbances)
         finally:
-            stack.down()
+            scene.stack.down()
 
 
-def live_through(stack: LocalStack, instance: dg.DagsterInstance, load: Load, timeline: Timeline, truth: Path) -> None:
-    """Stream and kill; then wait until the platform says that everything is in every mart."""
-    with sampling(stack, instance, timeline, 5.0):
-        await_rest(stack, instance, slowdown.seconds(300))
+def live_through(
+    scene: Scene, instance: dg.DagsterInstance, load: Load, disturbances: Sequence[Disturbance], truth: Path
+) -> None:
+    """Stream and disturb; then wait until the platform says that everything is in every mart."""
+    timeline = scene.timeline
+    with sampling(scene.stack, instance, timeline, 5.0):
+        await_rest(scene.stack, instance, slowdown.seconds(300))
         timeline.say("every model is built, of nothing yet; the stream begins")
         begin = time.time()
-        with stream(stack, load, truth):
-            for number, services in enumerate(VICTIMS, 1):
-                time.sleep(max(0.0, begin + number * load.minutes * 60 / (len(VICTIMS) + 1) - time.time()))
-                died = time.time()
-                named = " and ".join(services)
-                timeline.say(f"kill {named}")
-                for service in services:
-                    if service == "code":
-                        kill_tree(stack, service)
-                    else:
-                        stack.kill(service)
-                time.sleep(1)
-                stack.await_ready(set(services))
-                timeline.outages.append(Outage(named, died, time.time()))
-                timeline.say(f"{named} answer again after {time.time() - died:.0f} s")
-                if "code" in services:
-                    timeline.say(f"next batch {await_batch(instance, died):.0f} s after the kill")
+        with stream(scene.stack, load, truth):
+            for number, disturbance in enumerate(disturbances, 1):
+                time.sleep(max(0.0, begin + number * load.minutes * 60 / (len(disturbances) + 1) - time.time()))
+                began = time.time()
+                disturbance.happen(scene)
+                if "code" in disturbance.alerts:
+                    timeline.say(f"next batch {await_batch(instance, began):.0f} s after the kill")
             time.sleep(max(0.0, begin + load.minutes * 60 - time.time()))
         timeline.say("the stream has ended")
-        await_rest(stack, instance, stack.settings.policy_window_seconds + slowdown.seconds(600))
+        await_rest(scene.stack, instance, scene.stack.settings.policy_window_seconds + slowdown.seconds(600))
         timeline.say("everything is in every mart")
 
 
@@ -140,10 +137,20 @@ def await_batch(instance: dg.DagsterInstance, after: float) -> float:
         time.sleep(0.5)
 
 
-def await_all_clears(received: Received) -> None:
+def reported(disturbances: Sequence[Disturbance]) -> Counter[str]:
+    """Services that have to be reported, and how often."""
+    return Counter(service for disturbance in disturbances for service in disturbance.alerts)
+
+
+def await_all_clears(received: Received, disturbances: Sequence[Disturbance]) -> None:
     """The last all-clear comes when the fault has been away for a while."""
     deadline = time.monotonic() + slowdown.seconds(180)
-    while sum(kind == "success" for _, kind, _ in received.posts) < len(KILLED) and time.monotonic() < deadline:
+
+    def open_faults() -> int:
+        kinds = Counter(kind for _, kind, _ in received.posts)
+        return max(reported(disturbances).total(), kinds["failure"]) - kinds["success"]
+
+    while open_faults() > 0 and time.monotonic() < deadline:
         time.sleep(1)
 
 
@@ -157,30 +164,48 @@ def report(timeline: Timeline, received: Received, instance: dg.DagsterInstance)
     timeline.echo(f"oldest record not in RAW: at most {max(late, default=0):.0f} s")
 
 
-def check(stack: LocalStack, instance: dg.DagsterInstance, timeline: Timeline, received: Received) -> None:
+def check(scene: Scene, instance: dg.DagsterInstance, disturbances: Sequence[Disturbance]) -> None:
     """One alert and one all-clear for each fault, no run doubled, marts fresh, backlog within its limit."""
-    wanted = Counter({("failure", f"{service} is down"): 1 for service in KILLED})
-    wanted |= Counter({("success", f"resolved: {service} is down"): 1 for service in KILLED})
-    assert Counter((kind, title) for _, kind, title in received.posts) == wanted, received.bodies
-    assert not doubled(instance)
-    assert not stale(timeline, stack.settings, RECOVERY)
-    limit = stack.settings.lag_limit_seconds
+    timeline, received, settings = scene.timeline, scene.received, scene.stack.settings
+    assert misreported(received, disturbances) == [], received.bodies
+    assert not doubled(instance, [outage for outage in timeline.outages if "clock" in outage.service])
+    assert not stale(timeline, settings, RECOVERY)
     assert not [
         timeline.clock(sample.at)
         for sample in timeline.samples
-        if sample.late > limit and not timeline.in_outage(sample.at, RECOVERY)
+        if sample.late > settings.lag_limit_seconds and not timeline.in_outage(sample.at, RECOVERY)
     ]
 
 
-def doubled(instance: dg.DagsterInstance) -> list[str]:
-    """Pairs of runs of one kind that were at work at the same time."""
+def misreported(received: Received, disturbances: Sequence[Disturbance]) -> list[str]:
+    """Alerts that are missing, too many, or without their all-clear."""
+    must = Counter({f"{service} is down": n for service, n in reported(disturbances).items()})
+    may = Counter(f"{service} is down" for disturbance in disturbances for service in disturbance.may)
+    failures = Counter(title for _, kind, title in received.posts if kind == "failure")
+    resolved = Counter(title.removeprefix("resolved: ") for _, kind, title in received.posts if kind == "success")
+    return [
+        f"{title}: {failures[title]} alerts and {resolved[title]} all-clears, expected {must[title]}"
+        + (f" to {must[title] + may[title]}" if may[title] else "")
+        for title in sorted({*must, *failures, *resolved})
+        if not must[title] <= failures[title] <= must[title] + may[title] or resolved[title] != failures[title]
+    ]
+
+
+def doubled(instance: dg.DagsterInstance, steps: Sequence[Outage] = ()) -> list[str]:
+    """Pairs of runs of one kind that were at work at the same time. Runs beside a step of the clock are left out: what
+    they note of their beginning and end is not the time."""
     records = instance.get_run_records(limit=100_000)
     found = []
     for jobs in (("ingest",), ("live", "policy", "build")):
         spans = sorted(
             (record.start_time, record.end_time or float("inf"), record.dagster_run.run_id)
             for record in records
-            if record.dagster_run.job_name in jobs and record.start_time
+            if record.dagster_run.job_name in jobs
+            and record.start_time
+            and not any(
+                record.start_time < step.end + STEP and (record.end_time or float("inf")) > step.begin - STEP
+                for step in steps
+            )
         )
         found += [
             f"{first[2]} and {second[2]} at the same time"
@@ -191,11 +216,12 @@ def doubled(instance: dg.DagsterInstance) -> list[str]:
     return found
 
 
-def compare(stack: LocalStack, truth_file: Path, timeline: Timeline) -> None:
+def compare(scene: Scene, truth_file: Path) -> None:
     """Every acknowledged record is one row of the lake and of RAW, and every mart equals the simulator's truth."""
-    records = conserved(stack.settings)
+    settings = scene.stack.settings
+    records = conserved(settings, scene.retired)
     truth = load_truth(truth_file)
-    with connect(stack.settings) as session:
+    with connect(settings) as session:
 
         def rows(statement: str) -> list[dict[str, Any]]:
             cursor = session.cursor()
@@ -211,12 +237,12 @@ def compare(stack: LocalStack, truth_file: Path, timeline: Timeline) -> None:
         assert not wrong, "\n".join(wrong[:20])
         (events,) = rows("select count(*) as n from SILVER.EVENTS")
     assert events["n"] == sum(truth["counts"]["events"].values())
-    timeline.say(f"conservation and truth hold: {records:,} records, {events['n']:,} events, {len(KEYS)} marts")
+    scene.timeline.say(f"conservation and truth hold: {records:,} records, {events['n']:,} events, {len(KEYS)} marts")
 
 
-def conserved(settings: Settings) -> int:
-    """Compare broker, lake and RAW by partition; returns the records."""
-    offsets = topic_offsets(settings.kafka_client_config(), topic_names(settings).values())
+def conserved(settings: Settings, retired: Sequence[str] = ()) -> int:
+    """Compare broker, lake and RAW by partition, for retired topics too; returns the records."""
+    offsets = topic_offsets(settings.kafka_client_config(), [*topic_names(settings).values(), *retired])
     table = DeltaTable(events_path(settings.lake_root))
     files = [f"{table.root}/{name}" for version in table.versions_after(-1) for name in version.files]
     by_partition = (
@@ -265,11 +291,11 @@ LONG = {
 
 @pytest.mark.timeout(1200)
 def test_three_minutes_at_200_events_a_second(tmp_path: Path, show: Callable[[str], None]) -> None:
-    soak(tmp_path / "home", Load(200, 3), show, **SHORT)
+    soak(tmp_path / "home", Load(200, 3), KILLS, show, **SHORT)
 
 
 @pytest.mark.long  # `make soak RATE= MINUTES=` for as long as wished
 @pytest.mark.timeout(0)
 def test_soak(tmp_path: Path, show: Callable[[str], None]) -> None:
     load = Load(int(os.environ.get("RATE", "500")), float(os.environ.get("MINUTES", "15")))
-    soak(tmp_path / "home", load, show, **LONG)
+    soak(tmp_path / "home", load, ALL, show, Clock(tmp_path), **LONG)

@@ -12,11 +12,12 @@ from threading import Thread
 @dataclass
 class Received:
     """The receiver's URL for apprise, and the received posts: (epoch seconds, type, title). Also a dead man's switch:
-    its URL, and when it was called. `status` is what it answers."""
+    its URL, and when it was called. `status` is what it answers; with another than 200, posts are `refused`."""
 
     url: str
     posts: list[tuple[float, str, str]] = field(default_factory=list)
     bodies: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
     ping_url: str = ""
     pings: list[float] = field(default_factory=list)
     status: int = 200
@@ -30,8 +31,12 @@ def receiving() -> Iterator[Received]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             post = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            received.bodies.append(post["message"])
-            received.posts.append((time.time(), post["type"], post["title"].removeprefix("music-platform: ")))
+            title = post["title"].removeprefix("music-platform: ")
+            if received.status == 200:
+                received.bodies.append(post["message"])
+                received.posts.append((time.time(), post["type"], title))
+            else:
+                received.refused.append(title)
             self._answer()
 
         def do_GET(self) -> None:
