@@ -1,6 +1,7 @@
 """Dagster's UI as a person's browser uses it: its own GraphQL, with the secret of the home."""
 
 import json
+import urllib.error
 import urllib.request
 from typing import Any
 
@@ -25,8 +26,11 @@ class Ui:
     def ask(self, query: str, **variables: Any) -> dict[str, Any]:
         body = json.dumps({"query": query, "variables": variables}).encode()
         request = urllib.request.Request(self.url, body, self.headers)
-        with urllib.request.urlopen(request, timeout=slowdown.seconds(60)) as response:
-            answer: dict[str, Any] = json.load(response)
+        try:
+            with urllib.request.urlopen(request, timeout=slowdown.seconds(60)) as response:
+                answer: dict[str, Any] = json.load(response)
+        except urllib.error.HTTPError as error:
+            raise AssertionError(f"{error}: {error.read().decode()[-2000:]}") from None
         assert "errors" not in answer, answer["errors"]
         data: dict[str, Any] = answer["data"]
         return data
