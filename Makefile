@@ -65,7 +65,7 @@ dbt-build: ready ## Every model and every dbt test on an empty local warehouse
 	@rm -rf .local/dbt-build
 	@export MUSIC_HOME=.local/dbt-build MUSIC_ENV_FILE= SNOWFLAKE_ACCOUNT=; \
 	$(BIN)/music-platform up --detach --only warehouse || exit $$?; \
-	status=0; { eval "$$($(BIN)/music-platform env)" && cd dbt_project && dbt build; } || status=$$?; \
+	status=0; { eval "$$($(BIN)/music-platform env)" && cd dbt_project && dbt build --warn-error; } || status=$$?; \
 	cd $(CURDIR) && $(BIN)/music-platform down; exit $$status
 
 RATE ?= 2000

@@ -4,6 +4,14 @@
     source_file, source_line
 {%- endmacro %}
 
+{# Columns of an event that say where its record comes from, not what happened. #}
+{% macro origin_columns() %}
+    {{ return([
+        'redrive_of', 'source', 'kafka_topic', 'kafka_topic_id', 'kafka_partition', 'kafka_offset', 'kafka_timestamp',
+        'source_file', 'source_line', 'batch_id',
+    ]) }}
+{% endmacro %}
+
 {# Order of a visitor's events. The last one of a session gives its level. #}
 {% macro event_order() -%} event_time, item_in_session, event_kind, event_id {%- endmacro %}
 

@@ -85,9 +85,11 @@ insert the new ones, and note what other models need to know. Unlike delete+inse
         {% for date in rebuild_dates() %} union select '{{ date }}'::date, 'rebuilt' {% endfor %}
     {% endset %}
     {% set keys = 'event_id, event_kind, activity_date, user_id, visitor, session_id, song_id, artist, song' %}
+    {# Two records of an event say the same if they agree in all columns but those of their origin. `extra` is in no table. #}
+    {% set content = model.columns | reject('in', origin_columns() + ['extra']) | join(', ') %}
     {{ return([
-        "insert into " ~ ops('DISPLACED_EVENTS') ~ " (build, " ~ keys ~ ") select " ~ build_number() ~ ", displaced.* from (select "
-        ~ keys ~ " from " ~ target ~ " where " ~ rivals ~ " except select " ~ keys ~ " from " ~ source ~ ") as displaced",
+        "insert into " ~ ops('DISPLACED_EVENTS') ~ " (build, " ~ keys ~ ") select " ~ build_number() ~ ", " ~ keys ~ " from (select "
+        ~ content ~ " from " ~ target ~ " where " ~ rivals ~ " except select " ~ content ~ " from " ~ source ~ ") as displaced",
         note_dates(
             "select activity_date, 'events' as subject from " ~ source ~ " union select activity_date, 'events' from " ~ target
             ~ " where " ~ rivals ~ " union select activity_date, 'displaced' from " ~ ops('DISPLACED_EVENTS')

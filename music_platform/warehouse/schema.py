@@ -55,16 +55,17 @@ OPS_TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
         Column("first_version", T.BIGINT, "First version that the load covers; NULL of loads of a single version from "
                "before it was noted."),
     )),
-    BUILDS: ("Ledger of builds: one row per build of a model.", (
-        Column("model", T.STRING, "Name of the dbt model."),
+    BUILDS: ("Ledger of builds: one row per build of a table, or change of a view or seed.", (
+        Column("model", T.STRING, "Name of the dbt model or seed."),
         Column("version", T.BIGINT, "Version of the lake table that the build covers."),
         Column("built_at", T.TIMESTAMP, "When the build ended, UTC; NULL while it runs or if it died."),
         Column("invocation_id", T.STRING, "dbt's id of the invocation."),
         Column("build", T.BIGINT, "Number of the build of events that the model is up to date with."),
         Column("since_build", T.BIGINT, "The same number for the model's previous build."),
         Column("since_version", T.BIGINT, "Version of the lake table that the model's previous build covered."),
-        Column("revision", T.STRING, "Revision of the model's formula that every row of its table comes from."),
+        Column("formula", T.STRING, "Checksum of what the rows come from; NULL if unknown, or while it is created."),
         Column("access", T.STRING, "The table's masking policies and the role that reads it."),
+        Column("next_invocation", T.STRING, "dbt's id of the invocation that built it next; NULL of the latest."),
     )),
     TOUCHED_DATES: ("Dates whose rows a build has changed in silver, for downstream models.", (
         Column("build", T.BIGINT, "Number of the build."),

@@ -3,7 +3,7 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_dates',
-    meta={'keys': ['user_id'], 'revision': 2},
+    meta={'keys': ['user_id']},
     cluster_by=['activity_date']
 ) }}
 {%- set window = open_window() %}

@@ -398,8 +398,9 @@ def test_a_home_of_the_version_before_loses_its_clear_text_and_goes_on(feed: Fee
         "delete from GOLD.LOCATION_METRICS_DAILY",
         "insert into GOLD.LOCATION_METRICS_DAILY select activity_date, state, city, count(*), count(distinct user_id) "
         "from SILVER.LISTENS group by all",
-        "alter table OPS.BUILDS drop column revision",
+        "alter table OPS.BUILDS drop column formula",
         "alter table OPS.BUILDS drop column access",
+        "alter table OPS.BUILDS drop column next_invocation",
     ):
         warehouse.session.cursor().execute(statement)
     assert "Paris" in str(warehouse.query(states)[0]["said"])
