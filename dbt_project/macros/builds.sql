@@ -26,7 +26,10 @@ window, by compare-and-swap, in the transaction that changes the table. The one 
 {# The number of this build, for the first models (event_dates, quarantine) and for notes of touched dates. #}
 {% macro build_number() -%}
     coalesce(
-        (select max(build) from {{ ops('BUILDS') }} where invocation_id = '{{ invocation_id }}' and model = 'event_dates'),
+        (
+            select max(build) from {{ ops('BUILDS') }}
+            where invocation_id = '{{ invocation_id }}' and model = 'event_dates' and formula is not null
+        ),
         (select coalesce(max(build), 0) + 1 from {{ ops('BUILDS') }} where model = 'event_dates')
     )
 {%- endmacro %}
@@ -177,7 +180,9 @@ one's rows, and the other's row in OPS.BUILDS speaks of others: nobody knows the
     {% endif %}
     {% if model.name in open_transactions() %} {% do open_transactions().remove(model.name) %} {% endif %}
     {% do exceptions.raise_compiler_error(
-        "Another build has changed " ~ this ~ " while this one was at work on it, so this one has changed nothing there."
+        "Another build has changed " ~ this ~ " while this one was at work on it. "
+        ~ ("Both have created the table, so the next build creates it again." if window.is_created
+            else "So this one has changed nothing there.")
         ~ " Nothing is lost: build again when the other one has ended. One build at a time is enough."
     ) %}
 {% endmacro %}

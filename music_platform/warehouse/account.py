@@ -180,9 +180,11 @@ def grants(account: Account) -> list[Grant]:
         Grant(("SELECT",), "TABLE", account.named("RAW"), build, every=True),
         Grant(*schema("OPS", "CREATE TABLE", "CREATE VIEW"), build),
         Grant(("SELECT",), "TABLE", account.named("OPS"), build, every=True),
+        # A build marks the row of the one before it.
+        Grant(("INSERT", "UPDATE", "DELETE"), "TABLE", account.named(BUILDS), build),
         *(
             Grant(("INSERT", "DELETE"), "TABLE", account.named(ledger), build)
-            for ledger in (BUILDS, TOUCHED_DATES, DISPLACED_EVENTS, CHECKED_BATCHES)
+            for ledger in (TOUCHED_DATES, DISPLACED_EVENTS, CHECKED_BATCHES)
         ),
         *(Grant(*schema(name, "CREATE TABLE", "CREATE VIEW"), build) for name in SCHEMAS if name not in ("RAW", "OPS")),
         *(Grant(*schema(name), read) for name in ("SILVER", "GOLD", "OPS")),
