@@ -1,7 +1,8 @@
 """The topics as the brokers know them: ids, first offsets and end offsets."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field
@@ -239,46 +240,71 @@ def _offsets(
     return found
 
 
+#: Offsets that are read through to the next range that is asked about; a larger distance is skipped by a seek.
+READ_THROUGH = 10_000
+#: Records that are taken from the client at once.
+AT_ONCE = 1_000
+
+Interval = tuple[int, int]
+
+
 def offsets_with_record(
-    client_config: Mapping[str, str], topic: str, partition: int, first: int, last: int
-) -> set[int]:
-    """Offsets from `first` to `last` at which the broker holds a committed record.
+    client_config: Mapping[str, str], ranges: Mapping[tuple[str, int], Sequence[Interval]]
+) -> dict[tuple[str, int], set[int]]:
+    """By topic and partition, the offsets in these ranges (sorted, first and last inclusive) at which the broker holds
+    a committed record. One consumer reads each partition once.
 
     The other offsets hold a transaction marker, a record of an aborted transaction or, in a compacted topic, nothing
-    any more. Raises BrokerUnreachableError, also if the end of the range is not reached in time.
+    any more. Raises BrokerUnreachableError, also if a range is not read in time.
     """
+    if not any(ranges.values()):
+        return {where: set() for where in ranges}
     consumer = Consumer({
         **client_config, "group.id": "music-platform-audit", "enable.auto.commit": False, "log_level": 0,
         "isolation.level": "read_committed", "enable.partition.eof": True, "auto.offset.reset": "error",
     })  # fmt: skip
-    where, found = TopicPartition(topic, partition, first), set[int]()
-    quiet = time.monotonic() + TIMEOUT
     try:
-        consumer.assign([where])
-        while time.monotonic() < quiet:
-            # The position also advances over offsets that hold no record.
-            if (at := consumer.position([where])[0].offset) > last:
-                return found
-            message = consumer.poll(0.2)
-            if message is None:
-                quiet = quiet if consumer.position([where])[0].offset == at else time.monotonic() + TIMEOUT
-            elif (error := message.error()) is None:
-                quiet = time.monotonic() + TIMEOUT
-                if (offset := message.offset() or 0) > last:
-                    return found
-                found.add(offset)
-            elif error.code() == KafkaError._PARTITION_EOF:
-                return found
-            else:
-                raise KafkaException(error)
+        return {
+            (topic, number): _held(consumer, TopicPartition(topic, number), wanted) if wanted else set()
+            for (topic, number), wanted in ranges.items()
+        }
     except KafkaException as error:
         raise unreachable(client_config, error) from error
     finally:
         consumer.close()
-    raise BrokerUnreachableError(
-        f"Kafka at {client_config['bootstrap.servers']} did not return {topic}/{partition} from offset {first} to "
-        f"{last} within {TIMEOUT:.0f} s. Is it up (music-platform status)?"
-    )
+
+
+def _held(consumer: Consumer, where: TopicPartition, wanted: Sequence[Interval]) -> set[int]:
+    """The offsets in the ranges at which there is a record."""
+    found, left, before = set[int](), deque(wanted), -1
+    consumer.assign([TopicPartition(where.topic, where.partition, wanted[0][0])])
+    quiet = time.monotonic() + TIMEOUT
+    while left:
+        messages = consumer.consume(AT_ONCE, 0.2)
+        # The position also advances over offsets that hold no record.
+        position = consumer.position([where])[0].offset
+        if messages or position != before:
+            quiet, before = time.monotonic() + TIMEOUT, position
+        elif time.monotonic() > quiet:
+            raise BrokerUnreachableError(
+                f"Kafka did not return {where.topic}/{where.partition} from offset {left[0][0]} to {left[0][1]} within "
+                f"{TIMEOUT:.0f} s. Is it up (music-platform status)?"
+            )
+        for message in messages:
+            if (error := message.error()) is not None:
+                if error.code() != KafkaError._PARTITION_EOF:
+                    raise KafkaException(error)
+                return found
+            offset = message.offset() or 0
+            while left and left[0][1] < offset:
+                left.popleft()
+            if left and left[0][0] <= offset:
+                found.add(offset)
+        while left and left[0][1] < position:
+            left.popleft()
+        if left and 0 <= position < left[0][0] - READ_THROUGH:
+            consumer.seek(TopicPartition(where.topic, where.partition, left[0][0]))
+    return found
 
 
 def timestamps_at(client_config: Mapping[str, str], offsets: Offsets) -> list[int]:

@@ -59,7 +59,7 @@ COMMANDS = (
     Entry("settings", "music_platform.cli.look:show_settings", "Show settings: value, source and meaning.", LOOK),
     Entry("topic", "music_platform.cli.repair:topic", "Take over a topic created again, or retire one.", REPAIR),
     Entry("accept-loss", "music_platform.cli.repair:accept_loss_command",
-          "Record the lost offsets and resume after them.", REPAIR),
+          "Record what is lost and resume after it.", REPAIR),
     Entry("accept-rows", "music_platform.cli.repair:accept_rows_command",
           "Let builds take in rows that a check refused.", REPAIR),
     Entry("recover", "music_platform.cli.repair:recover_command",

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from music_platform.contracts.events import EARLIEST_TS
 from music_platform.ingestion.gaps import ahead_of_broker, read_trouble, recreated
 from music_platform.ingestion.intake import waiting
 from music_platform.ingestion.waiting import Seen, look
@@ -175,7 +176,8 @@ def look_at_kafka(settings: Settings, seen: Seen, offsets: TopicOffsets, now: fl
 
 
 def _age(timestamps_ms: Iterable[int]) -> float:
-    oldest = min(timestamps_ms, default=None)
+    """Seconds since the oldest of these times. One before 2005 is not a time but a producer's mistake: no age."""
+    oldest = min((timestamp for timestamp in timestamps_ms if timestamp >= EARLIEST_TS), default=None)
     return 0.0 if oldest is None else round(max(0.0, time.time() - oldest / 1000), 1)
 
 

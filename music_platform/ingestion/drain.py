@@ -21,7 +21,7 @@ from music_platform.ingestion.intake import Intake
 from music_platform.ingestion.topic_changes import adjust, set_aside_sentences
 from music_platform.lake.checkpoint import covers
 from music_platform.lake.delta_log import DeltaTable
-from music_platform.lake.lease import Lease
+from music_platform.lake.lease import Lease, LeaseError
 from music_platform.lake.paths import events_path
 from music_platform.lake.progress import Progress, read_progress
 from music_platform.settings import Settings
@@ -58,6 +58,7 @@ def drain(context: IngestionContext, *, to_lake: bool = True, to_raw: bool = Tru
     table = DeltaTable(events_path(context.settings.lake_root))
     must_pause = pausing(context.settings, context.log)
     loads = Loads(context, table, must_pause) if to_raw else None
+    failed: list[Exception] = []
     if loads and loads.are_due():
         yield from loads.run()
     if to_lake and not must_pause():
@@ -67,7 +68,7 @@ def drain(context: IngestionContext, *, to_lake: bool = True, to_raw: bool = Tru
                 context.log(sentence)
             while True:
                 hold = loads.hold_back if loads else _never
-                with closing(_batches(context, table, lease, started, hold)) as batches:
+                with closing(_batches(context, table, lease, started, hold, failed)) as batches:
                     for batch in batches:
                         yield batch
                         failpoints.reach(failpoints.AFTER_LAKE_COMMIT)
@@ -85,6 +86,8 @@ def drain(context: IngestionContext, *, to_lake: bool = True, to_raw: bool = Tru
     if loads and loads.are_pending() and not must_pause():
         time.sleep(loads.seconds_left())
         yield from loads.run()
+    if failed:
+        raise failed[0]
 
 
 def _never(_records: int) -> bool:
@@ -92,9 +95,22 @@ def _never(_records: int) -> bool:
 
 
 def _batches(
-    context: IngestionContext, table: DeltaTable, lease: Lease, started: float, hold: Callable[[int], bool]
+    context: IngestionContext,
+    table: DeltaTable,
+    lease: Lease,
+    started: float,
+    hold: Callable[[int], bool],
+    failed: list[Exception],
 ) -> Generator[MicroBatch, None, None]:
-    yield from _files(context, lease)
+    """Batches of files, then micro-batches. Files that fail hold no topic: `failed` gets the error, once a drain."""
+    if not failed:
+        try:
+            yield from _files(context, lease)
+        except LeaseError:
+            raise
+        except Exception as error:
+            context.log(f"the intake's files fail, and the topics go on: {type(error).__name__}: {error}")
+            failed.append(error)
     yield from _micro_batches(context, table, lease, started, hold)
 
 

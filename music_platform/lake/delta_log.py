@@ -15,7 +15,7 @@ from urllib.parse import unquote
 
 import pyarrow.parquet as pq
 
-from music_platform.contracts.events import AGE_COLUMN
+from music_platform.contracts.events import AGE_COLUMN, EARLIEST_TS
 from music_platform.errors import PlatformError
 from music_platform.lake.files import Folder
 
@@ -233,6 +233,16 @@ def _version(number: int, log: bytes, root: str) -> Version:
             files.append(unquote(add["path"]))
             stats: dict[str, Any] = json.loads(add.get("stats") or "{}")
             rows += stats.get("numRecords", 0)
-            if found := stats.get("minValues", {}).get(AGE_COLUMN):
-                oldest.append(int(datetime.fromisoformat(found).timestamp() * 1000))
+            if (found := _epoch_ms(stats.get("minValues", {}).get(AGE_COLUMN))) is not None:
+                oldest.append(found)
     return Version(number, tuple(files), timestamp_ms, rows, min(oldest, default=None))
+
+
+def _epoch_ms(text: str | None) -> int | None:
+    """A time of Delta's statistics; None where there is none, or one that no row should have had (as of a record whose
+    producer wrote seconds or microseconds, taken in before such records were quarantined)."""
+    try:
+        found = int(datetime.fromisoformat(text).timestamp() * 1000) if text else None
+    except (ValueError, OverflowError):
+        return None
+    return found if found is not None and found >= EARLIEST_TS else None

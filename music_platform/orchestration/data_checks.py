@@ -162,7 +162,7 @@ def schema_drift(ask: Ask, settings: Settings) -> Outcome:
     ((records,),) = ask(f"SELECT COUNT(*) FROM {LAST_HOUR}")
     names = ask(
         f"SELECT ARRAY_TO_STRING(OBJECT_KEYS(extra), ', '), COUNT(*), MIN({COORDINATES}) FROM {LAST_HOUR} "
-        "AND extra IS NOT NULL GROUP BY 1 ORDER BY 2 DESC"
+        "AND quarantine_reason IS NULL AND extra IS NOT NULL GROUP BY 1 ORDER BY 2 DESC"
     )
     columns = ask(
         "SELECT LOWER(column_name) FROM INFORMATION_SCHEMA.COLUMNS WHERE table_schema = 'RAW' AND table_name = 'EVENTS'"

@@ -57,6 +57,10 @@ def epoch_ms(text: str) -> int:
 def _of_field(field: Field, value: Any, kind: str) -> str | None:
     if value is None:
         return f"{field.path}: missing" if kind in field.required_in else None
+    if field.json_type is JsonType.STRING and is_blank(value):
+        if field.not_empty:
+            return f"{field.path}: empty"
+        return f"{field.path}: blank" if kind in field.required_in else None
     if type(value) not in PYTHON_TYPES[field.json_type]:
         return f"{field.path}: expected {field.json_type.value}, found {_FOUND[type(value)]}"
     if field.json_type is JsonType.TIME:
@@ -67,9 +71,19 @@ def _of_field(field: Field, value: Any, kind: str) -> str | None:
     low, high = bounds(field)
     if low is not None and value < low:
         return f"{field.path}: below {low:.15g}"
-    if high is not None and value > high:
-        return f"{field.path}: above {high:.15g}"
-    return f"{field.path}: empty" if field.not_empty and value == "" else None
+    return f"{field.path}: above {high:.15g}" if high is not None and value > high else None
+
+
+def is_blank(value: Any) -> bool:
+    """Whether a value is a text without any character but white space, which counts as no value."""
+    return isinstance(value, str) and not value.strip(contract.BLANKS)
+
+
+def origin_violation(written_ms: int) -> str | None:
+    """The rule that a record's own Kafka timestamp breaks, as those in seconds, micro- or nanoseconds do."""
+    if written_ms < contract.EARLIEST_TS:
+        return f"{KAFKA_TIMESTAMP}: below {contract.EARLIEST_TS}"
+    return f"{KAFKA_TIMESTAMP}: above {contract.END_OF_TIME_MS}" if written_ms > contract.END_OF_TIME_MS else None
 
 
 def names_a_song(present: Mapping[Name, Any], shape: Shape) -> bool:
@@ -80,7 +94,7 @@ def names_a_song(present: Mapping[Name, Any], shape: Shape) -> bool:
 
 def _given(present: Mapping[Name, Any], shape: Shape, column: str) -> bool:
     name = shape.name_of.get(column)
-    return name is not None and present.get(name) is not None
+    return name is not None and present.get(name) is not None and not is_blank(present[name])
 
 
 def violation(record: Mapping[Name, Any], shape: Shape, written_ms: int, written: str = KAFKA_TIMESTAMP) -> str | None:

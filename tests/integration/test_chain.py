@@ -8,7 +8,7 @@ import dagster as dg
 
 from music_platform.contracts import events
 from music_platform.environment import project_root, venv_bin
-from music_platform.ingestion.conservation import committed_partitions, imbalances, raw_partitions
+from music_platform.ingestion.conservation import audit
 from music_platform.lake.delta_log import DeltaTable
 from music_platform.lake.paths import events_path
 from music_platform.topics import topic_names, topic_offsets
@@ -107,11 +107,11 @@ def test_a_hundred_thousand_events_from_a_fresh_process(platform: Platform) -> N
     lake = sum(version.rows for version in DeltaTable(events_path(platform.settings.lake_root)).versions_after(-1))
     assert lake == offsets.records()
     with connect(platform.settings) as session:
-        raw = raw_partitions(session)
-    assert {(p.topic, p.number): rows.count for p, rows in raw.items()} == {
+        audited = audit(session, platform.settings)
+    assert {(p.topic, p.number): each.state.rows for p, each in audited.partitions.items() if each.state.rows} == {
         (topic, number): end for topic, ends in offsets.end.items() for number, end in ends.items() if end
     }
-    assert imbalances(committed_partitions(platform.settings), raw) == []
+    assert (audited.complaints, audited.postponed) == ([], None)
 
     records = oracle.consume(platform.settings.kafka_client_config(), list(names.values()))
     assert len(records) == offsets.records()
