@@ -9,6 +9,8 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+from pyspark.errors import PySparkException
+
 from music_platform import failpoints
 from music_platform.clock import seconds_since
 from music_platform.errors import PlatformError
@@ -19,6 +21,7 @@ from music_platform.ingestion.disk_space import pausing
 from music_platform.ingestion.gaps import require_same_topics, require_sound_checkpoint
 from music_platform.ingestion.intake import Intake
 from music_platform.ingestion.topic_changes import adjust, set_aside_sentences
+from music_platform.ingestion.unreadable_records import read_around, unreadable
 from music_platform.lake.checkpoint import covers
 from music_platform.lake.delta_log import DeltaTable
 from music_platform.lake.lease import Lease, LeaseError
@@ -157,16 +160,23 @@ def _micro_batches(
         lease.note_spark_session(session_id(session))
         lease.check()
         done = 0
-        with failpoints.during(failpoints.INSIDE_MICRO_BATCH, delay=1.5):
-            for batch in run_micro_batches(
-                session, job(settings, progress.with_new_topics(offsets.ids), offsets, context.log)
-            ):
-                done += batch.records
-                context.log(
-                    f"micro-batch {batch.number}: {batch.records:,} records in {batch.seconds:.1f} s, "
-                    f"{done:,} of {backlog.records:,}"
-                )
-                yield batch
+        progress = progress.with_new_topics(offsets.ids)
+        work = job(settings, progress, offsets, context.log)
+        try:
+            with failpoints.during(failpoints.INSIDE_MICRO_BATCH, delay=1.5):
+                for batch in run_micro_batches(session, work):
+                    done += batch.records
+                    context.log(
+                        f"micro-batch {batch.number}: {batch.records:,} records in {batch.seconds:.1f} s, "
+                        f"{done:,} of {backlog.records:,}"
+                    )
+                    yield batch
+        except PySparkException as error:
+            if (place := unreadable(error)) is None:
+                raise
+            lease.check()
+            yield read_around(session, settings, work, progress, offsets, place, context.log)
+            continue
         if not covers(read_progress(settings.lake_root).committed(), offsets.end):
             raise UnfinishedBatchError(
                 f"Spark's query ended without an error before it had read all {backlog.records:,} records "

@@ -22,6 +22,10 @@ from music_platform.lake.files import Folder
 #: Prefix of the application ids that batches of intake files leave (`music_platform.ingestion.intake`).
 INTAKE_APPLICATION = "intake-"
 
+#: Prefix of those of records that Spark cannot read (`music_platform.ingestion.unreadable_records`): topic id and
+#: partition follow, and the number is the offset of the last record.
+RECORD_APPLICATION = "record-"
+
 #: Footers that are read at the same time.
 FOOTERS_AT_ONCE = 16
 
@@ -159,15 +163,26 @@ class DeltaTable:
         return self.versions_after(number if self.reaches_back_to(number) else self.earliest_version() - 1, upto)
 
     def last_transaction(self) -> Transaction | None:
-        """The table's latest transaction of a stream; None if no stream wrote it. Those of intake files are skipped:
-        their batches are not a stream."""
-        streams = (txn for txn in self._transactions() if not txn.app_id.startswith(INTAKE_APPLICATION))
+        """The table's latest transaction of a stream; None if no stream wrote it. Those of intake files and of single
+        records are skipped: their batches are not a stream."""
+        others = (INTAKE_APPLICATION, RECORD_APPLICATION)
+        streams = (txn for txn in self._transactions() if not txn.app_id.startswith(others))
         return next(streams, None)
 
     def last_batch(self, app_id: str) -> int:
         """Number of the latest batch of this query or intake in the table; -1 if it has none. A batch with a lower
         number is in the table too."""
         return next((txn.version for txn in self._transactions() if txn.app_id == app_id), -1)
+
+    def read_around(self) -> dict[tuple[str, int], int]:
+        """By topic id and partition, the offset after the last record that was read without the stream."""
+        found: dict[tuple[str, int], int] = {}
+        for txn in self._transactions():
+            if txn.app_id.startswith(RECORD_APPLICATION):
+                topic_id, _, number = txn.app_id.removeprefix(RECORD_APPLICATION).rpartition("/")
+                where = topic_id, int(number)
+                found[where] = max(found.get(where, 0), txn.version + 1)
+        return found
 
     def _transactions(self) -> Iterator[Transaction]:
         """The table's transactions, latest first: those of the commits back to the last checkpoint, then the last one

@@ -59,10 +59,17 @@ class Progress:
 
     def committed_in_lake(self, table: DeltaTable) -> Offsets:
         """The same according to the table: a batch whose rows are in the lake counts, even if the stream died before
-        its checkpoint said so. A new generation that starts here reads nothing twice."""
+        its checkpoint said so, and so do records that were read around the stream. A new generation that starts here
+        reads nothing twice."""
         query = query_id(self.checkpoint)
         at_least = table.last_batch(query) if query else -1
-        return self.starting | committed_offsets(self.checkpoint, at_least)
+        found = self.starting | committed_offsets(self.checkpoint, at_least)
+        names = {topic_id: topic for topic, topic_id in self.topic_ids.items()}
+        for (topic_id, number), end in table.read_around().items():
+            if (topic := names.get(topic_id)) is not None:
+                parts = found.get(topic, {})
+                found = found | {topic: parts | {number: max(end, parts.get(number, 0))}}
+        return found
 
     def beginnings(self) -> Offsets:
         """Where each partition was begun, in whatever generation. One that is missing was not read in this one."""

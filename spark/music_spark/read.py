@@ -1,6 +1,7 @@
 """Read: Kafka's records as a stream, one row per record, nothing interpreted yet."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -50,6 +51,57 @@ def read_records(session: SparkSession, source: KafkaSource) -> DataFrame:
     """
     records = session.readStream.format("kafka").options(**source.options()).load()
     return records.select("topic", "partition", "offset", "timestamp", "key", "value", redrive_of())
+
+
+@dataclass(frozen=True)
+class Record:
+    """A record of a partition that was not read by Spark: its offset, timestamp (as it is, meant as epoch
+    milliseconds), key, value, and the coordinates in its redrive header."""
+
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    redrive_of: str | None
+
+
+#: Microseconds beyond which no timestamp is told from another: no time that a contract accepts.
+MAX_MICROSECONDS = 2**62
+
+
+def read_range(
+    session: SparkSession, source: KafkaSource, topic: str, partition: int, start: int, end: int
+) -> DataFrame:
+    """The records of a partition from one offset up to another, exclusive, in the columns of `read_records`."""
+    left_out = {"subscribe", "startingOffsets", "maxOffsetsPerTrigger"}
+    options = {name: value for name, value in source.options().items() if name not in left_out}
+    ranged = {
+        "assign": json.dumps({topic: [partition]}),
+        "startingOffsets": json.dumps({topic: {str(partition): start}}),
+        "endingOffsets": json.dumps({topic: {str(partition): end}}),
+    }
+    records = session.read.format("kafka").options(**options, **ranged).load()
+    return records.select("topic", "partition", "offset", "timestamp", "key", "value", redrive_of())
+
+
+def given_records(session: SparkSession, topic: str, partition: int, records: Sequence[Record]) -> DataFrame:
+    """These records in the same columns. One that Spark has no timestamp for gets a far one."""
+    rows = [
+        (
+            topic,
+            partition,
+            each.offset,
+            max(-MAX_MICROSECONDS, min(MAX_MICROSECONDS, each.timestamp * 1000)),
+            each.key,
+            each.value,
+            each.redrive_of,
+        )
+        for each in records
+    ]
+    names = "topic string, partition int, offset bigint, us bigint, key binary, value binary, redrive_of string"
+    given = session.createDataFrame(rows, names)
+    at = F.timestamp_micros("us").alias("timestamp")
+    return given.select("topic", "partition", "offset", at, "key", "value", "redrive_of")
 
 
 def redrive_of() -> Column:

@@ -13,6 +13,7 @@ from music_platform.contracts.events import END_OF_TIME_MS, MAX_RECORD_BYTES, RE
 from music_platform.ingestion.backlog import kafka_age, lake_age, read_kafka_backlog, read_lake_backlog
 from music_platform.ingestion.conservation import audit
 from music_platform.ingestion.maintenance import maintain
+from music_platform.lake.progress import Progress
 from music_platform.stack.local_stack import LocalStack
 from music_platform.warehouse.connection import connect
 from tests.integration.test_intake import PLAYBACK, WithFiles
@@ -75,6 +76,51 @@ def test_records_of_any_time_key_and_header_are_one_row_each_and_everything_goes
     assert "4 records sent" in platform.command("redrive")
     platform.ingest()
     assert platform.rows("SELECT SUM(redriven_valid) FROM OPS.QUARANTINE") == [(4,)]
+
+
+@pytest.mark.timeout(600)
+def test_records_in_nanoseconds_over_which_spark_fails_are_one_row_each(stack: LocalStack, tmp_path: Path) -> None:
+    platform = Platform(stack, "nanoseconds", tmp_path)
+    takes_anything(platform)
+    now = int(time.time() * 1000)
+    for wrong in range(3):
+        platform.produce(listens(4, first=10 * wrong), partition=0)
+        produce(platform, listens(1, first=10 * wrong + 5)[0], timestamp=now * 1_000_000, key=b"k")
+    platform.produce(listens(6, first=100), partition=1)
+    platform.ingest()
+    platform.produce(listens(2, first=200), partition=0)
+    platform.ingest()
+    assert (platform.count(), platform.imbalances()) == (23, [])
+    assert platform.count("kafka_timestamp IS NULL AND key_base64 = 'aw=='") == 3
+    assert set(reasons(platform)) == {"the record's Kafka timestamp: above 253402300799999"}
+    assert platform.ingest() == []
+    platform.command("recover", "--yes")
+    platform.produce(listens(1, first=300), partition=0)
+    platform.ingest()
+    assert (platform.count(), platform.imbalances()) == (24, [])
+
+
+@pytest.mark.timeout(600)
+def test_an_unreadable_record_is_one_row_wherever_its_batch_is_killed(
+    stack: LocalStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform = Platform(stack, "nanokilled", tmp_path)
+    takes_anything(platform)
+    platform.produce(listens(4), partition=0)
+    produce(platform, listens(1, first=5)[0], timestamp=int(time.time() * 1e9))
+    platform.produce(listens(3, first=6), partition=0)
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    # In the lake, but the stream does not know where to resume.
+    with monkeypatch.context() as patch:
+        patch.setattr(Progress, "next_generation", die)
+        with pytest.raises(KeyboardInterrupt):
+            platform.ingest()
+    platform.produce(listens(2, first=9), partition=0)
+    platform.ingest()
+    assert (platform.count(), platform.imbalances()) == (10, [])
 
 
 @pytest.mark.timeout(600)
