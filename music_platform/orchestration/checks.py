@@ -8,7 +8,7 @@ from dagster_snowflake import SnowflakeResource
 from music_platform.ingestion.conservation import REMEDY, audit
 from music_platform.orchestration.data_checks import MART_CHECKS, RAW_CHECKS, DataCheck
 from music_platform.orchestration.intake_check import intake_result
-from music_platform.orchestration.keys import CONSERVATION, INTAKE, LAKE_EVENTS, RAW_EVENTS
+from music_platform.orchestration.keys import CONSERVATION, INTAKE, LAKE_EVENTS, NOT_RECONCILED, RAW_EVENTS
 from music_platform.orchestration.quality import last_result
 from music_platform.orchestration.resources import sentences, warehouse_session
 from music_platform.orchestration.runs import name_process
@@ -53,7 +53,7 @@ def _postponed(before: tuple[bool, str | None] | None, why: str) -> dg.AssetChec
     passed, said = before or (True, None)
     return dg.AssetCheckResult(
         passed=passed,
-        description=f"not reconciled now: {why}" + (f". Before: {said}" if said and not passed else ""),
+        description=f"{NOT_RECONCILED}: {why}" + (f". Before: {said}" if said and not passed else ""),
         metadata={"postponed": True},
     )
 

@@ -59,6 +59,9 @@ MOST_EVENTS = 10_000
 #: Maximum number of failures in a row that are counted. More do not change the pause.
 MOST_FAILURES = 30
 
+#: Runs in a row whose process was killed that are no failure yet.
+EXCUSED = 2
+
 #: Seconds after a run's launch during which its code server may not know it yet.
 LAUNCH_SECONDS = 10.0
 
@@ -221,7 +224,8 @@ class Failures:
 def failures_in_a_row(instance: dg.DagsterInstance, *jobs: str) -> Failures:
     """The failed runs of these jobs since the last one that did its work, or made progress before it failed.
 
-    Runs whose process was killed do not count, because their work did not fail.
+    Runs whose process was killed do not count, because their work did not fail. But if that happens EXCUSED times in a
+    row, the next one counts: what kills them, such as a container's memory limit, is not going to stop.
     """
     finished = [_FAILURE, _SUCCESS]
     records = [
@@ -230,12 +234,16 @@ def failures_in_a_row(instance: dg.DagsterInstance, *jobs: str) -> Failures:
         for record in instance.get_run_records(dg.RunsFilter(job_name=job, statuses=finished), limit=MOST_FAILURES)
     ]
     records.sort(key=lambda record: record.create_timestamp, reverse=True)
-    failed = []
+    failed, gone = list[dg.RunRecord](), list[dg.RunRecord]()
     for record in takewhile(lambda record: failed_to_work(instance, record.dagster_run), records):
-        if GONE_TAG not in record.dagster_run.tags:
-            failed.append(record)
+        if GONE_TAG in record.dagster_run.tags:
+            gone.append(record)
+        else:
+            failed += [*gone[:-EXCUSED], record]
+            gone.clear()
         if PROGRESS_TAG in record.dagster_run.tags:
             break
+    failed += gone[:-EXCUSED]
     if not failed:
         return Failures()
     ended = [record.end_time or record.create_timestamp.timestamp() for record in failed]

@@ -35,6 +35,7 @@ from music_platform.orchestration.automation import (
     decide_ingest,
     decide_live,
     decide_policy,
+    decide_reconciliation,
     decide_upkeep,
     topics_to_observe,
     verified_complete,
@@ -49,10 +50,18 @@ from music_platform.orchestration.jobs import (
     live_job,
     policy_job,
     quality_job,
+    reconciliation_job,
     reference_job,
 )
-from music_platform.orchestration.keys import GOLD, LAKE_EVENTS, RAW_EVENTS, REFERENCE_KEYS
-from music_platform.orchestration.quality import BLOCKING, failed_checks
+from music_platform.orchestration.keys import (
+    CONSERVATION,
+    GOLD,
+    LAKE_EVENTS,
+    NOT_RECONCILED,
+    RAW_EVENTS,
+    REFERENCE_KEYS,
+)
+from music_platform.orchestration.quality import BLOCKING, failed_checks, last_result
 from music_platform.orchestration.runs import (
     BUILDING,
     INPUT_TAG,
@@ -264,7 +273,24 @@ def quality_tick(instance: dg.DagsterInstance, settings: Settings, _cursor: str 
         settings.quality_interval_seconds,
         in_flight=is_in_flight(instance, quality_job.name),
     )
-    return _result(decision, quality_job.name, {INPUT_TAG: now}, asset_events=news)
+    result = _result(decision, quality_job.name, {INPUT_TAG: now}, asset_events=news)
+    again = _reconcile_again(instance, settings)
+    if again.start:
+        request = dg.RunRequest(job_name=reconciliation_job.name, tags={REASON_TAG: again.reason})
+        return result._replace(run_requests=[*(result.run_requests or []), request], skip_reason=None)
+    return result
+
+
+def _reconcile_again(instance: dg.DagsterInstance, settings: Settings) -> Decision:
+    passed, said = last_result(instance, CONSERVATION) or (True, None)
+    said = said or "conservation failed"
+    since = seconds_since(last_run_requested_at(instance, reconciliation_job.name), get_current_timestamp())
+    return decide_reconciliation(
+        None if passed and not said.startswith(NOT_RECONCILED) else said,
+        since,
+        settings.quality_interval_seconds,
+        in_flight=is_in_flight(instance, reconciliation_job.name),
+    )
 
 
 #: Seconds for which a file must be unchanged before it is loaded.
@@ -325,8 +351,10 @@ def build_sensors(settings: Settings) -> list[dg.SensorDefinition]:
             quality_tick,
             seldom,
             "Runs the data checks when something was loaded since their last run, at most once per "
-            "QUALITY_INTERVAL_SECONDS. Reports files of the intake that no batch will read.",
+            "QUALITY_INTERVAL_SECONDS, and reconciliation again while it fails. Reports files of the intake that no "
+            "batch will read.",
             quality_job,
+            reconciliation_job,
         ),
     ]
 

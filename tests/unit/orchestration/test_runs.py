@@ -168,3 +168,17 @@ def test_failures_count_from_the_last_success_and_kills_do_not() -> None:
         failures = failures_in_a_row(instance, "some_job")
         assert failures.count == 2
         assert failures.ended >= failures.since > 0
+
+
+def test_runs_that_are_killed_each_time_they_start_are_failures_from_the_third_on() -> None:
+    """Where a container's memory limit kills the code server with the run, each start followed the last at once."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        counts = []
+        for _ in range(5):
+            killed = new_run(instance)
+            instance.add_run_tags(killed.run_id, {GONE_TAG: "true"})
+            instance.report_run_failed(killed)
+            counts.append(failures_in_a_row(instance, "some_job").count)
+        assert counts == [0, 0, 1, 2, 3]
+        instance.report_run_failed(new_run(instance))
+        assert failures_in_a_row(instance, "some_job").count == 4

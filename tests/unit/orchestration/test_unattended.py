@@ -25,7 +25,7 @@ from music_platform.orchestration.assets.marts import tier_keys
 from music_platform.orchestration.assets.reference import FILE_STATE, file_state
 from music_platform.orchestration.freshness import LIVE, POLICY, TIERS, ages, warn_after, window
 from music_platform.orchestration.inputs import LOADED_AT, inputs_of, last_load, note_inputs
-from music_platform.orchestration.keys import GOLD, INTAKE, RAW_EVENTS, REFERENCE_KEYS
+from music_platform.orchestration.keys import CONSERVATION, GOLD, INTAKE, NOT_RECONCILED, RAW_EVENTS, REFERENCE_KEYS
 from music_platform.orchestration.quality import failed_checks
 from music_platform.orchestration.runs import process_tags
 from music_platform.orchestration.schedules import upkeep_tick
@@ -329,6 +329,34 @@ def test_checks_and_maintenance_that_take_long_do_not_pile_up(day: Day) -> None:
         day.instance.report_dagster_event(success, run.run_id)
     day.now += day.settings.quality_interval_seconds
     assert len(day.tick(sensors.quality_tick)) == 1
+
+
+def test_a_failed_conservation_is_compared_again_until_it_passes(day: Day) -> None:
+    """It was evaluated at 02:30 only: builds were held back until the next night, whatever a person did."""
+    built(day)
+    day.tick(sensors.quality_tick)
+
+    def verdict(passed: bool, said: str) -> None:
+        with freeze_time(day.now):
+            day.instance.report_runless_asset_event(
+                dg.AssetCheckEvaluation(CONSERVATION.asset_key, CONSERVATION.name, passed=passed, description=said)
+            )
+
+    assert not day.tick(sensors.quality_tick)
+    for passed, said in ((False, "1 rows are missing"), (True, f"{NOT_RECONCILED}: 3 records of the lake")):
+        verdict(passed, said)
+        for _ in range(2):
+            day.now += day.settings.quality_interval_seconds
+            (run,) = day.tick(sensors.quality_tick)
+            assert run.job_name == "reconciliation"
+            assert not day.tick(sensors.quality_tick), "one is at work"
+            with freeze_time(day.now):
+                day.instance.report_run_failed(run)
+            day.now += 30
+            assert not day.tick(sensors.quality_tick), "not at once"
+    verdict(True, "every partition and file balances")
+    day.now += day.settings.quality_interval_seconds
+    assert not day.tick(sensors.quality_tick)
 
 
 def test_reference_data_whose_load_failed_is_loaded_again_and_what_is_loaded_is_not(day: Day) -> None:
