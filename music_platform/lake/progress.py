@@ -72,11 +72,17 @@ class Progress:
         return found
 
     def beginnings(self) -> Offsets:
-        """Where each partition was begun, in whatever generation. One that is missing was not read in this one."""
+        """Where each partition was begun, in whatever generation. One that is missing was not read in this one, nor
+        is one whose first records were planned but never came to the lake."""
+        initial: Offsets = {}
+        read: Offsets = {}
         try:
-            initial, read = initial_offsets(self.checkpoint), committed_offsets(self.checkpoint)
+            query, table = query_id(self.checkpoint), DeltaTable(events_path(self.root))
+            read = committed_offsets(self.checkpoint)
+            if read or (query and table.last_batch(query) >= 0):
+                initial = initial_offsets(self.checkpoint)
         except (CheckpointError, ValueError):
-            initial = read = {}  # Damaged; `recover` replaces it.
+            pass  # Damaged: `recover` replaces it.
         # A partition that was added while the checkpoint was in use is read from 0.
         added = {topic: dict.fromkeys(parts, 0) for topic, parts in read.items()}
         return {

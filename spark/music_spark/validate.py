@@ -3,6 +3,7 @@
 A reason never contains a value: it goes to metadata and alerts, and values can be personal.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -46,12 +47,30 @@ def bounds(field: Field) -> tuple[float | None, float | None]:
 
 
 def epoch_ms(text: str) -> int:
-    """An ISO 8601 time in epoch milliseconds; UTC if it has no zone. Raises ValueError."""
+    """An ISO 8601 time in epoch milliseconds; UTC if it has no zone. Raises ValueError.
+
+    The end of a day (24:00) is the beginning of the next, and a leap second the second after it: epoch time has none.
+    """
+    text, later = _in_pythons_range(text)
     time = datetime.fromisoformat(text)
     try:
-        return ((time if time.tzinfo else time.replace(tzinfo=UTC)) - _EPOCH) // timedelta(milliseconds=1)
+        return ((time if time.tzinfo else time.replace(tzinfo=UTC)) - _EPOCH + later) // timedelta(milliseconds=1)
     except OverflowError as error:
         raise ValueError(text) from error
+
+
+#: The end of a day; a leap second.
+_END_OF_DAY = re.compile(r"^([0-9W-]{8,10}[T ])24(:?00(?::?00(?:[.,]0+)?)?)?(?![0-9:.,])")
+_LEAP_SECOND = re.compile(r"^([0-9W-]{8,10}[T ]\d{2}:?\d{2}:?)60(?![0-9])")
+
+
+def _in_pythons_range(text: str) -> tuple[str, timedelta]:
+    """The time as Python reads it, and what has to be added."""
+    if found := _END_OF_DAY.match(text):
+        return f"{found[1]}00{found[2] or ''}{text[found.end() :]}", timedelta(days=1)
+    if found := _LEAP_SECOND.match(text):
+        return f"{found[1]}59{text[found.end() :]}", timedelta(seconds=1)
+    return text, timedelta()
 
 
 def _of_field(field: Field, value: Any, kind: str) -> str | None:

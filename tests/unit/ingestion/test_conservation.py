@@ -169,6 +169,7 @@ def test_where_partitions_were_begun_outlives_their_generation(tmp_path: Path) -
     root = str(tmp_path)
     first = Progress(root, {"a": "1", "b": "2"})
     offsets(first.checkpoint, "sources/0", 0, '\0v1\n{"a":{"0":3},"b":{"0":0}}')
+    assert first.beginnings() == {}, "planned, but the records may expire before they are in the lake"
     # A second partition of a was added meanwhile.
     offsets(first.checkpoint, "offsets", 0, 'v1\n{}\n{"a":{"0":9,"1":4},"b":{"0":6}}')
     offsets(first.checkpoint, "commits", 0, "v1\n{}")
@@ -180,5 +181,7 @@ def test_where_partitions_were_begun_outlives_their_generation(tmp_path: Path) -
     second = read_progress(root)
     assert second.checkpoint == checkpoint_path(root, 1)
     offsets(second.checkpoint, "sources/0", 0, '\0v1\n{"a":{"0":9,"1":4},"b":{"0":2}}')
+    offsets(second.checkpoint, "offsets", 0, 'v1\n{}\n{"a":{"0":9,"1":4},"b":{"0":3}}')
+    offsets(second.checkpoint, "commits", 0, "v1\n{}")
     assert second.beginnings() == {"a": {0: 3, 1: 0}, "b": {0: 2}}
     assert second.retired[0].began == {0: 0}
