@@ -63,6 +63,8 @@ class Version:
     rows: int
     #: Kafka timestamp of the oldest row in epoch milliseconds, from the statistics; None if they lack it.
     oldest_ms: int | None = None
+    #: Size of the files.
+    bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -218,7 +220,7 @@ class DeltaTable:
 
 def _version(number: int, log: bytes, root: str) -> Version:
     files: list[str] = []
-    timestamp_ms = rows = 0
+    timestamp_ms = rows = size = 0
     oldest: list[int] = []
     for line in log.splitlines():
         action: dict[str, Any] = json.loads(line)
@@ -231,8 +233,9 @@ def _version(number: int, log: bytes, root: str) -> Version:
             )
         if add and add["dataChange"]:
             files.append(unquote(add["path"]))
+            size += add.get("size", 0)
             stats: dict[str, Any] = json.loads(add.get("stats") or "{}")
             rows += stats.get("numRecords", 0)
             if found := stats.get("minValues", {}).get(AGE_COLUMN):
                 oldest.append(int(datetime.fromisoformat(found).timestamp() * 1000))
-    return Version(number, tuple(files), timestamp_ms, rows, min(oldest, default=None))
+    return Version(number, tuple(files), timestamp_ms, rows, min(oldest, default=None), size)

@@ -1,9 +1,8 @@
 """Runs and their processes: which runs are in flight, and which have lost their process.
 
-Dagster's default launcher has no health check. A run that was started from the command line, or whose process was
-killed along with its code server, would stay STARTED forever and keep every later run waiting. So each run records its
-process in its tags, and a run whose process no longer exists on this host is marked as failed. For a run without such
-tags the code server is asked, which is the parent of the run's process.
+Each run records its process in its tags; `launcher` reads them when Dagster's daemon asks about the run's health. The
+daemon asks about started runs only. A run that dies before it could record its process would keep the next one waiting
+until Dagster's start timeout; its code server, the parent of its process, is asked instead (`fail_lost_starts`).
 """
 
 import json
@@ -32,7 +31,7 @@ HIDDEN = ".dagster/music-"
 HOST_TAG, PID_TAG, STARTED_TAG = f"{HIDDEN}host", f"{HIDDEN}pid", f"{HIDDEN}process-started"
 
 #: Jobs that build models. One of them runs at a time.
-BUILDING = {"live", "policy", "build", "everything", "rebuild", "quality", "nightly"}
+BUILDING = {"live", "policy", "build", "everything", "rebuild", "rebuild_month", "quality", "nightly"}
 
 #: Jobs that only look. Their work is to evaluate checks, so it is done when those are evaluated, whatever they found.
 CHECKING = {"quality", "reconciliation", "nightly"}
@@ -139,21 +138,16 @@ def _has_process(run: dg.DagsterRun) -> bool:
 
 
 def runs_in_flight(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
-    """Runs that are queued or running. Those whose process is gone are marked as failed and left out."""
-    alive = []
-    for run in instance.get_runs(dg.RunsFilter(statuses=IN_FLIGHT)):
-        if process_is_gone(run):
-            _mark_failed(instance, run, f"Its process {run.tags[PID_TAG]} is gone: it was killed, or the machine died.")
-        elif never_began(instance, run):
-            _mark_failed(instance, run, "It was killed while it started: its code server has no process for it.")
-        else:
-            alive.append(run)
-    return alive
+    """Runs that are queued or running."""
+    return list(instance.get_runs(dg.RunsFilter(statuses=IN_FLIGHT)))
 
 
-def _mark_failed(instance: dg.DagsterInstance, run: dg.DagsterRun, why: str) -> None:
-    instance.add_run_tags(run.run_id, {GONE_TAG: "true"})
-    instance.report_run_failed(run, why)
+def fail_lost_starts(instance: dg.DagsterInstance) -> None:
+    """Mark the runs as failed that were killed while they started."""
+    for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTING])):
+        if never_began(instance, run):
+            instance.add_run_tags(run.run_id, {GONE_TAG: "true"})
+            instance.report_run_failed(run, "It was killed while it started: its code server has no process for it.")
 
 
 def targets(run: dg.DagsterRun, jobs: Collection[str], keys: Collection[dg.AssetKey]) -> bool:

@@ -55,7 +55,7 @@ def test_a_load_is_known_although_the_run_fails_after_it(platform: Platform) -> 
         load = instance.get_latest_materialization_event(RAW_EVENTS)
         assert load is not None
         assert load.asset_materialization is not None
-        assert load.asset_materialization.metadata["dagster/partition_row_count"].value == 3
+        assert load.asset_materialization.metadata["rows"].value == 3
 
 
 def test_nothing_is_committed_before_the_data_is_and_a_request_has_no_key_to_collide(platform: Platform) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.launcher import WorkerStatus
 from dagster._core.test_utils import create_run_for_test, freeze_time
 
 from music_platform.ingestion import backlog
@@ -25,7 +26,8 @@ from music_platform.orchestration.assets.marts import tier_keys
 from music_platform.orchestration.assets.reference import FILE_STATE, file_state
 from music_platform.orchestration.freshness import LIVE, POLICY, TIERS, ages, warn_after, window
 from music_platform.orchestration.inputs import LOADED_AT, inputs_of, last_load, note_inputs
-from music_platform.orchestration.keys import GOLD, INTAKE, RAW_EVENTS, REFERENCE_KEYS
+from music_platform.orchestration.keys import GOLD, INTAKE, LAKE_EVENTS, RAW_EVENTS, REFERENCE_KEYS
+from music_platform.orchestration.launcher import HealthCheckedLauncher
 from music_platform.orchestration.quality import failed_checks
 from music_platform.orchestration.runs import process_tags
 from music_platform.orchestration.schedules import upkeep_tick
@@ -258,6 +260,9 @@ def test_a_damaged_checkpoint_starts_the_run_that_says_so(day: Day, monkeypatch:
 
 
 def test_a_run_that_was_killed_with_its_code_server_is_followed_within_a_minute(day: Day) -> None:
+    """Dagster's daemon asks the launcher, and fails the run."""
+    launcher = HealthCheckedLauncher()
+    launcher.register_instance(day.instance)
     built(day)
     day.load(1)
     (killed,) = day.tick()
@@ -265,14 +270,15 @@ def test_a_run_that_was_killed_with_its_code_server_is_followed_within_a_minute(
     day.instance.add_run_tags(killed.run_id, process_tags(process.pid))
     started = dg.DagsterEvent(dg.DagsterEventType.RUN_START.value, killed.job_name)
     day.instance.report_dagster_event(started, killed.run_id)
+    assert launcher.check_run_worker_health(killed).status is WorkerStatus.RUNNING
     assert not day.tick()
     process.kill()
     process.wait()
     day.now += 5
+    health = launcher.check_run_worker_health(killed)
+    assert health.status is WorkerStatus.FAILED
+    day.instance.report_run_failed(killed, health.msg)
     assert [run.job_name for run in day.tick()] == ["live"]
-    failed = day.instance.get_run_by_id(killed.run_id)
-    assert failed is not None
-    assert failed.status is dg.DagsterRunStatus.FAILURE
 
 
 def test_a_topic_that_cannot_be_read_starts_a_run_which_says_so_and_is_complete_for_nobody(
@@ -360,3 +366,31 @@ def test_reference_data_whose_load_failed_is_loaded_again_and_what_is_loaded_is_
     os.utime(file, (day.now, day.now))
     day.now += 10
     assert len(day.tick(sensors.reference_tick)) == 1
+
+
+def test_an_idle_lake_and_raw_are_fresh_as_long_as_they_lack_nothing(day: Day, monkeypatch: pytest.MonkeyPatch) -> None:
+    built(day)
+    with freeze_time(day.now):
+        lake = dg.AssetMaterialization(LAKE_EVENTS, tags={"dagster/data_version": "0"})
+        day.instance.report_runless_asset_event(lake)
+        raw = dg.AssetMaterialization(RAW_EVENTS, metadata={"lake_version": 0, LOADED_AT: day.now})
+        day.instance.report_runless_asset_event(raw)
+    keys, begin, loaded = (LAKE_EVENTS, RAW_EVENTS), day.now, day.now
+    while day.now < begin + 3 * window(day.settings, LIVE):
+        day.now += MINUTE
+        day.tick(sensors.freshness_tick)
+        assert max(ages(day.instance, keys, day.now).values()) <= window(day.settings, LIVE) / 2 + MINUTE
+    assert last_load(day.instance) == loaded, "nothing was loaded"
+    latest = day.instance.get_latest_materialization_event(LAKE_EVENTS)
+    assert latest is not None
+    assert latest.asset_materialization is not None
+    assert (latest.asset_materialization.tags or {})["dagster/data_version"] == "0", "marts do not look out of date"
+    assert not day.tick(), "no build"
+
+    waiting = TopicOffsets({}, {}, {}), Backlog(3, {"t": 3})
+    monkeypatch.setattr(sensors, "read_kafka_backlog", lambda _: waiting)
+    begin = day.now
+    while day.now < begin + window(day.settings, LIVE):
+        day.now += MINUTE
+        day.tick(sensors.freshness_tick)
+    assert min(ages(day.instance, keys, day.now).values()) >= window(day.settings, LIVE)
