@@ -96,6 +96,22 @@ def test_a_service_that_is_down_fails_the_run_with_a_clear_message(
     assert "Start it with `music-platform up`, or " in failed.stdout
 
 
+def test_what_follows_the_lake_and_a_group_that_only_producers_and_loads_fill_can_be_materialized(
+    platform: Platform,
+) -> None:
+    platform.produce([(events.LISTEN, GOOD)] * 3)
+    platform.materialize("--select", 'group:kafka or key:"ops/loads"')
+    assert platform.value("select count(*) from RAW.EVENTS") == 0
+    with dg.DagsterInstance.from_config(str(platform.dagster_home)) as instance:
+        topic = instance.get_latest_materialization_event(TOPIC_KEYS[events.LISTEN])
+        assert topic is not None
+        assert topic.asset_materialization is not None
+        assert topic.asset_materialization.metadata["lag"].value == 3
+    platform.materialize("--select", 'key:"lake/events"+')
+    assert platform.value("select count(*) from RAW.EVENTS") == 3
+    assert platform.value("select sum(plays) from GOLD.TOP_SONGS_DAILY") == 3
+
+
 def test_two_runs_at_once_write_each_record_once_and_both_succeed(platform: Platform) -> None:
     """One waits for the other's lease, then finds nothing to do."""
     platform.produce([(events.LISTEN, GOOD)] * 500)

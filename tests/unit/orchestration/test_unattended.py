@@ -270,6 +270,7 @@ def test_a_run_that_was_killed_with_its_code_server_is_followed_within_a_minute(
     day.instance.add_run_tags(killed.run_id, process_tags(process.pid))
     started = dg.DagsterEvent(dg.DagsterEventType.RUN_START.value, killed.job_name)
     day.instance.report_dagster_event(started, killed.run_id)
+    (killed,) = day.instance.get_runs(dg.RunsFilter(run_ids=[killed.run_id]))
     assert launcher.check_run_worker_health(killed).status is WorkerStatus.RUNNING
     assert not day.tick()
     process.kill()
