@@ -4,8 +4,11 @@ Read from the environment, then from the project's `.env`, then from `ports.env`
 `music-platform up`); `sources.py` finds them. Nothing else in the project reads `os.environ` for a setting.
 """
 
+import importlib
+import json
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from ipaddress import ip_address
 from pathlib import Path
@@ -23,6 +26,9 @@ from music_platform.sources import DEFAULT_HOME, SettingsError, Sources, Value, 
 LOOPBACK = "127.0.0.1"
 #: User of the local broker, whose password is MUSIC_SECRET.
 KAFKA_USER = "music"
+SASL_MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER")
+#: Prefix in KAFKA_JVM_PROPERTIES of an option of Spark's Kafka source, which is no property of the Java client.
+OPTION = "option:"
 #: The settings that are ports, in the order in which `up` chooses them.
 PORT_FIELDS = ("kafka_port", "kafka_controller_port", "spark_port", "warehouse_port", "dagster_port")
 #: Seconds between two loads where the warehouse is billed: Snowflake bills at least one minute.
@@ -107,7 +113,11 @@ class Kafka(BaseSettings):
         description="PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL. Used by every Kafka client. Unset: PLAINTEXT, or for "
         "the local broker SASL_PLAINTEXT with PLAIN, the user `music` and MUSIC_SECRET as the password.",
     )
-    kafka_sasl_mechanism: str | None = Field(default=None, description="PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512.")
+    kafka_sasl_mechanism: str | None = Field(
+        default=None,
+        description="PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 "
+        "or OAUTHBEARER. Any other one: KAFKA_CLIENT_PROPERTIES and KAFKA_JVM_PROPERTIES.",
+    )
     kafka_sasl_username: str | None = Field(default=None, description="SASL user name.")
     kafka_sasl_password: str | None = Field(default=None, description="SASL password.", repr=False)
     kafka_ssl_ca_location: Path | None = Field(
@@ -125,6 +135,24 @@ class Kafka(BaseSettings):
     )
     kafka_ssl_key_password: str | None = Field(
         default=None, description="Passphrase of the client's private key.", repr=False
+    )
+    kafka_client_properties: str | None = Field(
+        default=None,
+        description="Further properties of the Python clients under librdkafka's names, as a JSON object of texts. "
+        "They win over those that follow from other settings.",
+        repr=False,
+    )
+    kafka_jvm_properties: str | None = Field(
+        default=None,
+        description="Further properties of Spark's Kafka source under the Java client's names, as a JSON object of "
+        "texts. They win over those that follow from other settings. The source's own options begin with `option:`, "
+        "such as `option:groupIdPrefix`.",
+        repr=False,
+    )
+    kafka_token_function: str | None = Field(
+        default=None,
+        description="OAUTHBEARER: a Python function, as module:name, that returns a token and when it expires (epoch "
+        "seconds). librdkafka calls it with `sasl.oauthbearer.config` whenever it needs a token.",
     )
     topic_prefix: str = Field(
         default="", description="Prefix of every topic name. Lets several platforms share one cluster."
@@ -402,6 +430,35 @@ class Settings(Ports, Tests, Alerts, Automation, Snowflake, Spark, Kafka, Places
                 )
         return value
 
+    @field_validator("kafka_sasl_mechanism")
+    @classmethod
+    def _known_mechanism(cls, value: str | None) -> str | None:
+        if value is not None and value not in SASL_MECHANISMS:
+            raise ValueError(
+                f"{value!r} is none of {', '.join(SASL_MECHANISMS)}. For another mechanism, leave it out and write "
+                "sasl.mechanism and what it needs in KAFKA_CLIENT_PROPERTIES and KAFKA_JVM_PROPERTIES"
+            )
+        return value
+
+    @field_validator("kafka_client_properties", "kafka_jvm_properties")
+    @classmethod
+    def _is_an_object_of_texts(cls, value: str | None) -> str | None:
+        # The text is not repeated: it may hold a secret.
+        try:
+            found = json.loads(value or "{}")
+        except ValueError:
+            found = None
+        if not isinstance(found, dict) or not all(isinstance(text, str) for text in found.values()):
+            raise ValueError('is not a JSON object of texts, such as {"client.id": "music"}')
+        return value
+
+    @field_validator("kafka_token_function")
+    @classmethod
+    def _names_a_function(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"[\w.]+:\w+", value):
+            raise ValueError(f"{value!r}: write module:name")
+        return value
+
     @field_validator("dagster_postgres_url")
     @classmethod
     def _name_the_driver(cls, url: str | None) -> str | None:
@@ -605,11 +662,11 @@ class Settings(Ports, Tests, Alerts, Automation, Snowflake, Spark, Kafka, Places
                 certificate, key = self.kafka_tls_dir / "client.pem", self.kafka_tls_dir / "client.key"
         return ca, certificate, key
 
-    def kafka_client_config(self) -> dict[str, str]:
+    def kafka_client_config(self) -> dict[str, Any]:
         """Connection settings under librdkafka's names, for confluent-kafka clients."""
         ca, certificate, key = self._kafka_pem_files()
         mechanism, user, password = self.kafka_credentials
-        given: dict[str, str | None] = {
+        given: dict[str, Any] = {
             "bootstrap.servers": self.bootstrap_servers,
             "security.protocol": self.kafka_protocol,
             "sasl.mechanism": mechanism,
@@ -619,19 +676,26 @@ class Settings(Ports, Tests, Alerts, Automation, Snowflake, Spark, Kafka, Places
             "ssl.certificate.location": str(certificate) if certificate else None,
             "ssl.key.location": str(key) if key else None,
             "ssl.key.password": self.kafka_ssl_key_password,
+            "oauth_cb": _function(self.kafka_token_function) if self.kafka_token_function else None,
         }
-        return {name: value for name, value in given.items() if value is not None}
+        further: dict[str, Any] = json.loads(self.kafka_client_properties or "{}")
+        given = {name: value for name, value in given.items() if value is not None}
+        return given | further
 
     def kafka_jvm_config(self) -> dict[str, str]:
         """The same under the Java client's names, without the brokers' addresses, for Spark.
 
         Certificates are passed by content, so Spark's executors need no file from this machine.
         """
+        further = {name: text for name, text in self._jvm_properties().items() if not name.startswith(OPTION)}
         if self.kafka_protocol == "PLAINTEXT":
-            return {}
+            return further
         given = {"security.protocol": self.kafka_protocol}
         mechanism, user, password = self.kafka_credentials
-        if mechanism and user:
+        if mechanism == "OAUTHBEARER":
+            given["sasl.mechanism"] = mechanism
+            given["sasl.jaas.config"] = "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required;"
+        elif mechanism and user:
             module = (
                 "org.apache.kafka.common.security.plain.PlainLoginModule"
                 if mechanism == "PLAIN"
@@ -650,7 +714,16 @@ class Settings(Ports, Tests, Alerts, Automation, Snowflake, Spark, Kafka, Places
             given["ssl.keystore.key"] = key.read_text()
         if self.kafka_ssl_key_password:
             given["ssl.key.password"] = self.kafka_ssl_key_password
-        return given
+        return given | further
+
+    def kafka_source_options(self) -> dict[str, str]:
+        """Options of Spark's Kafka source that are none of the Java client's."""
+        return {
+            name.removeprefix(OPTION): text for name, text in self._jvm_properties().items() if name.startswith(OPTION)
+        }
+
+    def _jvm_properties(self) -> dict[str, str]:
+        return dict(json.loads(self.kafka_jvm_properties or "{}"))
 
 
 def _hosts_elsewhere(address: str) -> list[str]:
@@ -677,6 +750,16 @@ _STORE_SERVERS = {"s3a": "AWS_ENDPOINT_URL", "gs": "STORAGE_EMULATOR_HOST"}
 def _store_is_local(url: str) -> bool:
     server = os.environ.get(_STORE_SERVERS.get(url.partition("://")[0], ""), "")
     return bool(server) and not _hosts_elsewhere(server)
+
+
+def _function(name: str) -> Callable[..., Any]:
+    """The function that `module:name` names. Raises SettingsError."""
+    module, _, function = name.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError) as error:
+        raise SettingsError(f"KAFKA_TOKEN_FUNCTION={name} cannot be imported: {error}") from None
+    return found  # type: ignore[no-any-return]
 
 
 def _quoted(text: str) -> str:

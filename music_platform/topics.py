@@ -66,6 +66,19 @@ def topic_shapes(settings: Settings) -> dict[str, Shape]:
     }
 
 
+#: What Kafka's protocol gives as a topic's id where the broker has none: 16 zero bytes.
+NO_ID = "A" * 22
+
+
+def identity(topic: str, kafka_id: str) -> str:
+    """Kafka's id of a topic, or its name where the broker gives no ids (Azure Event Hubs, Kafka before 2.8).
+
+    Coordinates of records begin with it. With the same id for all topics, records of two topics would be taken for one.
+    Where it is the name, nothing shows that a topic was created again.
+    """
+    return topic if kafka_id == NO_ID else kafka_id
+
+
 class BrokerRefusedError(BrokerUnreachableError):
     """The brokers answer, but refuse this client."""
 
@@ -74,8 +87,8 @@ class Brokers:
     """An admin client that reports why it gets no answer. librdkafka alone would retry a wrong password until the
     timeout, and then report only the timeout."""
 
-    def __init__(self, client_config: Mapping[str, str]) -> None:
-        self.where = client_config["bootstrap.servers"]
+    def __init__(self, client_config: Mapping[str, Any]) -> None:
+        self.where = str(client_config["bootstrap.servers"])
         self._refusal: KafkaError | None = None
         #: The last error of a connection, in librdkafka's words.
         self.last_error = ""
@@ -122,7 +135,7 @@ def refusal(where: str, reason: str) -> str:
 
 
 def unreachable(
-    client_config: Mapping[str, str], error: KafkaException, last_error: str = "", topic: str | None = None
+    client_config: Mapping[str, Any], error: KafkaException, last_error: str = "", topic: str | None = None
 ) -> BrokerUnreachableError:
     """The error for a failed request, about `topic` if that is known. `last_error` is the last connection error, in
     librdkafka's words."""
@@ -139,18 +152,18 @@ def unreachable(
     return BrokerUnreachableError(f"Kafka at {where} answers with an error{about}: {error.args[0].str()}.")
 
 
-def topic_ids(client_config: Mapping[str, str], topics: Iterable[str]) -> dict[str, str]:
-    """Kafka's own id of each topic. Raises BrokerUnreachableError, also for a topic that does not exist."""
+def topic_ids(client_config: Mapping[str, Any], topics: Iterable[str]) -> dict[str, str]:
+    """Identity of each topic. Raises BrokerUnreachableError, also for a topic that does not exist."""
     # The client has to outlive the futures it returns.
     brokers = Brokers(client_config)
     try:
         futures = brokers.admin.describe_topics(TopicCollection(list(topics)), request_timeout=TIMEOUT)
-        return {topic: str(brokers.result(future).topic_id) for topic, future in futures.items()}
+        return {topic: identity(topic, str(brokers.result(future).topic_id)) for topic, future in futures.items()}
     except KafkaException as error:
         raise unreachable(client_config, error, brokers.last_error) from error
 
 
-def topic_offsets(client_config: Mapping[str, str], topics: Iterable[str]) -> TopicOffsets:
+def topic_offsets(client_config: Mapping[str, Any], topics: Iterable[str]) -> TopicOffsets:
     """First and end offsets of every partition. Raises BrokerUnreachableError, also for a topic that cannot be read."""
     offsets = readable_offsets(client_config, topics)
     for trouble in offsets.troubles.values():
@@ -158,7 +171,7 @@ def topic_offsets(client_config: Mapping[str, str], topics: Iterable[str]) -> To
     return offsets
 
 
-def readable_offsets(client_config: Mapping[str, str], topics: Iterable[str]) -> TopicOffsets:
+def readable_offsets(client_config: Mapping[str, Any], topics: Iterable[str]) -> TopicOffsets:
     """The same of the topics that can be read. One that is missing, forbidden or without a leader keeps no other one
     from being read. Raises BrokerUnreachableError where the brokers do not answer."""
     brokers = Brokers(client_config)
@@ -179,7 +192,7 @@ def readable_offsets(client_config: Mapping[str, str], topics: Iterable[str]) ->
                     "brokers are down, or an election is going on."
                 )
                 continue
-            ids[topic] = str(found.topic_id)
+            ids[topic] = identity(topic, str(found.topic_id))
             partitions += [TopicPartition(topic, info.id) for info in found.partitions]
         first = _offsets(brokers, partitions, OffsetSpec.earliest(), client_config, troubles)
         end = _offsets(brokers, partitions, OffsetSpec.latest(), client_config, troubles)
@@ -188,7 +201,7 @@ def readable_offsets(client_config: Mapping[str, str], topics: Iterable[str]) ->
     return TopicOffsets(_without(first, troubles), _without(end, troubles), _without(ids, troubles), troubles)
 
 
-def high_watermarks(client_config: Mapping[str, str], offsets: TopicOffsets) -> Offsets:
+def high_watermarks(client_config: Mapping[str, Any], offsets: TopicOffsets) -> Offsets:
     """The end of each of these partitions with the records of open transactions, which `TopicOffsets.end` is before.
 
     Raises BrokerUnreachableError where the brokers do not answer. A topic that cannot be read is left out.
@@ -209,7 +222,7 @@ def _without(found: dict[str, Answer], troubles: Mapping[str, BrokerUnreachableE
     return {topic: each for topic, each in found.items() if topic not in troubles}
 
 
-def _trouble(client_config: Mapping[str, str], error: KafkaException, topic: str) -> BrokerUnreachableError:
+def _trouble(client_config: Mapping[str, Any], error: KafkaException, topic: str) -> BrokerUnreachableError:
     """The trouble with one topic. Raises the error itself where the brokers do not answer, which is about all."""
     if error.args[0].code() in SILENCES:
         raise error
@@ -220,7 +233,7 @@ def _offsets(
     brokers: Brokers,
     partitions: list[TopicPartition],
     which: OffsetSpec,
-    client_config: Mapping[str, str],
+    client_config: Mapping[str, Any],
     troubles: dict[str, BrokerUnreachableError],
     isolation: IsolationLevel = IsolationLevel.READ_COMMITTED,
 ) -> Offsets:
@@ -240,7 +253,7 @@ def _offsets(
 
 
 def offsets_with_record(
-    client_config: Mapping[str, str], topic: str, partition: int, first: int, last: int
+    client_config: Mapping[str, Any], topic: str, partition: int, first: int, last: int
 ) -> set[int]:
     """Offsets from `first` to `last` at which the broker holds a committed record.
 
@@ -248,7 +261,7 @@ def offsets_with_record(
     any more. Raises BrokerUnreachableError, also if the end of the range is not reached in time.
     """
     consumer = Consumer({
-        **client_config, "group.id": "music-platform-audit", "enable.auto.commit": False, "log_level": 0,
+        "group.id": "music-platform-audit", **client_config, "enable.auto.commit": False, "log_level": 0,
         "isolation.level": "read_committed", "enable.partition.eof": True, "auto.offset.reset": "error",
     })  # fmt: skip
     where, found = TopicPartition(topic, partition, first), set[int]()
@@ -281,7 +294,7 @@ def offsets_with_record(
     )
 
 
-def timestamps_at(client_config: Mapping[str, str], offsets: Offsets) -> list[int]:
+def timestamps_at(client_config: Mapping[str, Any], offsets: Offsets) -> list[int]:
     """Kafka timestamp in epoch milliseconds of the record at each offset, or of the next one after it.
 
     Raises BrokerUnreachableError. A partition that holds no record from there on, only markers of transactions, is left
@@ -291,7 +304,7 @@ def timestamps_at(client_config: Mapping[str, str], offsets: Offsets) -> list[in
     if not wanted:
         return []
     consumer = Consumer({
-        **client_config, "group.id": "music-platform-lag", "enable.auto.commit": False, "log_level": 0,
+        "group.id": "music-platform-lag", **client_config, "enable.auto.commit": False, "log_level": 0,
         "fetch.wait.max.ms": 20, "fetch.message.max.bytes": 1024, "queued.max.messages.kbytes": 64,
         "isolation.level": "read_committed", "enable.partition.eof": True,
     })  # fmt: skip

@@ -14,10 +14,10 @@
 
 {# Whether a session overlaps one of the dates or is within `minutes` of one. #}
 {% macro near_dates(dates, minutes) -%}
-    {%- for date in dates -%}
+    {%- for first, last in date_ranges(dates) -%}
     (
-        session_end >= dateadd('minute', -{{ minutes }}, '{{ date }}'::timestamp_ntz)
-        and session_start <= dateadd('minute', {{ 1440 + (minutes | int) }}, '{{ date }}'::timestamp_ntz)
+        session_end >= dateadd('minute', -{{ minutes }}, '{{ first }}'::timestamp_ntz)
+        and session_start <= dateadd('minute', {{ 1440 + (minutes | int) }}, '{{ last }}'::timestamp_ntz)
     ){{ ' or ' if not loop.last }}
     {%- endfor -%}
 {%- endmacro %}
@@ -29,5 +29,5 @@
     ) %}
     {% set dates = [] %}
     {% for row in found.rows %} {% do dates.extend(dates_between(row[0] | string, row[1] | string)) %} {% endfor %}
-    {{ return(dates | unique | sort) }}
+    {{ return(in_few_ranges(dates)) }}
 {% endmacro %}

@@ -81,9 +81,7 @@ insert the new ones, and note what other models need to know. Unlike delete+inse
         )
         or {{ on_dates('activity_date', rebuild_dates()) }}
     {% endset %}
-    {% set rebuilt %}
-        {% for date in rebuild_dates() %} union select '{{ date }}'::date, 'rebuilt' {% endfor %}
-    {% endset %}
+    {% set rebuilt = rebuild_dates() %}
     {% set keys = 'event_id, event_kind, activity_date, user_id, visitor, session_id, song_id, artist, song' %}
     {{ return([
         "insert into " ~ ops('DISPLACED_EVENTS') ~ " (build, " ~ keys ~ ") select " ~ build_number() ~ ", displaced.* from (select "
@@ -91,7 +89,9 @@ insert the new ones, and note what other models need to know. Unlike delete+inse
         note_dates(
             "select activity_date, 'events' as subject from " ~ source ~ " union select activity_date, 'events' from " ~ target
             ~ " where " ~ rivals ~ " union select activity_date, 'displaced' from " ~ ops('DISPLACED_EVENTS')
-            ~ " where build = " ~ build_number() ~ rebuilt
+            ~ " where build = " ~ build_number()
+            ~ (" union select rebuilt.date_day, 'rebuilt' from (" ~ every_date(rebuilt[0], rebuilt[-1]) ~ ") as rebuilt"
+               if rebuilt else "")
         ),
         "delete from " ~ target ~ " where " ~ rivals,
         insert_all(target, source, columns),
@@ -143,7 +143,7 @@ insert the new ones, and note what other models need to know. Unlike delete+inse
     {% set found = run_query("select distinct activity_date from " ~ source) %}
     {% for row in found.rows %} {% do dates.append(row[0] | string) %} {% endfor %}
     {{ return([
-        "delete from " ~ target ~ " where " ~ on_dates('activity_date', dates | unique | sort)
+        "delete from " ~ target ~ " where " ~ on_dates('activity_date', in_few_ranges(dates))
         ~ " and (event_id in (select event_id from " ~ source ~ " union " ~ changed_events(['event_id'], window) ~ ")"
         ~ or_rebuilt('activity_date', window) ~ ")",
         insert_all(target, source, columns),

@@ -168,6 +168,7 @@ def job(settings: Settings, progress: Progress, offsets: TopicOffsets, log: Call
         settings.max_records_per_batch,
         settings.kafka_jvm_config(),
         progress.starting_offsets(offsets.end),
+        settings.kafka_source_options(),
     )
     return Job(
         source,

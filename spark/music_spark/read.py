@@ -24,10 +24,13 @@ class KafkaSource:
     client_config: Mapping[str, str] = field(default_factory=dict)
     #: `earliest`, or Spark's JSON of topic → partition → offset; used only if there is no checkpoint yet.
     starting_offsets: str = "earliest"
+    #: Further options of the source itself, such as `groupIdPrefix`.
+    more_options: Mapping[str, str] = field(default_factory=dict)
 
     def options(self) -> dict[str, str]:
         """Options of Spark's Kafka source."""
         return {
+            **self.more_options,
             "kafka.bootstrap.servers": self.bootstrap_servers,
             "kafka.fetch.max.wait.ms": str(FETCH_MAX_WAIT_MS),
             # Records of an aborted transaction were never acknowledged.

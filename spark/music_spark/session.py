@@ -8,8 +8,14 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
+from music_platform.errors import PlatformError
+
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+
+class SparkUnreachableError(PlatformError):
+    """No Spark session could be opened."""
 
 
 def away(url: str | None) -> str:

@@ -295,6 +295,16 @@ def test_a_date_range_can_be_rebuilt(feed: Feeder, warehouse: TestWarehouse) -> 
     assert_same(warehouse.snapshot(), before)
 
 
+def test_scattered_dates_are_built_together_with_the_gaps_between_them(feed: Feeder, warehouse: TestWarehouse) -> None:
+    """Statements stay short, however many dates an import touches."""
+    days = range(1, 28, 4)
+    feed(*(listen(f"2026-06-{day:02d}T10:00:00", user=day % 3, eventId=f"e{day}") for day in range(1, 28)))
+    feed.load(*(listen(f"2026-06-{day:02d}T23:50:00", user=day % 3, eventId=f"late{day}") for day in days))
+    warehouse.build("--vars", json.dumps({"most_date_ranges": 2}))
+    assert warehouse.value("select sum(plays) from GOLD.DAILY_SUMMARY") == 27 + len(days)
+    same_as_a_whole_build(warehouse)
+
+
 def test_a_rebuild_that_came_as_far_as_events_is_finished_by_the_next_build(
     feed: Feeder, warehouse: TestWarehouse
 ) -> None:
