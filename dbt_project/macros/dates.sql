@@ -142,8 +142,9 @@ written as a range, so a statement about a month or ten years is as long as one 
 
 {# The dates as ranges without a gap: pairs of the first and the last date. #}
 {% macro date_ranges(dates) %}
-    {% set ranges = [] %}
-    {% for date in dates | unique | sort %}
+    {% set days, ranges = [], [] %}
+    {% for date in dates %} {% do days.append((date | string)[:10]) %} {% endfor %}
+    {% for date in days | unique | sort %}
         {% set day = modules.datetime.date.fromisoformat(date) %}
         {% if ranges and (day - modules.datetime.date.fromisoformat(ranges[-1][1])).days == 1 %}
             {% do ranges.append((ranges.pop()[0], date)) %}

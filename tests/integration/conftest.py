@@ -155,7 +155,10 @@ def platform(stack: LocalStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setenv(name, value)
     dagster_home = tmp_path / "dagster"
     dagster_home.mkdir()
-    (dagster_home / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    (dagster_home / "dagster.yaml").write_text(
+        "telemetry: {enabled: false}\n"
+        "run_launcher: {module: music_platform.orchestration.launcher, class: HealthCheckedLauncher}\n"
+    )
     create_dagster_store(dagster_home)
     provision(settings)
     return Platform(settings, dagster_home)

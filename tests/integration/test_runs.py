@@ -11,6 +11,7 @@ from music_platform.orchestration.sensors import lag_tick
 from tests.integration.conftest import Platform
 from tests.integration.test_chain import GOOD
 from tests.support import slowdown
+from tests.support.run_monitoring import look_at_runs
 
 INGESTION = 'key:"lake/events" or key:"raw/events"'
 
@@ -28,6 +29,9 @@ def test_a_run_killed_between_lake_and_load_is_completed_by_the_next_tick(platfo
     assert killed.returncode != 0
     assert platform.value("select count(*) from RAW.EVENTS") == 0
 
+    assert "a run is in progress" in str(tick(platform).skip_reason), "Dagster has not looked at the run yet"
+    with dg.DagsterInstance.from_config(str(platform.dagster_home)) as instance:
+        look_at_runs(instance)
     next_tick = tick(platform)
     assert len(next_tick.run_requests or []) == 1
     with dg.DagsterInstance.from_config(str(platform.dagster_home)) as instance:
