@@ -1,4 +1,4 @@
-"""The contract of the listening events, wire-format versions 1 and 2 (a superset of eventsim's).
+"""The contract of the listening events, wire-format versions 1 to 3 (a superset of eventsim's).
 
 Spark's parsing and validation, the columns of lake and RAW, the COPY transformation and the descriptions in dbt's
 sources are all derived from this table. A field is named here and nowhere else.
@@ -187,6 +187,11 @@ FIELDS: tuple[Field, ...] = (
     _field("connection", "connection", S, "Kind of network connection.", since=2),
     _field("listenedSeconds", "listened_seconds", N, "Seconds of the previous song that were heard, on the event that "
            "ends it.", since=2, minimum=0, maximum=1e7),
+    _field("country", "country", S, "Country of the request, ISO 3166-1 alpha-2.", since=3),
+    _field("timeZone", "time_zone", S, "Time zone of the client, by its IANA name.", since=3),
+    _field("levelAfter", "level_after", S, "Level after a status change.", since=3),
+    _field("source", "playback_source", S, "Where a song was started from: 'library', 'playlist', 'search', 'radio' or "
+           "'album'.", since=3),
 )  # fmt: skip
 
 #: Header of a redriven record: the coordinates of the original record.

@@ -2,7 +2,7 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_events',
-    meta={'subjects': ['rivals']},
+    meta={'subjects': ['rivals'], 'revision': 2},
     cluster_by=['activity_date'],
     pre_hook="{{ note_everything('events') }}"
 ) }}
