@@ -192,8 +192,9 @@ class Sessions:
     ) -> list[Pages]:  # fmt: skip
         """What happens during the songs of a[p]: reaction, pause, resume, skip or end of playback, in this order.
 
-        `left`: seconds of the song that are heard if it is the last one of its session. Changes in place what the rest of the step uses: `then` (a pause delays the next song, a skip brings it
-        forward), `added` (items used), `last` (time of the last one) and `listened`.
+        `left`: seconds of the song that are heard if it is the last one of its session. Changes in place what the rest
+        of the step uses: `then` (a pause delays the next song, a skip brings it forward), `added` (items used), `last`
+        (time of the last one) and `listened`.
         """
         key, counter, now, paid = key[p], counter[p], at[p], level[p]
         user, song, waits, ends = a[p], self.song[a[p]], waits[p], ends[p]

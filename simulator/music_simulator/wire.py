@@ -70,7 +70,8 @@ def playback_sources(records: Records, population: Population) -> I64:
     parts = records["who"].astype(np.uint64)
     for name, bits in (("session", 20), ("item", 15)):
         parts = (parts << np.uint64(bits)) | records[name].astype(np.uint64)
-    return weighted(cumulative_shares(list(SOURCES.values())), uniform(key_of(population.options.seed, "source"), parts))
+    chance = uniform(key_of(population.options.seed, "source"), parts)
+    return weighted(cumulative_shares(list(SOURCES.values())), chance)
 
 
 class Wire:
