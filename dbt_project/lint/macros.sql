@@ -24,6 +24,9 @@
 {% macro event_order() %}event_time{% endmacro %}
 {% macro visitor() %}user_id{% endmacro %}
 {% macro other_level(level) %}{{ level }}{% endmacro %}
+{% macro ends_a_song(page) %}{{ page }} = 'Skip'{% endmacro %}
+{% macro starts_a_song() %}event_kind = 'listen'{% endmacro %}
+{% macro plays_until() %}event_time{% endmacro %}
 {% macro opens_a_session(before, at) %}{{ before }} < {{ at }}{% endmacro %}
 {% macro who_and_where() %}events.event_id{% endmacro %}
 {% macro song_key() %}names.song_key{% endmacro %}

@@ -2,7 +2,9 @@
 The dates that a build of a model covers, as literals, so that the warehouse reads those and no others.
 
 Keys of a model's meta:
-  subjects  what the model depends on: 'events' (default), 'songs' (their names and keys), 'sessions'
+  subjects  what the model depends on: 'events' (default), 'songs' (their names and keys), 'sessions', 'listens' (rows of
+            silver.listens, which also change when their song is ended on another date)
+  notes     the subject as which the model itself notes the dates that it changes
   after     days after a touched date whose rows change with it, as a list; default [0], the date itself
   spine     the model has rows for every date from the first to the last listen: dates that enter or leave the spine are
             built too
@@ -170,7 +172,14 @@ Any event on them may have changed, whichever version it came from. #}
     {{ on_dates(date, dates) }}
     {%- if dates and meta.get('keys') %}
     and (
-        ({{ meta['keys'] | join(', ') }}) in ({{ changed_events(meta['keys'], window) }})
+        ({{ meta['keys'] | join(', ') }}) in (
+            {{ changed_events(meta['keys'], window) }}
+            {%- if 'listens' in meta.get('subjects', []) %}
+            union
+            select {{ meta['keys'] | join(', ') }} from {{ ref('listens') }}
+            where {{ on_dates('activity_date', dates) }} and session_id in ({{ changed_events(['session_id'], window) }})
+            {%- endif %}
+        )
         {{- or_rebuilt(date, window) }}
     )
     {%- endif -%}

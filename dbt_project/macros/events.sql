@@ -10,7 +10,27 @@
 {# Who an event belongs to, whether logged in or not. #}
 {% macro visitor() -%} coalesce(user_id, 'guest-' || session_id::varchar) {%- endmacro %}
 
-{# A pause of 30 minutes or more starts a new session. #}
+{# Page views that end a song, besides the start of another one. #}
+{% macro ends_a_song(page) -%} {{ page }} in ('Skip', 'Logout', 'Cancel', 'Playback End') {%- endmacro %}
+
+{# Whether an event starts a song: a listen, or its page view. #}
+{% macro starts_a_song() -%} (event_kind = 'listen' or (event_kind = 'page_view' and page = 'NextSong')) {%- endmacro %}
+
+{# A song plays for at most this long, so that a wrong length does not join the visits of days. #}
+{% macro longest_play_minutes() %} {{ return(720) }} {% endmacro %}
+
+{# Until when a song plays that an event starts, or the time of the event that ends it; NULL for all other events. #}
+{% macro plays_until() -%}
+    case
+        when {{ starts_a_song() }} then dateadd(
+            'millisecond',
+            least(coalesce(round(duration * 1000), 0), {{ longest_play_minutes() * 60000 }})::number(38, 0), event_time
+        )
+        when event_kind = 'page_view' and {{ ends_a_song('page') }} then event_time
+    end
+{%- endmacro %}
+
+{# 30 minutes or more without an event, and with nothing playing, start a new session. #}
 {% macro opens_a_session(before, at) -%}
     coalesce(datediff('millisecond', {{ before }}, {{ at }}) >= 1800000, false)
 {%- endmacro %}

@@ -1,4 +1,5 @@
-{# Condition on silver.sessions: visitor and session number of a changed event, and within 30 minutes of a touched date. #}
+{# Condition on silver.sessions: visitor and session number of a changed event, and near enough to a touched date that an event
+of that date, or what it started to play, may belong to the session. #}
 {% macro reached_sessions(window) -%}
     {%- set dates = touched_dates(window) -%}
     {%- if dates is none -%} true
@@ -12,12 +13,12 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# Whether a session overlaps one of the dates or is within `minutes` of one. #}
+{# Whether a session overlaps one of the dates or is within `minutes` of one, or of what began to play on it. #}
 {% macro near_dates(dates, minutes) -%}
     {%- for date in dates -%}
     (
         session_end >= dateadd('minute', -{{ minutes }}, '{{ date }}'::timestamp_ntz)
-        and session_start <= dateadd('minute', {{ 1440 + (minutes | int) }}, '{{ date }}'::timestamp_ntz)
+        and session_start <= dateadd('minute', {{ 1440 + (minutes | int) + longest_play_minutes() }}, '{{ date }}'::timestamp_ntz)
     ){{ ' or ' if not loop.last }}
     {%- endfor -%}
 {%- endmacro %}

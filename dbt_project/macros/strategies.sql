@@ -98,7 +98,8 @@ insert the new ones, and note what other models need to know. Unlike delete+inse
     ]) }}
 {% endmacro %}
 
-{# `replace_sessions`: replace the sessions near touched dates, and note the dates on which old and new ones start. #}
+{# `replace_sessions`: replace the sessions near touched dates, and note the dates on which old and new ones start, and those on
+which others of the same numbers do: an event can end a song of any of them. #}
 {% macro statements_of_replace_sessions(target, source, columns) %}
     {% set window = window() %}
     {% set reached = reached_sessions(window) %}
@@ -108,7 +109,8 @@ insert the new ones, and note what other models need to know. Unlike delete+inse
         {% else %}
             select session_start::date as session_date, 'sessions' as subject from {{ source }}
             union
-            select session_start::date, 'sessions' from {{ target }} where {{ reached }}
+            select session_start::date, 'sessions' from {{ target }}
+            where {{ reached }} or session_id in ({{ changed_events(['session_id'], window) }})
         {% endif %}
     {% endset %}
     {{ return([
@@ -133,7 +135,8 @@ insert the new ones, and note what other models need to know. Unlike delete+inse
     {{ return(statements) }}
 {% endmacro %}
 
-{# `replace_rows`: replace the rows that the model returns, and delete those of displaced events. #}
+{# `replace_rows`: replace the rows that the model returns, and delete those of displaced events. Note their dates if the model's
+meta says as which subject (`notes`): a row can change on a date that has no new event. #}
 {% macro statements_of_replace_rows(target, source, columns) %}
     {% set window = window() %}
     {% set dates = touched_dates(window) %}
@@ -142,7 +145,9 @@ insert the new ones, and note what other models need to know. Unlike delete+inse
     {% endif %}
     {% set found = run_query("select distinct activity_date from " ~ source) %}
     {% for row in found.rows %} {% do dates.append(row[0] | string) %} {% endfor %}
-    {{ return([
+    {% set notes = model.config.meta.get('notes') %}
+    {% set changed = "select distinct activity_date, '" ~ notes ~ "' as subject from " ~ source %}
+    {{ return(([note_dates(changed)] if notes else []) + [
         "delete from " ~ target ~ " where " ~ on_dates('activity_date', dates | unique | sort)
         ~ " and (event_id in (select event_id from " ~ source ~ " union " ~ changed_events(['event_id'], window) ~ ")"
         ~ or_rebuilt('activity_date', window) ~ ")",

@@ -15,7 +15,9 @@ _EASTERN, _CENTRAL, _MOUNTAIN, _PACIFIC = (
 )
 #: Time zone of each state: that of most of its people. All other states are in the Eastern zone.
 _ZONES = {
-    **dict.fromkeys(("AL", "AR", "IA", "IL", "KS", "LA", "MN", "MO", "MS", "ND", "NE", "OK", "SD", "TN", "TX", "WI"), _CENTRAL),
+    **dict.fromkeys(
+        ("AL", "AR", "IA", "IL", "KS", "LA", "MN", "MO", "MS", "ND", "NE", "OK", "SD", "TN", "TX", "WI"), _CENTRAL
+    ),
     **dict.fromkeys(("CO", "ID", "MT", "NM", "UT", "WY"), _MOUNTAIN),
     **dict.fromkeys(("CA", "NV", "OR", "WA"), _PACIFIC),
     "AK": "America/Anchorage", "AZ": "America/Phoenix", "HI": "Pacific/Honolulu",

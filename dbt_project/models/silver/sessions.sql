@@ -1,8 +1,10 @@
--- A session: a run of one visitor's events under one session number, without a pause of 30 minutes or more. Chained from its
--- parts in session_dates. A late event can join two sessions, so those near touched dates are rebuilt from all their parts.
+-- A session: a run of one visitor's events under one session number, without 30 minutes in which nothing happens or plays.
+-- Chained from its parts in session_dates. A late event can join two sessions, so those near touched dates are rebuilt from
+-- all their parts.
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_sessions',
+    meta={'revision': 2},
     cluster_by=['session_start'],
     pre_hook="{{ note_everything('sessions') }}"
 ) }}
@@ -32,14 +34,23 @@ with parts as (
     {% endif %}
 ),
 
+played as (
+    select
+        *,
+        greatest(part_end, coalesce(last_value(plays_until) ignore nulls over (
+            partition by visitor, session_id order by part_start rows between unbounded preceding and current row
+        ), part_end)) as busy_until
+    from parts
+),
+
 spaced as (
-    select *, lag(part_end) over (partition by visitor, session_id order by part_start) as part_end_before from parts
+    select *, lag(busy_until) over (partition by visitor, session_id order by part_start) as busy_until_before from played
 ),
 
 chained as (
     select
         *,
-        sum(case when {{ opens_a_session('part_end_before', 'part_start') }} then 1 else 0 end) over (
+        sum(case when {{ opens_a_session('busy_until_before', 'part_start') }} then 1 else 0 end) over (
             partition by visitor, session_id order by part_start rows between unbounded preceding and current row
         ) as session_number
     from spaced
@@ -58,11 +69,10 @@ select
     session_id,
     max(user_id) as user_id,
     min(part_start) as session_start,
-    max(part_end) as session_end,
+    max(case when from_the_end = 1 then busy_until end) as session_end,
     sum(events) as events,
     sum(page_views) as page_views,
     sum(listens) as listens,
-    sum(seconds)::number(38, 6) as seconds,
     max(case when from_the_end = 1 then last_level end) as last_level
 from ranked
 group by visitor, session_id, session_number

@@ -11,10 +11,10 @@ import orjson
 import pyarrow as pa
 
 from music_platform.contracts.events import TOPICS
-from music_simulator.behaviour import STATES
+from music_simulator.behaviour import SOURCES, STATES
 from music_simulator.disturbances import INVALID, KINDS, LATE, MALFORMED, OUT_OF_ORDER
 from music_simulator.generation import World
-from music_simulator.places import places
+from music_simulator.places import COUNTRY, places
 from music_simulator.users import GENDERS
 
 _SQL = Path(__file__).parent
@@ -35,6 +35,7 @@ _COUNTS = {
     "late": f"delay = {LATE} and copy = 0",
     "out_of_order": f"delay = {OUT_OF_ORDER} and copy = 0",
     "version_2": "version = 2",
+    "version_3": "version = 3",
     "unknown_fields": "unknown",
 }
 _ROWS_AT_ONCE = 20_000
@@ -75,6 +76,7 @@ def _load(connection: duckdb.DuckDBPyConnection, log: Path, lost: set[int], worl
         "lost": {"number": pa.array(sorted(lost), pa.int64())},
         "clock": {"start_epoch": [world.clock.start_epoch]},
         "kinds": {"number": range(len(KINDS)), "name": KINDS},
+        "sources": {"number": range(len(SOURCES)), "name": list(SOURCES)},
         "genders": {"number": range(len(GENDERS)), "name": GENDERS},
         "states": {
             "number": range(len(STATES)),
@@ -86,6 +88,7 @@ def _load(connection: duckdb.DuckDBPyConnection, log: Path, lost: set[int], worl
             "number": range(len(places())),
             "city": [p.city for p in places()],
             "state": [p.state for p in places()],
+            "country": [COUNTRY] * len(places()),
         },
         "devices": {
             "number": range(len(world.population.devices.kinds)),

@@ -1,7 +1,7 @@
 with counted as (
     select
         day,
-        count(distinct (visitor, session_id, run)) filter (where kind = 'page_view') as visitors,
+        count(distinct (visitor, session_id, day_run)) filter (where kind = 'page_view') as visitors,
         count(*) filter (where kind = 'page_view' and page = 'Submit Registration') as registrations,
         count(*) filter (where kind = 'page_view' and page = 'Upgrade') as upgrade_views,
         count(*) filter (where kind = 'status_change' and level = 'free') as upgrades

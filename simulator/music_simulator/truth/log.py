@@ -45,12 +45,13 @@ class DeliveryLog:
         who = records["who"].astype(np.int64)
         agent_kind = population.devices.kind_of_agent[population.user_agent(who)]
         device = np.where(records["version"] >= 2, population.device(who, population.user_agent(who)), agent_kind)
+        heard = heard_seconds(records)
         return {
             "number": np.arange(self._rows, self._rows + len(records), dtype=np.int64),
             **{name: np.ascontiguousarray(records[name]) for name in _COPIED},
             "user_number": population.user_id(who),
             "session_id": session_ids(records, population),
-            "listened": heard_seconds(records),
+            "listened_e6": np.where(np.isnan(heard), -1, np.rint(np.nan_to_num(heard) * 1e6)).astype(np.int64),
             "source": playback_sources(records, population),
             "device": device.astype(np.int16),
             "gender": population.profile(population.account(who)).gender.astype(np.int8),

@@ -88,7 +88,7 @@ def test_a_join_by_name_does_not_fan_out(feed: Feeder, warehouse: TestWarehouse)
              "hourly_metrics", "location_metrics_daily", "demographics_daily", "device_metrics_daily",
              "user_activity_tiers")  # fmt: skip
     assert {mart: warehouse.value(f"select sum(plays) from GOLD.{mart}") for mart in marts} == dict.fromkeys(marts, 5)
-    assert warehouse.value("select sum(songs) from GOLD.LISTENING_SESSIONS") == 5
+    assert warehouse.value("select sum(plays) from GOLD.LISTENING_SESSIONS") == 5
     keys = {row["song_key"]: row["artist_id"] for row in warehouse.query("select * from GOLD.TOP_SONGS_DAILY")}
     assert len(keys) == 5  # S1, S2, S3, the ambiguous pair and the unknown song
     assert keys["S3"] == "A1"
@@ -200,7 +200,7 @@ def test_a_late_event_joins_two_sessions(feed: Feeder, warehouse: TestWarehouse)
     assert warehouse.value("select count(*) from GOLD.LISTENING_SESSIONS") == 2
     feed(page("2026-06-01T23:50:00", "Home", eventId="c"))
     (session,) = warehouse.query("select * from GOLD.LISTENING_SESSIONS")
-    assert (session["songs"], session["level"], session["session_end"].hour) == (2, "paid", 0)
+    assert (session["plays"], session["level"], session["session_end"].hour) == (2, "paid", 0)
     assert warehouse.value("select min(sessions) from GOLD.DAILY_SUMMARY") == 1
     same_as_a_whole_build(warehouse)
 
@@ -229,22 +229,96 @@ def test_when_the_catalogue_changes_only_affected_listens_do(feed: Feeder, wareh
     same_as_a_whole_build(warehouse)
 
 
-def test_listened_seconds_come_from_the_event_that_ends_the_song(feed: Feeder, warehouse: TestWarehouse) -> None:
-    def v2(kind: str, time: str, item: int, **fields: object) -> Record:
-        maker = listen if kind == "listen" else page
-        arguments = (time,) if kind == "listen" else (time, kind)
-        return maker(*arguments, itemInSession=item, eventId=f"{kind}{item}", schemaVersion=2, **fields)  # type: ignore[operator]
+def heard(warehouse: TestWarehouse) -> list[tuple[float | None, bool, str, bool]]:
+    """How much of each listen was heard, in order of time."""
+    rows = warehouse.query(
+        "select heard_seconds, heard_is_estimated, ended_by, is_stream from SILVER.LISTENS order by event_time"
+    )
+    return [
+        (None if row["heard_seconds"] is None else float(row["heard_seconds"]), *list(row.values())[1:]) for row in rows
+    ]
 
+
+def at_item(kind: str, time: str, item: int, **fields: object) -> Record:
+    """A listen or page view with its place in the session."""
+    fields = {"itemInSession": item, "eventId": f"{kind}{item}", **fields}
+    return listen(time, **fields) if kind == "listen" else page(time, kind, **fields)
+
+
+def test_what_was_heard_comes_from_the_event_that_ends_the_song(feed: Feeder, warehouse: TestWarehouse) -> None:
     feed(
-        v2("listen", "2026-06-01T23:50:00", 1), v2("NextSong", "2026-06-01T23:50:00", 1),
-        v2("Skip", "2026-06-01T23:52:00", 2, listenedSeconds=120.0),
-        v2("listen", "2026-06-01T23:58:00", 3), v2("NextSong", "2026-06-01T23:58:00", 3),
+        at_item("listen", "2026-06-01T23:50:00", 1), at_item("NextSong", "2026-06-01T23:50:00", 1),
+        at_item("Skip", "2026-06-01T23:50:20", 2, listenedSeconds=20.0),
+        at_item("listen", "2026-06-01T23:58:00", 3), at_item("NextSong", "2026-06-01T23:58:00", 3),
     )  # fmt: skip
-    seconds = "select listened_seconds from SILVER.LISTENS order by event_time"
-    assert [row["listened_seconds"] for row in warehouse.query(seconds)] == [120.0, None]
-    feed(v2("Logout", "2026-06-02T00:01:00", 4, listenedSeconds=180.0))
-    assert [row["listened_seconds"] for row in warehouse.query(seconds)] == [120.0, 180.0]
+    assert heard(warehouse) == [(20.0, False, "skip", False), (200.0, True, "unknown", True)]
+    day = "select streams, plays, heard_seconds, nominal_seconds from GOLD.TOP_ARTISTS_DAILY"
+    assert [float(value) for value in warehouse.query(day)[0].values()] == [1, 2, 220, 400]
+    # An event of the next date changes what was heard on this one.
+    feed(at_item("Logout", "2026-06-02T00:01:00", 4, listenedSeconds=180.0))
+    assert heard(warehouse)[1] == (180.0, False, "logout", True)
+    assert float(warehouse.value("select heard_seconds from GOLD.TOP_ARTISTS_DAILY")) == 200.0
+    assert float(warehouse.value("select heard_seconds from GOLD.LISTENING_SESSIONS")) == 200.0
     same_as_a_whole_build(warehouse)
+
+
+def test_without_a_report_what_was_heard_is_the_time_to_the_end_without_pauses(
+    feed: Feeder, warehouse: TestWarehouse
+) -> None:
+    feed(
+        at_item("listen", "2026-06-01T10:00:00", 1),
+        at_item("Pause", "2026-06-01T10:00:10", 2), at_item("Resume", "2026-06-01T10:01:40", 3),
+        at_item("listen", "2026-06-01T10:02:00", 4),
+        at_item("listen", "2026-06-01T10:22:00", 5, duration=900.0),
+        at_item("Playback End", "2026-06-01T10:30:00", 6, listenedSeconds=480.0),
+        listen("2026-06-01T10:00:00", user=2, session=2, eventId="z", duration=None),
+    )  # fmt: skip
+    assert heard(warehouse) == [
+        (30.0, True, "next", True), (None, True, "unknown", False), (200.0, True, "next", True),
+        (480.0, False, "end", True),
+    ]  # fmt: skip
+    same_as_a_whole_build(warehouse)
+
+
+def test_a_lost_page_view_gives_no_song_the_seconds_of_another(feed: Feeder, warehouse: TestWarehouse) -> None:
+    """The NextSong of the second song is missing; then both its records are, and its Skip names it."""
+    feed(
+        at_item("listen", "2026-06-01T10:00:00", 1, songId="S1", duration=100.0),
+        at_item("listen", "2026-06-01T10:01:40", 2, songId="S2", duration=500.0, listenedSeconds=100.0),
+        at_item("NextSong", "2026-06-01T10:10:00", 3, songId="S3", listenedSeconds=500.0),
+        at_item("listen", "2026-06-01T10:10:00", 3, songId="S3", listenedSeconds=500.0),
+        at_item("Skip", "2026-06-01T10:20:00", 5, songId="S1", listenedSeconds=7.0),
+    )
+    assert heard(warehouse) == [
+        (100.0, False, "next", True), (500.0, False, "next", True), (200.0, True, "skip", True),
+    ]  # fmt: skip
+    same_as_a_whole_build(warehouse)
+
+
+def test_a_session_lasts_until_what_plays_has_ended(feed: Feeder, warehouse: TestWarehouse) -> None:
+    mix = {"duration": 2700.0}
+    feed(
+        at_item("listen", "2026-06-01T23:20:00", 1, **mix), at_item("listen", "2026-06-02T00:34:00", 2, **mix),
+        at_item("listen", "2026-06-01T10:00:00", 1, session=2, eventId="x", **mix),
+        at_item("Skip", "2026-06-01T10:10:00", 2, session=2, eventId="y"),
+        at_item("listen", "2026-06-01T10:40:00", 3, session=2, eventId="z", duration=60.0),
+    )  # fmt: skip
+    sessions = "select session_id, plays, session_end from GOLD.LISTENING_SESSIONS order by session_start"
+    assert [(row["session_id"], row["plays"], str(row["session_end"])) for row in warehouse.query(sessions)] == [
+        (2, 1, "2026-06-01 10:10:00"), (2, 1, "2026-06-01 10:41:00"), (1, 2, "2026-06-02 01:19:00"),
+    ]  # fmt: skip
+    same_as_a_whole_build(warehouse)
+    feed(at_item("Playback End", "2026-06-01T23:30:00", 9, eventId="late"))
+    assert [row["plays"] for row in warehouse.query(sessions)] == [1, 1, 1, 1]
+    same_as_a_whole_build(warehouse)
+
+
+def test_another_limit_for_streams_rebuilds_every_date(feed: Feeder, warehouse: TestWarehouse) -> None:
+    feed(*(listen(f"2026-06-0{day}T10:00:00", user=day, session=day, eventId=f"e{day}") for day in (1, 2, 3)))
+    feed(listen("2026-06-03T11:00:00", user=3, session=3, eventId="later"))
+    assert warehouse.value("select sum(streams) from GOLD.DAILY_SUMMARY") == 4
+    warehouse.build("--vars", json.dumps({"stream_seconds": 201}))
+    assert warehouse.value("select sum(streams) from GOLD.DAILY_SUMMARY") == 0
 
 
 def test_a_late_event_costs_the_dates_that_it_touches(feed: Feeder, warehouse: TestWarehouse) -> None:
