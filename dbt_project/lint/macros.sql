@@ -17,6 +17,8 @@
 {% macro arrived_in(relation, window) %}{{ relation }}batch_id > 1{% endmacro %}
 {% macro changed_events(columns, window) %}select {{ columns | join(', ') }} from events{% endmacro %}
 {% macro seen_values(columns, condition, window) %}select distinct {{ columns.keys() | join(', ') }} from events{% endmacro %}
+{% macro dates_of_session_numbers(window) %}dates{% endmacro %}
+{% macro session_subjects() %}{% endmacro %}
 {% macro reached_sessions(window) %}session_id in (1){% endmacro %}
 {% macro dates_of_reached_sessions(window) %}dates{% endmacro %}
 {% macro numbers_below(count) %}select 0 as n{% endmacro %}

@@ -3,7 +3,8 @@ The dates that a build of a model covers, as literals, so that the warehouse rea
 
 Keys of a model's meta:
   subjects  what the model depends on: 'events' (default), 'songs' (their names and keys), 'sessions', 'listens' (rows of
-            silver.listens, which also change when their song is ended on another date)
+            silver.listens, which also change when their song is ended on another date), 'visitors' (whose events without a
+            user are)
   notes     the subject as which the model itself notes the dates that it changes
   after     days after a touched date whose rows change with it, as a list; default [0], the date itself
   spine     the model has rows for every date from the first to the last listen: dates that enter or leave the spine are
@@ -174,9 +175,9 @@ Any event on them may have changed, whichever version it came from. #}
     and (
         ({{ meta['keys'] | join(', ') }}) in (
             {{ changed_events(meta['keys'], window) }}
-            {%- if 'listens' in meta.get('subjects', []) %}
+            {%- if 'visitors' in meta.get('subjects', []) and meta['keys'] == ['user_id'] %}
             union
-            select {{ meta['keys'] | join(', ') }} from {{ ref('listens') }}
+            select user_id from {{ ref('session_dates') }}
             where {{ on_dates('activity_date', dates) }} and session_id in ({{ changed_events(['session_id'], window) }})
             {%- endif %}
         )

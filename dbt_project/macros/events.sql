@@ -7,8 +7,9 @@
 {# Order of a visitor's events. The last one of a session gives its level. #}
 {% macro event_order() -%} event_time, item_in_session, event_kind, event_id {%- endmacro %}
 
-{# Who an event belongs to, whether logged in or not. #}
-{% macro visitor() -%} coalesce(user_id, 'guest-' || session_id::varchar) {%- endmacro %}
+{# Who an event belongs to: its user; without one, the only user of its session number, or a guest. Needs the relations `events`
+and `owners` (model session_users). #}
+{% macro visitor() -%} coalesce(events.user_id, owners.user_id, 'guest-' || events.session_id::varchar) {%- endmacro %}
 
 {# Page views that end a song, besides the start of another one. #}
 {% macro ends_a_song(page) -%} {{ page }} in ('Skip', 'Logout', 'Cancel', 'Playback End') {%- endmacro %}
@@ -42,7 +43,6 @@
     events.activity_date,
     events.activity_hour,
     events.user_id,
-    events.visitor,
     events.session_id,
     events.item_in_session,
     coalesce(events.level, 'Unknown') as level,

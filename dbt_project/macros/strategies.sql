@@ -84,7 +84,7 @@ insert the new ones, and note what other models need to know. Unlike delete+inse
     {% set rebuilt %}
         {% for date in rebuild_dates() %} union select '{{ date }}'::date, 'rebuilt' {% endfor %}
     {% endset %}
-    {% set keys = 'event_id, event_kind, activity_date, user_id, visitor, session_id, song_id, artist, song' %}
+    {% set keys = 'event_id, event_kind, activity_date, user_id, session_id, song_id, artist, song' %}
     {{ return([
         "insert into " ~ ops('DISPLACED_EVENTS') ~ " (build, " ~ keys ~ ") select " ~ build_number() ~ ", displaced.* from (select "
         ~ keys ~ " from " ~ target ~ " where " ~ rivals ~ " except select " ~ keys ~ " from " ~ source ~ ") as displaced",
@@ -98,13 +98,38 @@ insert the new ones, and note what other models need to know. Unlike delete+inse
     ]) }}
 {% endmacro %}
 
+{# `replace_session_numbers`: replace the rows of session numbers with changed events, and note the dates of those whose user is
+another one: their events without a user belong to someone else now. #}
+{% macro statements_of_replace_session_numbers(target, source, columns) %}
+    {% set window = window() %}
+    {% if touched_dates(window) is none %}
+        {{ return(["delete from " ~ target ~ " where true", insert_all(target, source, columns)]) }}
+    {% endif %}
+    {% set changed = changed_events(['session_id'], window) %}
+    {% set other_user %}
+        select standing.session_id, standing.first_date, standing.last_date
+        from {{ target }} as standing
+        left join {{ source }} as built on standing.session_id = built.session_id
+        where standing.session_id in ({{ changed }}) and not equal_null(standing.user_id, built.user_id)
+    {% endset %}
+    {{ return([
+        note_dates(
+            "select distinct events.activity_date, 'visitors' as subject from " ~ ref('events') ~ " as events inner join ("
+            ~ other_user ~ ") as other_user on events.session_id = other_user.session_id"
+            ~ " and events.activity_date between other_user.first_date and other_user.last_date"
+        ),
+        "delete from " ~ target ~ " where session_id in (" ~ changed ~ ")",
+        insert_all(target, source, columns),
+    ]) }}
+{% endmacro %}
+
 {# `replace_sessions`: replace the sessions near touched dates, and note the dates on which old and new ones start, and those on
 which others of the same numbers do: an event can end a song of any of them. #}
 {% macro statements_of_replace_sessions(target, source, columns) %}
     {% set window = window() %}
     {% set reached = reached_sessions(window) %}
     {% set dates %}
-        {% if touched_dates(window) is none %}
+        {% if touched_dates(window, session_subjects()) is none %}
             select null::date as session_date, 'sessions' as subject
         {% else %}
             select session_start::date as session_date, 'sessions' as subject from {{ source }}

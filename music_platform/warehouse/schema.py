@@ -70,7 +70,7 @@ OPS_TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
         Column("build", T.BIGINT, "Number of the build."),
         Column("event_date", T.DATE, "Date of the rows that were added or removed; NULL if it may be any date."),
         Column("subject", T.STRING, "What was added or removed: 'rivals' (records), 'events', 'songs' (names), "
-               "'sessions'."),
+               "'sessions', 'listens', 'visitors' (of session numbers)."),
     )),
     DISPLACED_EVENTS: ("Events whose record was displaced by another one with the same id but other content.", (
         Column("build", T.BIGINT, "Number of the build."),
@@ -78,7 +78,6 @@ OPS_TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
         Column("event_kind", T.STRING, "Kind of the displaced event."),
         Column("activity_date", T.DATE, "Its date."),
         Column("user_id", T.STRING, "Its user."),
-        Column("visitor", T.STRING, "Its visitor."),
         Column("session_id", T.BIGINT, "Its session number."),
         Column("song_id", T.STRING, "Its song id."),
         Column("artist", T.STRING, "Its artist, as the producer wrote it."),

@@ -129,11 +129,22 @@ class Stream:
                 return row["device_type"], row["os"]
         return "Other", "Other"
 
+    def _visitor(self, event: Event) -> str:
+        if event.user:
+            return event.user
+        number = event.raw["sessionId"]
+        found = self.users_of[number]
+        return next(iter(found)) if len(found) == 1 else f"guest-{number}"
+
     def _sessions(self) -> None:
+        self.users_of: dict[int, set[str]] = defaultdict(set)
+        for event in self.events:
+            if event.user:
+                self.users_of[event.raw["sessionId"]].add(event.user)
         groups: dict[tuple[str, int], list[Event]] = defaultdict(list)
         for event in self.events:
             number = event.raw["sessionId"]
-            groups[event.user or f"guest-{number}", number].append(event)
+            groups[self._visitor(event), number].append(event)
         for (visitor, number), events in groups.items():
             events.sort(key=lambda e: (*e.place, e.kind))
             for begin, event in _runs(events):
@@ -414,18 +425,40 @@ def device_metrics_daily(s: Stream) -> list[Row]:
 
 
 def conversion_funnel_daily(s: Stream) -> list[Row]:
-    days = group(s.events, lambda e: e.day)
+    month = timedelta(days=30)
+    sessions = [(key, events) for key, events in group(s.events, lambda e: e.session).items()]
+    of_user = group((e for e in s.events if e.user), lambda e: e.user)
     rows = []
     for day in s.spine:
-        events = days[day]
-        visitors = len({e.date_session for e in events if e.kind == "page_view"})
-        registrations, views = pages(events, "Submit Registration"), pages(events, "Upgrade")
-        upgrades = sum(e.kind == "status_change" and e.raw["level"] == "free" for e in events)
+        visitors, guests, registered, joined = set(), set(), set(), dict[str, datetime]()
+        for (visitor, number, start), events in sessions:
+            views = [e for e in events if e.kind == "page_view"]
+            if start.date() != day or not views:
+                continue
+            visitors.add(visitor)
+            as_guest = [e.ts for e in views if e.raw["auth"] == "Guest"]
+            submitted = [e.ts for e in views if e.page == "Submit Registration"]
+            if as_guest:
+                guests.add(number)
+                if submitted and max(submitted) > min(as_guest):
+                    registered.add(number)
+                    joined[visitor] = min(joined.get(visitor, datetime.max), max(submitted))
+        viewers = buyers = 0
+        for user, at in joined.items():
+            seen = [e.ts for e in of_user[user] if e.page == "Upgrade" and at <= e.ts <= at + month]
+            viewers += bool(seen)
+            buyers += any(
+                e.kind == "status_change" and e.raw["level"] == "free" and min(seen) <= e.ts <= at + month
+                for e in of_user[user] if seen
+            )  # fmt: skip
+        complete = day + month < s.spine[-1]
         rows.append(
             {
-                "activity_date": day, "visitors": visitors, "registrations": registrations, "upgrade_views": views,
-                "upgrades": upgrades, "registration_rate": ratio(registrations, visitors),
-                "upgrade_rate": ratio(upgrades, views), "conversion_rate": ratio(upgrades, visitors),
+                "activity_date": day, "visitors": len(visitors), "guests": len(guests),
+                "registrations": len(registered), "upgrade_viewers_30d": viewers, "upgraders_30d": buyers,
+                "is_complete": complete, "registration_rate": ratio(len(registered), len(guests)),
+                "upgrade_view_rate": ratio(viewers, len(registered)) if complete else None,
+                "conversion_rate": ratio(buyers, len(registered)) if complete else None,
             }
         )  # fmt: skip
     return rows

@@ -195,8 +195,14 @@ def _device(event: dict[str, Any], devices: list[dict[str, str]]) -> str:
 def _date_sessions(events: list[dict[str, Any]]) -> dict[int, tuple[Any, ...]]:
     """id(event) → its session among those of its date."""
     groups: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
+    users: dict[int, set[int]] = defaultdict(set)
     for event in events:
-        visitor = event.get("userId", f"guest-{event['sessionId']}")
+        if "userId" in event:
+            users[event["sessionId"]].add(event["userId"])
+    for event in events:
+        found_users = users[event["sessionId"]]
+        owner = next(iter(found_users)) if len(found_users) == 1 else f"guest-{event['sessionId']}"
+        visitor = event.get("userId", owner)
         groups[_date(event), visitor, event["sessionId"]].append(event)
     found: dict[int, tuple[Any, ...]] = {}
     for group, members in groups.items():

@@ -1,7 +1,7 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_dates',
-    meta={'tier': 'live', 'spine': true, 'subjects': ['events', 'listens'], 'revision': 2, 'after': range(7) | list}
+    meta={'tier': 'live', 'spine': true, 'subjects': ['events', 'listens', 'visitors'], 'revision': 2, 'after': range(7) | list}
 ) }}
 {%- set window = open_window() %}
 {%- set dates = dates_to_build(window) %}

@@ -21,7 +21,7 @@ heard as (
     from sessions
     inner join {{ ref('listens') }} as listens
         on
-            sessions.visitor = listens.visitor
+            sessions.visitor = listens.user_id
             and sessions.session_id = listens.session_id
             and listens.event_time between sessions.session_start and sessions.session_end
     {% if dates %} where listens.activity_date >= '{{ dates | first }}'::date {% endif %}

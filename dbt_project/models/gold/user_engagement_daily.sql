@@ -1,7 +1,7 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_dates',
-    meta={'tier': 'live', 'keys': ['user_id'], 'subjects': ['events', 'listens'], 'revision': 2},
+    meta={'tier': 'live', 'keys': ['user_id'], 'subjects': ['events', 'listens', 'visitors'], 'revision': 2},
     cluster_by=['activity_date']
 ) }}
 {%- set window = open_window() %}
@@ -11,7 +11,6 @@ with actions as (
     select
         activity_date,
         user_id,
-        visitor,
         session_id,
         event_time,
         device_type,
@@ -26,7 +25,6 @@ with actions as (
     select
         activity_date,
         user_id,
-        visitor,
         session_id,
         event_time,
         device_type,
@@ -63,7 +61,7 @@ from actions
 left join sessions
     on
         actions.activity_date = sessions.activity_date
-        and actions.visitor = sessions.visitor
+        and actions.user_id = sessions.visitor
         and actions.session_id = sessions.session_id
         and actions.event_time between sessions.part_start and sessions.part_end
 group by actions.activity_date, actions.user_id, actions.device_type, actions.state

@@ -2,6 +2,7 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_dates',
+    meta={'revision': 2},
     cluster_by=['activity_date']
 ) }}
 {%- set window = open_window() %}
@@ -11,7 +12,6 @@ select
     event_time,
     activity_date,
     user_id,
-    visitor,
     session_id,
     item_in_session,
     level as level_before,

@@ -2,7 +2,7 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_rows',
-    meta={'subjects': ['events', 'songs']},
+    meta={'subjects': ['events', 'songs'], 'revision': 2},
     cluster_by=['activity_date']
 ) }}
 {%- set window = open_window() %}

@@ -1,22 +1,34 @@
--- The part of a session that falls on one date. It depends only on the events of that date. `plays_until` is when the song
+-- The part of a session that falls on one date. It depends only on the events of that date, and on whose the session number is.
+-- `plays_until` is when the song
 -- ends that its last event leaves playing, or when the last song was ended; NULL if no event of the part starts or ends one.
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_dates',
-    meta={'keys': ['visitor', 'session_id'], 'revision': 2},
+    meta={'keys': ['session_id'], 'subjects': ['events', 'visitors'], 'revision': 2},
     cluster_by=['activity_date']
 ) }}
 {%- set window = open_window() %}
 
-with played as (
+with owned as (
+    select
+        events.* exclude (user_id),
+        events.user_id as own_user_id,
+        coalesce(events.user_id, owners.user_id) as user_id,
+        {{ visitor() }} as visitor
+    from (
+        select * from {{ ref('events') }} where session_id is not null and {{ rows_to_build(window) }}
+    ) as events
+    left join {{ ref('session_users') }} as owners on events.session_id = owners.session_id
+),
+
+played as (
     select
         *,
         last_value({{ plays_until() }}) ignore nulls over (
             partition by activity_date, visitor, session_id order by {{ event_order() }}
             rows between unbounded preceding and current row
         ) as plays_until
-    from {{ ref('events') }}
-    where session_id is not null and {{ rows_to_build(window) }}
+    from owned
 ),
 
 spaced as (
@@ -27,6 +39,8 @@ spaced as (
         user_id,
         event_time,
         event_kind,
+        page,
+        case when event_kind = 'page_view' and auth = 'Guest' and own_user_id is null then event_time end as guest_view_at,
         level,
         plays_until,
         lag(greatest(event_time, coalesce(plays_until, event_time))) over (
@@ -64,6 +78,8 @@ select
     count(*) as events,
     count_if(event_kind = 'page_view') as page_views,
     count_if(event_kind = 'listen') as listens,
+    min(guest_view_at) as first_guest_view_at,
+    max(case when event_kind = 'page_view' and page = 'Submit Registration' then event_time end) as last_registration_at,
     max(case when from_the_end = 1 then plays_until end) as plays_until,
     max(case when from_the_end = 1 then level end) as last_level
 from ranked

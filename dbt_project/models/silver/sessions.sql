@@ -10,7 +10,7 @@
 ) }}
 {%- set window = open_window() %}
 -- depends_on: {{ ref('events') }}
-{%- set dates = touched_dates(window) %}
+{%- set dates = touched_dates(window, session_subjects()) %}
 
 with parts as (
     {% if dates is none %}
@@ -18,9 +18,9 @@ with parts as (
     {% else %}
     select parts.*
     from {{ ref('session_dates') }} as parts
-    inner join ({{ changed_events(['visitor', 'session_id'], window) }}) as changed
-        on parts.visitor = changed.visitor and parts.session_id = changed.session_id
-    where {{ on_dates('parts.activity_date', dates) }}
+    where
+        {{ on_dates('parts.activity_date', dates) }}
+        and parts.session_id in ({{ changed_events(['session_id'], window) }})
     union
     select parts.*
     from {{ ref('session_dates') }} as parts
@@ -73,6 +73,8 @@ select
     sum(events) as events,
     sum(page_views) as page_views,
     sum(listens) as listens,
+    min(first_guest_view_at) as first_guest_view_at,
+    max(last_registration_at) as last_registration_at,
     max(case when from_the_end = 1 then last_level end) as last_level
 from ranked
 group by visitor, session_id, session_number

@@ -8,7 +8,6 @@ select
     session_id,
     item_in_session,
     user_id,
-    {{ visitor() }} as visitor,
     level,
     user_agent,
     city,

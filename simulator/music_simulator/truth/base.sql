@@ -18,6 +18,7 @@ with delivered as (
         case when log.version >= 3 then sources.name end as source,
         case when log.version >= 3 then places.country end as country,
         states.page,
+        states.auth,
         states.level,
         case when states.knows_user then genders.name end as gender,
         log.song,
@@ -35,8 +36,13 @@ with delivered as (
     join genders on genders.number = log.gender
     where log.fault = 0 and log.number not in (select number from lost)
 ),
+-- The events of a session id without a user belong to its user, if it has exactly one.
+owners as (
+    select session_id, case when count(distinct user_id) = 1 then any_value(user_id) end as owner from delivered group by 1
+),
 owned as (
-    select *, cast(ts as date) as day, coalesce(user_id, 'guest-' || session_id) as visitor from delivered
+    select *, cast(ts as date) as day, coalesce(user_id, owner, 'guest-' || session_id) as visitor
+    from delivered join owners using (session_id)
 ),
 -- Until when the song plays that an event starts; for an event that ends a song, its own time.
 marked as (

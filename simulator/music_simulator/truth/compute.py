@@ -81,6 +81,7 @@ def _load(connection: duckdb.DuckDBPyConnection, log: Path, lost: set[int], worl
         "states": {
             "number": range(len(STATES)),
             "page": [s.page for s in STATES],
+            "auth": [s.auth for s in STATES],
             "level": [s.level for s in STATES],
             "knows_user": [s.knows_user for s in STATES],
         },

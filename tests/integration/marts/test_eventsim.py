@@ -58,6 +58,13 @@ def test_real_eventsim_data_comes_out_as_its_facts_say(warehouse: TestWarehouse)
     assert [row["plays"] for row in warehouse.query(levels)] == [21_838, 42_446]
     assert warehouse.value("select count(distinct user_id) from SILVER.LISTENS") == 3_657
     assert warehouse.value("select count(*) from SILVER.DIM_SONGS") == 9_038
-    assert warehouse.value("select sum(upgrades) from GOLD.CONVERSION_FUNNEL_DAILY") == 100
+    assert warehouse.value("select count(*) from SILVER.LEVEL_CHANGES where level_before = 'free'") == 100
+    # A session is a session id, but for 16 that have a pause of half an hour in them.
+    assert warehouse.value("select count(distinct session_id) from SILVER.SESSIONS") == 17_202
+    assert warehouse.value("select count(*) from SILVER.SESSIONS") == 17_218
+    (funnel,) = warehouse.query(
+        "select sum(guests) as guests, sum(registrations) as registrations from GOLD.CONVERSION_FUNNEL_DAILY"
+    )
+    assert (funnel["guests"], funnel["registrations"]) == (4_313, 1_545)
     (churn,) = warehouse.query("select cancelled, downgraded from GOLD.CHURN_MONTHLY")
     assert (churn["cancelled"], churn["downgraded"]) == (1, 8)

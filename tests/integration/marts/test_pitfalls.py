@@ -409,8 +409,45 @@ def test_guests_and_logged_out_events_are_sessions_and_pages_but_no_users(
         event("auth_events", "2026-06-01T10:01:00", user=None, success=False),
     )
     (day,) = warehouse.query("select * from GOLD.DAILY_SUMMARY")
-    assert (day["plays"], day["active_users"], day["sessions"]) == (1, 1, 2)
+    assert (day["plays"], day["active_users"], day["sessions"]) == (1, 1, 1)
     assert warehouse.value("select visitors from GOLD.CONVERSION_FUNNEL_DAILY") == 1
+
+
+def test_events_without_a_user_belong_to_the_only_user_of_their_session(feed: Feeder, warehouse: TestWarehouse) -> None:
+    def visit(session: int, *views: tuple[str, str, int | None]) -> list[Record]:
+        return [
+            page(time, name, user=user, session=session, eventId=f"{session}{name}{time}{user}",
+                 auth="Logged In" if user else "Guest")
+            for time, name, user in views
+        ]  # fmt: skip
+
+    feed(
+        listen("2026-06-01T08:00:00", user=9, session=9),
+        *visit(1, ("2026-06-01T23:58:00", "Home", None), ("2026-06-02T00:02:00", "Submit Registration", 1)),
+        *visit(2, ("2026-06-01T10:00:00", "Register", None)),
+        *visit(3, ("2026-06-01T10:00:00", "Home", None), ("2026-06-01T10:01:00", "Home", 3)),
+    )
+    whose = "select session_id, visitor, events from SILVER.SESSIONS where session_id < 9 order by 1, 2, 3"
+
+    def sessions() -> list[tuple[object, ...]]:
+        return [tuple(row.values()) for row in warehouse.query(whose)]
+
+    assert sessions() == [(1, "1", 2), (2, "guest-2", 1), (3, "3", 2)]
+    funnel = "select guests, registrations, registration_rate from GOLD.CONVERSION_FUNNEL_DAILY where guests > 0"
+    assert [tuple(row.values()) for row in warehouse.query(funnel)] == [(3, 1, pytest.approx(1 / 3))]
+    # A user on a later date, and a second user, change whose the events of the first date are.
+    feed(
+        *visit(2, ("2026-06-03T10:00:00", "Home", 2)), *visit(3, ("2026-06-02T10:05:00", "Home", 4)),
+        listen("2026-06-03T10:00:00", user=9, session=9),
+    )  # fmt: skip
+    assert sessions() == [(1, "1", 2), (2, "2", 1), (2, "2", 1), (3, "3", 1), (3, "4", 1), (3, "guest-3", 1)]
+    same_as_a_whole_build(warehouse)
+    # The record of the second user is displaced by an earlier one of the first.
+    (again,) = visit(3, ("2026-06-02T10:05:00", "Home", 3))
+    body = {**json.loads(again.value or b""), "eventId": "3Home2026-06-02T10:05:004"}
+    feed(record("page_view_events", json.dumps(body).encode(), "2026-06-30T00:00:00"))
+    assert sessions() == [(1, "1", 2), (2, "2", 1), (2, "2", 1), (3, "3", 1), (3, "3", 2)]
+    same_as_a_whole_build(warehouse)
 
 
 def places(warehouse: TestWarehouse) -> dict[tuple[str, str], tuple[int, int]]:
