@@ -1,5 +1,5 @@
--- From guests to registered users in one month: the month of `today`, by default the current date in UTC. Who upgrades is known
--- 30 days later.
+-- From guests to registered users in one month: the month of `today`, by default the current date in UTC. Who upgrades is
+-- known 30 days later.
 set today = sysdate()::date;
 
 select
