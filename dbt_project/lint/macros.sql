@@ -25,7 +25,8 @@
 {% macro arrival_order() %}kafka_timestamp{% endmacro %}
 {% macro event_order() %}event_time{% endmacro %}
 {% macro visitor() %}user_id{% endmacro %}
-{% macro other_level(level) %}{{ level }}{% endmacro %}
+{% macro level_after() %}level_after{% endmacro %}
+{% macro state_order() %}event_time{% endmacro %}
 {% macro ends_a_song(page) %}{{ page }} = 'Skip'{% endmacro %}
 {% macro starts_a_song() %}event_kind = 'listen'{% endmacro %}
 {% macro plays_until() %}event_time{% endmacro %}

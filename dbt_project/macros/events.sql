@@ -55,5 +55,11 @@ and `owners` (model session_users). #}
         then coalesce(events.device_os, 'Other') else coalesce(agents.device_os, 'Other') end as device_os
 {%- endmacro %}
 
-{# A status change carries the old level. The new level is the other one. #}
-{% macro other_level(level) -%} case {{ level }} when 'free' then 'paid' else 'free' end {%- endmacro %}
+{# The level after a status change. Before version 3 it carries the old level only: of free and paid, the new one is the other.
+NULL if it is not known. #}
+{% macro level_after() -%}
+    coalesce(level_after, case level when 'free' then 'paid' when 'paid' then 'free' end)
+{%- endmacro %}
+
+{# Order of a user's states. #}
+{% macro state_order() -%} event_time, session_id, item_in_session, event_kind, event_id {%- endmacro %}

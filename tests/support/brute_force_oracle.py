@@ -464,6 +464,60 @@ def conversion_funnel_daily(s: Stream) -> list[Row]:
     return rows
 
 
+def _plan(state: dict[str, Any]) -> tuple[str, str] | None:
+    """What a user in this state subscribes to."""
+    if state["level"] in (None, "free") or state["cancelled"]:
+        return None
+    return state["level"], state["country"]
+
+
+def subscription_movements_daily(s: Stream) -> list[Row]:
+    names = ("first_seen", "new", "reactivated", "moved_in", "moved_out", "downgraded", "cancelled")
+    counts: dict[tuple[date, tuple[str, str]], Counter[str]] = defaultdict(Counter)
+    for events in group((e for e in s.events if e.user), lambda e: e.user).values():
+        events.sort(key=lambda e: (e.ts, e.raw["sessionId"], e.raw["itemInSession"], e.kind))
+        state = {"level": None, "country": "Unknown", "cancelled": False}
+        before: tuple[str, str] | None = None
+        had, first = False, True
+        for day, of_day in group(events, lambda e: e.day).items():
+            for event in of_day:
+                level = event.raw.get("level")
+                if event.kind == "status_change":
+                    level = "paid" if level == "free" else "free"
+                state["level"] = level or state["level"]
+                state["country"] = event.raw.get("country", state["country"])
+                state["cancelled"] = event.page == "Cancellation Confirmation"
+            now = _plan(state)
+            if now != before:
+                if now is None:
+                    counts[day, before or ("", "")]["cancelled" if state["cancelled"] else "downgraded"] += 1
+                elif before is not None:
+                    counts[day, before]["moved_out"] += 1
+                    counts[day, now]["moved_in"] += 1
+                elif had:
+                    counts[day, now]["reactivated"] += 1
+                else:
+                    began = first and events[0].raw["level"] != "free"
+                    counts[day, now]["first_seen" if began else "new"] += 1
+            before, had, first = now, had or now is not None, False
+    rows = []
+    for cell in {cell for _, cell in counts}:
+        begun = min(day for day, c in counts if c == cell)
+        balance = 0
+        for day in sorted({*(d for d, c in counts if c == cell), *(d for d in s.spine if d >= begun)}):
+            n = counts.get((day, cell), Counter())
+            came = n["first_seen"] + n["new"] + n["reactivated"] + n["moved_in"]
+            went = n["moved_out"] + n["downgraded"] + n["cancelled"]
+            if s.spine[0] <= day <= s.spine[-1]:
+                rows.append(
+                    {"activity_date": day, "plan": cell[0], "country": cell[1], "opening": balance}
+                    | {name: n[name] for name in names}
+                    | {"closing": balance + came - went}
+                )
+            balance += came - went
+    return rows
+
+
 def churn_monthly(s: Stream) -> list[Row]:
     rows = []
     for month in sorted({day.replace(day=1) for day in s.spine}):
@@ -576,7 +630,7 @@ MARTS: dict[str, Callable[[Stream], list[Row]]] = {
     for make in (
         top_songs_daily, top_artists_daily, top_genres_daily, user_engagement_daily, active_users_daily, daily_summary,
         hourly_metrics, location_metrics_daily, demographics_daily, device_metrics_daily, conversion_funnel_daily,
-        churn_monthly, retention_cohorts, user_activity_tiers, listening_sessions, song_of_the_year,
-        artist_of_the_year, stream_anomalies,
+        subscription_movements_daily, churn_monthly, retention_cohorts, user_activity_tiers, listening_sessions,
+        song_of_the_year, artist_of_the_year, stream_anomalies,
     )
 }  # fmt: skip

@@ -22,8 +22,8 @@ _SQL = Path(__file__).parent
 MARTS = (
     "top_songs_daily", "top_artists_daily", "top_genres_daily", "user_engagement_daily", "active_users_daily",
     "daily_summary", "hourly_metrics", "location_metrics_daily", "demographics_daily", "device_metrics_daily",
-    "conversion_funnel_daily", "churn_monthly", "retention_cohorts", "user_activity_tiers", "listening_sessions",
-    "song_of_the_year", "artist_of_the_year", "stream_anomalies",
+    "conversion_funnel_daily", "subscription_movements_daily", "churn_monthly", "retention_cohorts",
+    "user_activity_tiers", "listening_sessions", "song_of_the_year", "artist_of_the_year", "stream_anomalies",
 )  # fmt: skip
 #: Record counts by topic: name in the truth file → condition on the log.
 _COUNTS = {

@@ -185,7 +185,7 @@ def test_level_flips_of_one_day_or_instant_give_no_empty_history_row(feed: Feede
         upgrade("2026-06-01T12:00:00", "free", eventId="d", itemInSession=3),
     )
     history = "select level, valid_from, valid_to from SILVER.DIM_USERS where user_id = '1' order by valid_from"
-    assert [row["level"] for row in warehouse.query(history)] == ["free", "free", "paid"]
+    assert [row["level"] for row in warehouse.query(history)] == ["free", "paid"]
     feed(upgrade("2026-06-01T11:00:00", "paid", eventId="e", itemInSession=4))
     rows = warehouse.query(history)
     assert all(row["valid_to"] is None or row["valid_from"] < row["valid_to"] for row in rows)
@@ -193,6 +193,43 @@ def test_level_flips_of_one_day_or_instant_give_no_empty_history_row(feed: Feede
     assert rows[-1]["valid_to"] is None
     assert warehouse.value("select count(*) from SILVER.LEVEL_CHANGES") == 4
     same_as_a_whole_build(warehouse)
+
+
+def test_subscribers_come_from_every_event_and_leave_by_cancellation(feed: Feeder, warehouse: TestWarehouse) -> None:
+    """User 1's change was lost; user 2 goes from trial to family; user 3 subscribes in another country."""
+    feed(
+        listen("2026-06-01T10:00:00", user=1, session=1), listen("2026-06-02T10:00:00", user=1, session=1, level="paid"),
+        upgrade("2026-06-01T11:00:00", "trial", user=2, session=2, levelAfter="family", country="FR"),
+        listen("2026-06-02T11:00:00", user=2, session=2, level="family", country="FR"),
+        listen("2026-06-02T12:00:00", user=3, session=3, level="paid", country="DE"),
+        page("2026-06-03T10:00:00", "Cancellation Confirmation", user=1, session=1, level="paid", eventId="bye"),
+        listen("2026-06-03T09:00:00", user=3, session=3, level="paid", country="DE"),
+    )  # fmt: skip
+    paying = "select user_id, level from SILVER.DIM_USERS where is_current and level <> 'free' order by 1"
+    assert [tuple(row.values()) for row in warehouse.query(paying)] == [("2", "family"), ("3", "paid")]
+    changes = "select level_before, level_after from SILVER.LEVEL_CHANGES"
+    assert [tuple(row.values()) for row in warehouse.query(changes)] == [("trial", "family")]
+    moves = (
+        "select to_varchar(activity_date, 'DD') as day, plan, country, opening, first_seen, new, cancelled, closing "
+        "from GOLD.SUBSCRIPTION_MOVEMENTS_DAILY order by 1, 2, 3"
+    )
+    assert [tuple(row.values()) for row in warehouse.query(moves)] == [
+        ("01", "family", "FR", 0, 1, 0, 0, 1), ("02", "family", "FR", 1, 0, 0, 0, 1),
+        ("02", "paid", "DE", 0, 1, 0, 0, 1), ("02", "paid", "Unknown", 0, 0, 1, 0, 1),
+        ("03", "family", "FR", 1, 0, 0, 0, 1), ("03", "paid", "DE", 1, 0, 0, 0, 1),
+        ("03", "paid", "Unknown", 1, 0, 0, 1, 0),
+    ]  # fmt: skip
+    # The user comes back, and a late event says that it was paid for from the first day on.
+    feed(
+        listen("2026-06-04T10:00:00", user=1, session=4, level="paid"),
+        listen("2026-06-01T09:00:00", user=1, session=5, level="paid"),
+    )
+    user = "select movement from SILVER.SUBSCRIPTIONS where user_id = '1' order by activity_date"
+    assert [row["movement"] for row in warehouse.query(user)] == ["reactivated", "cancelled", "reactivated"]
+    history = "select valid_to is null as open from SILVER.DIM_USERS where user_id = '1' order by valid_from"
+    assert [row["open"] for row in warehouse.query(history)][-1]
+    same_as_a_whole_build(warehouse)
+    warehouse.dbt("test", "--select", "subscription_movements_daily")
 
 
 def test_a_late_event_joins_two_sessions(feed: Feeder, warehouse: TestWarehouse) -> None:
