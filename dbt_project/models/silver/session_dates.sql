@@ -1,6 +1,6 @@
 -- The part of a session that falls on one date. It depends only on the events of that date, and on whose the session number
--- is. `plays_until` is when the song ends that its last event leaves playing, or when the last song was ended; NULL if no event
--- of the date up to there starts or ends one.
+-- is. `plays_until` is when the song ends that its last event leaves playing, or when the last song was ended; NULL if no
+-- event of the date up to there starts or ends one.
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_dates',
