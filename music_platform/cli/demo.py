@@ -43,8 +43,7 @@ TOP_SONGS = """
     FROM GOLD.TOP_SONGS_DAILY GROUP BY song_key, song_title, artist_name ORDER BY plays DESC, song, artist LIMIT 5
 """
 DAILY_ACTIVES = """
-    SELECT activity_date AS date, daily_active_users AS users, active_users_7d AS last_7_days,
-           ROUND(stickiness, 3) AS stickiness
+    SELECT activity_date AS date, daily_active_users AS users, active_users_7d AS last_7_days
     FROM GOLD.ACTIVE_USERS_DAILY ORDER BY activity_date
 """
 

@@ -328,9 +328,10 @@ def active_users_daily(s: Stream) -> list[Row]:
     seen = group(s.listens, lambda e: e.day)
     for day in s.spine:
         counts = [users(e for back in range(n) for e in seen.get(day - timedelta(days=back), ())) for n in (1, 7, 30)]
+        full = day - timedelta(days=29) >= s.spine[0]
         names = ("daily_active_users", "active_users_7d", "active_users_30d")
         row = dict(zip(names, counts, strict=True))
-        rows.append({"activity_date": day, **row, "stickiness": ratio(counts[0], counts[2])})
+        rows.append({"activity_date": day, **row, "stickiness": ratio(counts[0], counts[2]) if full else None})
     return rows
 
 

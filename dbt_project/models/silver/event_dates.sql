@@ -4,6 +4,7 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='note_rivals',
+    meta={'revision': 2, 'variables': ['clock_ahead_minutes', 'clock_behind_days']},
     pre_hook="{{ note_everything('rivals') }}"
 ) }}
 {%- set window = open_window() %}

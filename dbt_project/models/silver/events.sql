@@ -2,7 +2,9 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_events',
-    meta={'subjects': ['rivals'], 'revision': 2},
+    meta={
+        'subjects': ['rivals'], 'revision': 2, 'variables': ['clock_ahead_minutes', 'clock_behind_days'],
+    },
     cluster_by=['activity_date'],
     pre_hook="{{ note_everything('events') }}"
 ) }}

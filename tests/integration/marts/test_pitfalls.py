@@ -171,10 +171,42 @@ def test_two_events_of_one_user_session_and_time_are_two(feed: Feeder, warehouse
 
 
 def test_no_date_dimension_ends(feed: Feeder, warehouse: TestWarehouse) -> None:
-    feed(listen("2009-12-31T10:00:00"), listen("2049-06-01T10:00:00", produced="2049-06-01"))
+    feed(
+        listen("2009-12-31T10:00:00", produced="2009-12-31T10:00:00"),
+        listen("2049-06-01T10:00:00", produced="2049-06-01T10:00:00"),
+    )
     bounds = warehouse.query("select min(activity_date) a, max(activity_date) b, count(*) n from GOLD.DAILY_SUMMARY")[0]
     assert (str(bounds["a"]), str(bounds["b"])) == ("2009-12-31", "2049-06-01")
     assert bounds["n"] == warehouse.value("select datediff('day', '2009-12-31'::date, '2049-06-01'::date) + 1")
+
+
+def test_a_wrong_clock_counts_at_the_time_of_its_record_and_moves_nothing(
+    feed: Feeder, warehouse: TestWarehouse
+) -> None:
+    def heard_at(day: int, user: int, time: str | None = None, **fields: object) -> Record:
+        sent = f"2026-06-{day:02d}T10:00:01"
+        return listen(time or f"2026-06-{day:02d}T10:00:00", user=user, session=user, produced=sent, **fields)
+
+    feed(*(heard_at(day, user) for day in range(1, 11) for user in (1, 2)))
+    marts = ("DAILY_SUMMARY", "HOURLY_METRICS", "RETENTION_COHORTS", "STREAM_ANOMALIES")
+    sizes = {mart: warehouse.value(f"select count(*) from GOLD.{mart}") for mart in marts}
+    # One phone is 22 hours ahead, another one was reset to 2010, and a third one only 9 minutes ahead.
+    feed(
+        heard_at(10, 1, "2026-06-11T08:00:00", eventId="ahead"),
+        heard_at(10, 2, "2010-01-01T00:00:00", eventId="reset"),
+        heard_at(10, 2, "2026-06-10T10:09:00", eventId="fine"),
+    )  # fmt: skip
+    assert {mart: warehouse.value(f"select count(*) from GOLD.{mart}") for mart in marts} == sizes
+    last = "select plays, plays_change from GOLD.DAILY_SUMMARY order by activity_date desc limit 1"
+    assert [tuple(row.values()) for row in warehouse.query(last)] == [(5, 3)]
+    suspect = "select event_id, event_time, client_time from SILVER.EVENTS where is_clock_suspect order by event_id"
+    assert [tuple(map(str, row.values())) for row in warehouse.query(suspect)] == [
+        ("ahead", "2026-06-10 10:00:01", "2026-06-11 08:00:00"),
+        ("reset", "2026-06-10 10:00:01", "2010-01-01 00:00:00"),
+    ]  # fmt: skip
+    same_as_a_whole_build(warehouse)
+    warehouse.build("--vars", json.dumps({"clock_behind_days": 7000}))
+    assert warehouse.value("select min(activity_date)::varchar from GOLD.DAILY_SUMMARY") == "2010-01-01"
 
 
 def test_level_flips_of_one_day_or_instant_give_no_empty_history_row(feed: Feeder, warehouse: TestWarehouse) -> None:
