@@ -135,7 +135,7 @@ def test_a_column_that_is_open_says_why_and_would_be_personal_otherwise(project:
 @pytest.mark.parametrize(
     ("model", "before", "after"),
     [
-        ("dim_users", "carried.valid_to is null as is_current", "people.last_name is null as is_current"),
+        ("dim_users", "periods.valid_to is null as is_current", "people.last_name is null as is_current"),
         ("listens", "events.duration,", "to_json(array_construct(events.city, events.zip)) as duration,"),
     ],
 )
