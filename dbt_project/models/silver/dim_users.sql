@@ -77,7 +77,7 @@ placed as (
         places.city,
         places.state,
         places.zip,
-        to_json(array_construct(known.level, known.is_closed, places.city, places.state, places.zip)) as attributes
+        to_json(array_construct(known.level, known.is_closed::varchar, places.city, places.state, places.zip)) as attributes
     from known
     left join states as places on known.user_id = places.user_id and known.place_number = places.state_number
     qualify row_number() over (partition by known.user_id, known.valid_from order by known.state_number desc) = 1
