@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import Any
 
@@ -210,7 +210,8 @@ def group(events: Iterable[Event], key: Callable[[Event], Any]) -> dict[Any, lis
 def _plays_until(event: Event, before: datetime) -> datetime:
     """Until when a song plays after the event, if it played until `before`."""
     if event.starts_a_song:
-        return event.ts + min(timedelta(seconds=event.raw["duration"]), LONGEST_PLAY)
+        length = (Decimal(str(event.raw["duration"])) * 1000).quantize(Decimal(1), ROUND_HALF_UP)
+        return event.ts + min(timedelta(milliseconds=int(length)), LONGEST_PLAY)
     return event.ts if event.page in STOPS else before
 
 

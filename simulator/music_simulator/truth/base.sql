@@ -49,7 +49,7 @@ marked as (
     select
         owned.*,
         case
-            when kind = 'listen' or page = 'NextSong' then ts + to_microseconds(least(songs.duration_e5 * 10, 43200000000))
+            when kind = 'listen' or page = 'NextSong' then ts + to_milliseconds(least(cast(round(songs.duration_e5 / 100) as bigint), 43200000))
             when page in ('Skip', 'Logout', 'Cancel', 'Playback End') then ts
         end as plays_until
     from owned left join songs on songs.number = owned.song
