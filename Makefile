@@ -60,10 +60,10 @@ KILLS ?= 100
 chaos: ready ## Kill at random moments: make chaos SEED=7 KILLS=200
 	@SEED=$(SEED) KILLS=$(KILLS) $(BIN)/pytest tests/chaos -m long -s
 
-# In a home of its own, which is deleted first and stopped at the end. Never at an account that a setting names.
+# In a home of its own, which is deleted first and stopped at the end. Never off this machine, whatever a setting says.
 dbt-build: ready ## Every model and every dbt test on an empty local warehouse
 	@rm -rf .local/dbt-build
-	@export MUSIC_HOME=.local/dbt-build MUSIC_ENV_FILE= SNOWFLAKE_ACCOUNT=; \
+	@export MUSIC_HOME=.local/dbt-build MUSIC_ENV_FILE= SNOWFLAKE_ACCOUNT= MUSIC_LOCAL_ONLY=1; \
 	$(BIN)/music-platform up --detach --only warehouse || exit $$?; \
 	status=0; { eval "$$($(BIN)/music-platform env)" && cd dbt_project && dbt build; } || status=$$?; \
 	cd $(CURDIR) && $(BIN)/music-platform down; exit $$status

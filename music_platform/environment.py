@@ -74,8 +74,11 @@ def child_environment(settings: Settings) -> dict[str, str]:
 def inherited_environment(settings: Settings) -> dict[str, str]:
     """The environment of supervisord and so of every service: this process's own, the marker and the secrets."""
     programs = os.pathsep.join([str(venv_bin()), os.environ.get("PATH", os.defpath)])
+    # Spark's own name for what its server requires of clients.
+    token = {"SPARK_CONNECT_AUTHENTICATE_TOKEN": settings.spark_token} if settings.spark_token else {}
     return {
         **child_environment(settings),
+        **token,
         MARKER: str(settings.home),
         "PATH": programs,
         "PYTHONPATH": _python_path(),

@@ -132,10 +132,17 @@ def make_private_folder() -> None:
     """Create it, readable by this user only. Raises PlatformError if it belongs to another user."""
     folder = private_folder()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    require_own(folder)
+    folder.chmod(0o700)
+
+
+def require_own(folder: Path) -> None:
+    """Raise PlatformError if the folder is there and is not a folder of this user: whoever owns it owns its sockets."""
+    if not folder.is_symlink() and not folder.exists():
+        return
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
         raise PlatformError(
             f"{folder} is not this user's folder, so sockets in it cannot be trusted. Remove it, or use a home with a "
             "shorter path: MUSIC_HOME=/short/path"
         )
-    folder.chmod(0o700)

@@ -7,8 +7,10 @@ Read from the environment, then from the project's `.env`, then from `ports.env`
 import os
 from collections.abc import Mapping
 from functools import lru_cache
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 from pydantic import Field, PrivateAttr, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
@@ -38,6 +40,11 @@ class Places(BaseSettings):
     music_env_file: Path | None = Field(
         default=None,
         description="File of settings to read in place of the project's .env. Set to nothing: read none.",
+    )
+    music_local_only: bool = Field(
+        default=False,
+        description="Refuse every broker, Spark, lake, intake, warehouse and database that is not on this machine. Set "
+        "for `demo`, `make dbt-build` and the tests, and for all that they start.",
     )
     music_secret: str | None = Field(
         default=None,
@@ -408,6 +415,32 @@ class Settings(Ports, Tests, Alerts, Automation, Snowflake, Spark, Kafka, Places
         self.snowflake_read_role = self.snowflake_read_role or f"{self.snowflake_database}_READER"
         return self
 
+    @model_validator(mode="after")
+    def _stay_on_this_machine(self) -> "Settings":
+        """What was meant for this machine never reaches production because a setting came in from somewhere."""
+        if self.music_local_only and (elsewhere := self.addresses_elsewhere()):
+            found = ", ".join(f"{name}={where}" for name, where in elsewhere.items())
+            raise ValueError(
+                f"{found}: this command works on this machine only (MUSIC_LOCAL_ONLY). Unset it, or use another command"
+            )
+        return self
+
+    def addresses_elsewhere(self) -> dict[str, str]:
+        """The settings that lead off this machine, by variable, with the host or account that they name."""
+        stores = {
+            name: url
+            for name, url in {"LAKE_URL": self.lake_url, "INTAKE_URL": self.intake_url}.items()
+            if url is not None and "://" in url and not _store_is_local(url)
+        }
+        addresses = {
+            "KAFKA_BOOTSTRAP_SERVERS": self.kafka_bootstrap_servers,
+            "SPARK_REMOTE": self.spark_remote if self.spark_remote != "local" else None,
+            "DAGSTER_POSTGRES_URL": self.dagster_postgres_url,
+        }
+        hosts = {name: _hosts_elsewhere(address) for name, address in addresses.items() if address}
+        accounts = {"SNOWFLAKE_ACCOUNT": self.snowflake_account} if self.snowflake_account else {}
+        return {name: ", ".join(found) for name, found in hosts.items() if found} | stores | accounts
+
     @property
     def sources(self) -> Sources | None:
         """Where the values are written; None for settings that were built in code."""
@@ -620,6 +653,32 @@ class Settings(Ports, Tests, Alerts, Automation, Snowflake, Spark, Kafka, Places
         return given
 
 
+def _hosts_elsewhere(address: str) -> list[str]:
+    """The hosts of an address (host:port[,host:port], with a scheme or without) that are not this machine."""
+    parts = [urlsplit(f"//{part.rpartition('://')[2]}") for part in address.split(",")]
+    hosts = [part.hostname or "" for part in parts]
+    # A database's host may be a parameter. Without one, or with a path, it is asked over a socket of this machine.
+    hosts += [host for part in parts for host in parse_qs(part.query).get("host", ()) if not host.startswith("/")]
+    return [host for host in hosts if host and not is_loopback(host)]
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine's loopback."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+#: Variable with the address of a server in place of the cloud's, by a store's scheme.
+_STORE_SERVERS = {"s3a": "AWS_ENDPOINT_URL", "gs": "STORAGE_EMULATOR_HOST"}
+
+
+def _store_is_local(url: str) -> bool:
+    server = os.environ.get(_STORE_SERVERS.get(url.partition("://")[0], ""), "")
+    return bool(server) and not _hosts_elsewhere(server)
+
+
 def _quoted(text: str) -> str:
     """A value as a JAAS configuration writes it."""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
@@ -672,6 +731,10 @@ def _complaint(error: ValidationError, values: Mapping[str, Value]) -> str:
     """What is wrong with which setting, and where it is written."""
     problems = []
     for found in error.errors():
+        if not found["loc"]:
+            # Of several settings together: the message names them.
+            problems.append(str(found["msg"]).removeprefix("Value error, "))
+            continue
         name = str(found["loc"][0])
         shown = "…" if is_secret(Settings.model_fields[name]) else repr(found["input"])
         problems.append(f"{name.upper()}={shown} ({values[name].origin}): {found['msg']}")

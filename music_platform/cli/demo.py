@@ -112,7 +112,8 @@ def demo(
 def demo_settings(given: Settings) -> Settings:
     """Settings of the demo's home with everything on this machine, for a person with these settings."""
     tools = {name: getattr(given, name) for name in TOOLS}
-    return Settings.model_construct(_fields_set={"music_home", *TOOLS}, music_home=given.home / "demo", **tools)
+    own = {"music_home", "music_local_only", *TOOLS}
+    return Settings.model_construct(_fields_set=own, music_home=given.home / "demo", music_local_only=True, **tools)
 
 
 def _wipe(settings: Settings) -> None:

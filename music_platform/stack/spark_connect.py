@@ -29,8 +29,8 @@ def server_conf(settings: Settings) -> dict[str, str]:
         ),
         "spark.connect.grpc.binding.address": LOOPBACK,
         "spark.connect.grpc.binding.port": str(settings.spark_port),
-        # Connect runs its clients' code and the driver's ports unpack Java objects, so both authenticate clients.
-        **({"spark.connect.authenticate.token": settings.music_secret} if settings.music_secret else {}),
+        # The driver's ports unpack Java objects. Connect's own, which runs its clients' code, requires the
+        # token in SPARK_CONNECT_AUTHENTICATE_TOKEN, which is in no file.
         "spark.authenticate": "true",
         "spark.jars": ",".join(str(path) for path in jar_paths(settings, *spark_sets(settings))),
         "spark.local.dir": str(home.spark / "scratch"),

@@ -11,7 +11,7 @@ from typing import Any
 from xmlrpc.client import Fault, ServerProxy
 
 from music_platform.errors import LocalStackError
-from music_platform.home import Home
+from music_platform.home import Home, require_own
 from music_platform.stack.processes import is_alive
 from music_platform.stack.services import Program
 
@@ -170,6 +170,8 @@ class Supervisor:
     def _call(self, method: str, *arguments: object) -> Any:
         from supervisor.xmlrpc import SupervisorTransport
 
+        if self._home.socket.parent != self._home.root:
+            require_own(self._home.socket.parent)
         transport = SupervisorTransport(serverurl=f"unix://{self._home.socket}")
         try:
             with ServerProxy("http://127.0.0.1", transport=transport) as proxy:

@@ -1,6 +1,7 @@
 """Every record is one row, through batches, retries, rebuilds, maintenance and redrives."""
 
 import json
+import os
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from music_platform.contracts.events import lake_columns
 from music_platform.ingestion.drain import drain
+from music_platform.ingestion.intake import REASON, REJECTED
 from music_platform.ingestion.maintenance import maintain
 from music_platform.ingestion.redrive import quarantined
 from music_platform.lake.delta_log import DeltaTable
@@ -153,9 +155,14 @@ def test_upkeep_is_invisible_to_the_loader_and_spares_what_is_not_loaded(stack: 
     for first in (0, 10):
         platform.produce(listens(10, first=first))
         list(drain(platform.context, to_raw=False))
+    refused = Path(platform.settings.intake_root) / REJECTED / "listen_events" / f"old.jsonl{REASON}"
+    refused.parent.mkdir(parents=True)
+    refused.write_text("")
+    os.utime(refused, (0, 0))
     done = maintain(platform.context)
     assert done.compacted >= 2
     assert done.kept_hours >= 1
+    assert (done.intake_files, refused.exists()) == (1, False)
     table = DeltaTable(events_path(platform.settings.lake_root))
     with connect(platform.settings) as session:
         list(load(session, table))

@@ -4,10 +4,8 @@ import json
 import os
 import signal
 import subprocess
-import urllib.request
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 import pytest
@@ -15,45 +13,18 @@ import pytest
 from music_platform.environment import dagster_environment, venv_bin
 from music_platform.ingestion.conservation import audit
 from music_platform.orchestration.runs import PID_TAG
-from music_platform.settings import Settings
 from music_platform.stack.local_stack import LocalStack
 from music_platform.stack.provision import provision
 from music_platform.warehouse.connection import connect
 from tests.support import slowdown
 from tests.support.stack import kill_tree, settings_for
+from tests.support.ui import DONE, Ui
 
 LINEAGE = "{ assetNodes { assetKey { path } groupName dependencyKeys { path } } }"
 SENSORS = """
 { sensorsOrError(repositorySelector: {repositoryName: "__repository__", repositoryLocationName: "music_platform"}) {
     ... on Sensors { results { name sensorState { status } } } } }
 """
-RUNS = "{ runsOrError { ... on Runs { results { runId jobName status tags { key value } } } } }"
-LAUNCH = """
-mutation($run: ExecutionParams!) { launchRun(executionParams: $run) {
-    __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }
-"""
-DONE = {"SUCCESS", "FAILURE", "CANCELED"}
-
-
-class Ui:
-    """Dagster's UI, asked by its own GraphQL."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.url = f"{settings.dagster_url}/graphql"
-        self.headers = {"Content-Type": "application/json", "Authorization": f"Bearer {settings.music_secret}"}
-
-    def ask(self, query: str, **variables: Any) -> dict[str, Any]:
-        body = json.dumps({"query": query, "variables": variables}).encode()
-        request = urllib.request.Request(self.url, body, self.headers)
-        with urllib.request.urlopen(request, timeout=slowdown.seconds(60)) as response:
-            answer: dict[str, Any] = json.load(response)
-        assert "errors" not in answer, answer["errors"]
-        data: dict[str, Any] = answer["data"]
-        return data
-
-    def runs(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self.ask(RUNS)["runsOrError"]["results"]
-        return found
 
 
 def music(stack: LocalStack, *arguments: str) -> str:
@@ -132,22 +103,9 @@ def test_events_arrive_in_the_marts_unattended(tmp_path: Path) -> None:
         assert counts[0] == counts[1]
         assert counts[0][0]["p"] > 0
 
-        run = {
-            "mode": "default",
-            "selector": {
-                "repositoryLocationName": "music_platform",
-                "repositoryName": "__repository__",
-                "pipelineName": "everything",
-            },
-        }
-        answer = ui.ask(LAUNCH, run=run)["launchRun"]
-        assert answer["__typename"] == "LaunchRunSuccess", answer
-
-        def finished() -> Any:
-            return [r for r in ui.runs() if r["runId"] == answer["run"]["runId"] and r["status"] in DONE]
-
-        (ended,) = slowdown.wait_for("the run that was started from the UI", finished, 240)
-        assert ended["status"] == "SUCCESS"
+        run_id = ui.launch("everything")
+        status = slowdown.wait_for("the run that was started from the UI", lambda: ui.ended(run_id), 240)
+        assert status == "SUCCESS"
 
         # The run, the code server that launched it and the daemon die at once.
         music(stack, "simulate", "--seed", "4", "--users", "200", "--days", "3")

@@ -44,9 +44,10 @@ NO_DISK_ALERTS = {"disk_warning_percent": 0, "disk_critical_percent": 0}
 def settings_for(home: Path, **settings: object) -> Settings:
     """Settings of a home, without `.env`. Ports are chosen by the stack's first `up`.
 
-    How full the disk of the machine is that runs the tests is nobody's alert.
+    How full the disk of the machine is that runs the tests is nobody's alert. Nothing off this machine is accepted,
+    neither here nor by what the tests start.
     """
-    given: dict[str, Any] = {"jvm_options": QUICK_START, **NO_DISK_ALERTS, **settings}
+    given: dict[str, Any] = {"jvm_options": QUICK_START, "music_local_only": True, **NO_DISK_ALERTS, **settings}
     return Settings(_env_file=None, music_home=home, **given)  # type: ignore[call-arg]
 
 

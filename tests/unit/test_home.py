@@ -8,6 +8,7 @@ import pytest
 
 from music_platform import home
 from music_platform.errors import PlatformError
+from music_platform.stack.supervision import Supervisor
 
 
 def test_sockets_of_a_long_path_are_in_a_folder_of_this_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,3 +31,15 @@ def test_a_folder_of_somebody_else_is_refused(tmp_path: Path, monkeypatch: pytes
     (tmp_path / "music-platform").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(PlatformError, match="not this user's folder"):
         home.make_private_folder()
+
+
+def test_nothing_is_said_to_a_socket_in_a_folder_of_somebody_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    supervisor = Supervisor(home.Home(tmp_path / ("deep" * 30)))
+    assert supervisor.states() == {}, "a folder that is not there is nobody's"
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "music-platform").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(PlatformError, match="cannot be trusted"):
+        supervisor.states()

@@ -6,7 +6,7 @@ import pytest
 
 from music_platform.cli.demo import TOOLS, DemoError, _wipe, demo_settings
 from music_platform.environment import child_environment
-from music_platform.settings import Settings, load_settings
+from music_platform.settings import Settings, SettingsError, load_settings
 
 PRODUCTION = {
     "KAFKA_BOOTSTRAP_SERVERS": "prod:9092",
@@ -32,7 +32,7 @@ def test_a_demo_in_production_s_environment_touches_nothing_of_it(
     demo = demo_settings(given)
     assert demo.home == tmp_path / "demo"
     changed = {name for name, field in Settings.model_fields.items() if getattr(demo, name) != field.default}
-    assert changed <= {"music_home", *TOOLS}
+    assert changed <= {"music_home", "music_local_only", *TOOLS}
     assert demo.spark_driver_memory == "3g"
     assert demo.platform() is None
     variables = child_environment(demo)
@@ -44,6 +44,9 @@ def test_a_demo_in_production_s_environment_touches_nothing_of_it(
     # The local warehouse has no roles; loading names one all the same.
     same = {"java_home": given.java_home, "snowflake_read_role": "MUSIC_READER"}
     assert load_settings().model_dump() == demo.model_copy(update=same).model_dump()
+    monkeypatch.setenv("SNOWFLAKE_ACCOUNT", "org-prod")
+    with pytest.raises(SettingsError, match="SNOWFLAKE_ACCOUNT=org-prod: this command works on this machine only"):
+        load_settings()
 
 
 def test_a_folder_that_is_no_home_is_not_replaced(tmp_path: Path) -> None:

@@ -1,15 +1,19 @@
 """Dagster's store is cut by age, in its real SQLite files, and what the platform reads of it stays."""
 
+import os
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
 import pytest
 from dagster._core.test_utils import create_run_for_test, freeze_time
 
-from music_platform.orchestration import sensors
+from music_platform.home import Home
+from music_platform.orchestration import dbt_project, sensors, upkeep
 from music_platform.orchestration._dagster import AssetEventTagsTable, SqliteEventLogStorage
 from music_platform.orchestration.automation import OBSERVED_AT_ONCE, Observed, topics_to_observe
+from music_platform.orchestration.dbt_project import KEPT_TARGETS
 from music_platform.orchestration.event_log import (
     SHARD_SECONDS,
     prune_check_evaluations,
@@ -18,7 +22,7 @@ from music_platform.orchestration.event_log import (
 )
 from music_platform.orchestration.keys import RAW_EVENTS
 from music_platform.orchestration.quality import failed_checks
-from music_platform.orchestration.upkeep import KEPT_RUNS, delete_surplus_runs, prune_instance
+from music_platform.orchestration.upkeep import KEPT_RUNS, delete_surplus_runs, prune_instance, pruning_job
 from music_platform.settings import Settings
 
 DAY = 86_400.0
@@ -123,6 +127,31 @@ def test_of_a_job_that_runs_all_day_the_newest_runs_stay_and_every_failure(insta
     assert set(runs) - left == {run_id for n, run_id in enumerate(runs[:16]) if n // 2 != 3}
     assert rare in left
     assert delete_surplus_runs(instance, 20) == 0
+
+
+def test_the_pruning_job_prunes_every_store(
+    instance: dg.DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Runs, evaluations, events without a run, forgotten files and dbt's folders: one left out fills the disk."""
+    for day in range(3):
+        observe(instance, NOW - (999 - day) * DAY)
+        dg.materialize([raw, some_check], instance=instance, raise_on_error=False)
+    for _ in range(KEPT_RUNS + 2):
+        quick.execute_in_process(instance=instance)
+    last = instance.get_run_records(limit=1)[0].create_timestamp.timestamp()
+    settings = Settings(_env_file=None, music_home=tmp_path, run_retention_days=1, event_retention_days=1)
+    monkeypatch.setattr(dbt_project, "get_settings", lambda: settings)
+    targets = [Home(tmp_path).dbt_target / f"models-{number:02d}" for number in range(KEPT_TARGETS + 2)]
+    for number, folder in enumerate(targets):
+        folder.mkdir(parents=True)
+        os.utime(folder, (number, number))
+    monkeypatch.setattr(upkeep, "get_current_timestamp", lambda: last + 2 * DAY)
+    monkeypatch.setattr(upkeep, "get_current_datetime", lambda: datetime.fromtimestamp(last + 2 * DAY, UTC))
+    assert pruning_job.execute_in_process(instance=instance, resources={"settings": settings}).success
+    assert len(instance.get_runs(dg.RunsFilter(job_name=quick.name))) == KEPT_RUNS
+    assert len(instance.event_log_storage.get_asset_check_execution_history(CHECK, limit=10)) == 1
+    assert len(instance.fetch_observations(TOPIC, 10).records) == 1
+    assert [folder.exists() for folder in targets] == [False, False] + [True] * KEPT_TARGETS
 
 
 def test_files_of_runs_that_were_deleted_without_them_go_too(

@@ -13,7 +13,7 @@ import dagster as dg
 import pytest
 from dagster._core.test_utils import create_run_for_test, freeze_time
 
-from music_platform.ingestion import backlog
+from music_platform.ingestion import backlog, disk_space
 from music_platform.ingestion.backlog import Backlog
 from music_platform.lake.checkpoint import Offsets
 from music_platform.lake.paths import checkpoint_path
@@ -245,6 +245,19 @@ def test_a_run_that_loaded_nothing_does_not_count_as_the_last_load(day: Day) -> 
     loaded = {LOADED_AT: dg.MetadataValue.timestamp(day.now - 50)}
     day.instance.report_runless_asset_event(dg.AssetMaterialization(RAW_EVENTS, metadata=loaded))
     assert last_load(day.instance) == day.now - 50
+
+
+def test_no_run_starts_while_the_disk_is_almost_full(day: Day, monkeypatch: pytest.MonkeyPatch) -> None:
+    lagging(day, monkeypatch, end=6)
+    free = 3.5
+    monkeypatch.setattr(
+        disk_space, "local_disks", lambda _: [disk_space.Disk(day.settings.home, 100 * 10**9, int(free * 10**9))]
+    )
+    assert day.tick(sensors.lag_tick) == [], "3.5 % free: more than where a run pauses, less than where one starts"
+    assert "the disk is almost full" in str(sensors.lag_tick(day.instance, day.settings, None).skip_reason)
+    free = 5
+    (run,) = day.tick(sensors.lag_tick)
+    assert run.job_name == "ingest"
 
 
 def test_a_damaged_checkpoint_starts_the_run_that_says_so(day: Day, monkeypatch: pytest.MonkeyPatch) -> None:

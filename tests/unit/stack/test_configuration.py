@@ -1,10 +1,13 @@
 """What the stack writes for its services: rendered from settings alone, nothing reachable from outside the machine."""
 
 import configparser
+import os
 import shlex
+import stat
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 from supervisor.options import ServerOptions
 
@@ -15,7 +18,7 @@ from music_platform.settings import Settings
 from music_platform.stack import broker as kafka
 from music_platform.stack import services, spark_connect
 from music_platform.stack.java import Java
-from music_platform.stack.local_stack import last_lines
+from music_platform.stack.local_stack import LocalStack, last_lines
 from music_platform.stack.supervision import render_conf
 from music_spark.session import spark_conf, store_conf
 
@@ -156,6 +159,38 @@ def test_secrets_stand_in_no_file_and_no_export(tmp_path: Path) -> None:
     assert "TOPIC_PREFIX=test." in conf
     assert "export TOPIC_PREFIX=test." in exports
     assert inherited_environment(given)["SNOWFLAKE_PASSWORD"] == "hush-hush"
+
+
+def test_spark_s_doors_ask_for_the_secret_and_no_file_has_it(tmp_path: Path) -> None:
+    given = Settings(_env_file=None, music_home=tmp_path, music_secret="hush-hush")
+    conf = spark_connect.render_conf(spark_connect.server_conf(given))
+    assert "spark.authenticate true\n" in conf
+    assert "hush-hush" not in conf
+    assert inherited_environment(given)["SPARK_CONNECT_AUTHENTICATE_TOKEN"] == "hush-hush"
+    elsewhere = given.model_copy(update={"spark_remote": "sc://cluster:15002"})
+    assert "SPARK_CONNECT_AUTHENTICATE_TOKEN" not in inherited_environment(elsewhere)
+
+
+@pytest.mark.parametrize(("wanted", "limit"), [("3GB", "3GB"), (None, f"{psutil.virtual_memory().total // 4}B")])
+def test_the_warehouse_takes_a_part_of_the_memory(settings: Settings, wanted: str | None, limit: str) -> None:
+    (program,) = services.programs(settings.model_copy(update={"warehouse_memory": wanted}), None, ("warehouse",))
+    assert program.command[program.command.index("--memory-limit") + 1] == limit
+
+
+def test_what_up_and_the_services_write_is_for_this_user_only(tmp_path: Path) -> None:
+    stack = LocalStack(Settings(_env_file=None, music_home=tmp_path / "home"))
+    before = os.umask(0o022)
+    try:
+        with stack._locked():
+            (stack.home.root / "file").touch()
+        assert os.umask(0o022) == 0o022, "the caller's own is as it was"
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(stack.home.root.stat().st_mode) == 0o700
+    assert stat.S_IMODE((stack.home.root / "file").stat().st_mode) == 0o600
+    parser = configparser.RawConfigParser()
+    parser.read_string(render_conf(stack.home, []))
+    assert parser["supervisord"]["umask"] == "077"
 
 
 def test_a_changed_setting_changes_what_supervisor_reads(settings: Settings) -> None:

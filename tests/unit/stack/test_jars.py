@@ -124,3 +124,16 @@ def test_an_unchanged_jar_is_read_once(tmp_path: Path, monkeypatch: pytest.Monke
     assert checked.matches(JAR, JAR.path_in(tmp_path))
     monkeypatch.setattr(jars, "_sha256", lambda _: pytest.fail("the jar was read again"))
     assert checked.matches(JAR, JAR.path_in(tmp_path))
+
+
+def test_a_start_replaces_a_jar_that_was_changed_and_kept_its_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetched: list[Jar] = []
+    monkeypatch.setattr(jars, "locked_jars", lambda *_: (JAR,))
+    monkeypatch.setattr(jars, "_fetch", lambda wanted, *_: fetched.extend(wanted))
+    given = Settings(_env_file=None, jars_dir=tmp_path, music_home=tmp_path / "home")  # type: ignore[call-arg]
+    put(tmp_path, CONTENT)
+    assert jars.ensure_jars(given, [BROKER]) == 0
+    put(tmp_path, CONTENT[::-1])
+    assert (jars.ensure_jars(given, [BROKER]), fetched) == (1, [JAR])
