@@ -432,7 +432,8 @@ def conversion_funnel_daily(s: Stream) -> list[Row]:
     of_user = group((e for e in s.events if e.user), lambda e: e.user)
     rows = []
     for day in s.spine:
-        visitors, guests, registered, joined = set(), set(), set(), dict[str, datetime]()
+        visitors, guests, registered = set[str](), set[int](), set[int]()
+        joined: dict[str, datetime] = {}
         for (visitor, number, start), events in sessions:
             views = [e for e in events if e.kind == "page_view"]
             if start.date() != day or not views:
@@ -478,7 +479,7 @@ def subscription_movements_daily(s: Stream) -> list[Row]:
     counts: dict[tuple[date, tuple[str, str]], Counter[str]] = defaultdict(Counter)
     for events in group((e for e in s.events if e.user), lambda e: e.user).values():
         events.sort(key=lambda e: (e.ts, e.raw["sessionId"], e.raw["itemInSession"], e.kind))
-        state = {"level": None, "country": "Unknown", "cancelled": False}
+        state: dict[str, Any] = {"level": None, "country": "Unknown", "cancelled": False}
         before: tuple[str, str] | None = None
         had, first = False, True
         for day, of_day in group(events, lambda e: e.day).items():

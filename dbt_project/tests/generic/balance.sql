@@ -15,6 +15,11 @@
         select max(activity_date) as activity_date from {{ model }}
     ),
 
+    -- A history can begin before the first event, with the registration. A user counts from the first event on.
+    seen as (
+        select user_id, min(activity_date) as first_date from {{ ref('user_states') }} group by user_id
+    ),
+
     subscribed as (
         select last_date.activity_date, users.level as plan, count(distinct users.user_id) as users
         from {{ ref('dim_users') }} as users
@@ -22,6 +27,7 @@
             on
                 users.valid_from < dateadd('day', 1, last_date.activity_date)
                 and (users.valid_to is null or users.valid_to >= dateadd('day', 1, last_date.activity_date))
+        inner join seen on users.user_id = seen.user_id and seen.first_date <= last_date.activity_date
         where users.level <> 'free'
         group by last_date.activity_date, users.level
     )
