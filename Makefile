@@ -95,7 +95,7 @@ audit: $(INSTALLED) ## Look for known vulnerabilities in the locked packages
 	case "$$said" in *ConnectionError*|*"ould not connect"*) echo "No network: nothing was audited."; code=0;; esac; \
 	exit $$code
 
-contract: $(INSTALLED) ## Write JSON Schemas and dbt's sources from the contract; refuses an edit that breaks it
+contract: $(INSTALLED) ## Write what follows from the contract and the account's setup; refuses an edit that breaks it
 	@$(BIN)/python -m music_platform.cli.contract
 
 # Strict: a dead link or anchor fails, and --quiet would hide them from the strictness. The variable silences an
