@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import parse_qs, urlsplit
 
 from pydantic import Field, PrivateAttr, ValidationError, field_validator, model_validator
@@ -24,7 +24,27 @@ LOOPBACK = "127.0.0.1"
 #: User of the local broker, whose password is MUSIC_SECRET.
 KAFKA_USER = "music"
 #: The settings that are ports, in the order in which `up` chooses them.
-PORT_FIELDS = ("kafka_port", "kafka_controller_port", "spark_port", "warehouse_port", "dagster_port")
+PORT_FIELDS = (
+    "kafka_port",
+    "kafka_controller_port",
+    "spark_port",
+    "warehouse_port",
+    "dagster_port",
+    "kafka_2_port",
+    "kafka_2_controller_port",
+    "kafka_3_port",
+    "kafka_3_controller_port",
+    "spark_master_port",
+    "spark_master_ui_port",
+    "spark_worker_1_port",
+    "spark_worker_2_port",
+)
+#: Client port and controller port of each local broker, by its node id.
+BROKER_PORTS = {
+    1: ("kafka_port", "kafka_controller_port"),
+    2: ("kafka_2_port", "kafka_2_controller_port"),
+    3: ("kafka_3_port", "kafka_3_controller_port"),
+}
 #: Seconds between two loads where the warehouse is billed: Snowflake bills at least one minute.
 ACCOUNT_LOAD_INTERVAL = 60.0
 
@@ -135,15 +155,26 @@ class Kafka(BaseSettings):
         "those in contracts/shapes. TOPIC_PREFIX applies to these topics too.",
     )
     topic_partitions: int = Field(default=4, ge=1, description="Partitions of each topic that `up` creates.")
-    topic_replication: int = Field(default=1, ge=1, description="Replicas of each topic that `up` creates.")
+    topic_replication: int | None = Field(
+        default=None,
+        ge=1,
+        description="Replicas of each topic that `up` creates. Unset: one per local broker; 1 on a cluster elsewhere.",
+    )
+    kafka_brokers: int = Field(
+        default=1,
+        ge=1,
+        le=3,
+        description="Local brokers: 1, or 3 for a cluster that survives the loss of one broker (three replicas of each "
+        "partition, at least two in sync, no unclean election). A home keeps the number that it started with.",
+    )
     kafka_retention_hours: int = Field(
         default=7 * 24, ge=1, description="Local broker: hours for which records are kept."
     )
     kafka_retention_bytes: int = Field(
         default=8 << 30,
         ge=64 << 20,
-        description="Local broker: bytes that all its topics keep together, in equal shares for each partition. The "
-        "oldest records go first.",
+        description="Local brokers: bytes that all topics keep together, in equal shares for each replica of a "
+        "partition. The oldest records go first.",
     )
 
 
@@ -161,6 +192,14 @@ class Spark(BaseSettings):
         repr=False,
     )
     spark_driver_memory: str = Field(default="2g", description="Heap of the local Spark Connect server.")
+    spark_master: Literal["local", "standalone"] = Field(
+        default="local",
+        description="Where the local Connect server runs its tasks: 'local', two threads of its own process, or "
+        "'standalone', a master and two workers of one core each.",
+    )
+    spark_executor_memory: str = Field(
+        default="1g", description="Heap of each executor of the local standalone cluster."
+    )
     max_records_per_batch: int = Field(
         default=1_000_000, ge=1, description="Maximum records per micro-batch. Bounds its memory."
     )
@@ -356,13 +395,26 @@ class Tests(BaseSettings):
 
 
 class Ports(BaseSettings):
-    """Ports of the local services, all on 127.0.0.1."""
+    """Ports of the local services, on 127.0.0.1."""
 
     kafka_port: int = Field(default=9092, description="Local broker: clients.")
     kafka_controller_port: int = Field(default=9093, description="Local broker: KRaft controller.")
     spark_port: int = Field(default=15002, description="Local Spark Connect server.")
     warehouse_port: int = Field(default=8084, description="Local warehouse.")
     dagster_port: int = Field(default=3000, description="Dagster's webserver.")
+    dagster_host: str = Field(
+        default=LOOPBACK,
+        description="Address on which Dagster's webserver listens. Another one than 127.0.0.1 only inside a container "
+        "whose port is published on the machine's loopback. Requests must name a loopback host in any case.",
+    )
+    kafka_2_port: int = Field(default=9094, description="Second local broker: clients.")
+    kafka_2_controller_port: int = Field(default=9095, description="Second local broker: KRaft controller.")
+    kafka_3_port: int = Field(default=9096, description="Third local broker: clients.")
+    kafka_3_controller_port: int = Field(default=9097, description="Third local broker: KRaft controller.")
+    spark_master_port: int = Field(default=7077, description="Local standalone cluster: the master.")
+    spark_master_ui_port: int = Field(default=7078, description="Local standalone cluster: the master's web pages.")
+    spark_worker_1_port: int = Field(default=7079, description="Local standalone cluster: the first worker.")
+    spark_worker_2_port: int = Field(default=7080, description="Local standalone cluster: the second worker.")
 
 
 class Settings(Ports, Tests, Alerts, Automation, Snowflake, Spark, Kafka, Places):
@@ -400,6 +452,13 @@ class Settings(Ports, Tests, Alerts, Automation, Snowflake, Spark, Kafka, Places
                     f"{pair.strip()!r}: write topic=shape, where the topic is none of the platform's own and the shape "
                     f"is one of {', '.join(shapes.mapped())}"
                 )
+        return value
+
+    @field_validator("kafka_brokers")
+    @classmethod
+    def _can_lose_one(cls, value: int) -> int:
+        if value == 2:
+            raise ValueError("write 1 or 3: two brokers do not survive the loss of one")
         return value
 
     @field_validator("dagster_postgres_url")
@@ -514,9 +573,32 @@ class Settings(Ports, Tests, Alerts, Automation, Snowflake, Spark, Kafka, Places
         return 0.0 if self.warehouse_is_local else ACCOUNT_LOAD_INTERVAL
 
     @property
+    def spark_is_standalone(self) -> bool:
+        """Whether `up` has to start a standalone cluster under the local Connect server."""
+        return self.spark_is_local and self.spark_master == "standalone"
+
+    @property
+    def broker_nodes(self) -> tuple[int, ...]:
+        """Node ids of the local brokers."""
+        return tuple(BROKER_PORTS)[: self.kafka_brokers]
+
+    @property
+    def topic_replicas(self) -> int:
+        """Replicas of each topic that is created."""
+        return self.topic_replication or (self.kafka_brokers if self.kafka_is_local else 1)
+
+    @property
     def bootstrap_servers(self) -> str:
         """Address of the brokers."""
-        return self.kafka_bootstrap_servers or f"{LOOPBACK}:{self.kafka_port}"
+        return self.kafka_bootstrap_servers or ",".join(f"{LOOPBACK}:{self.broker_port(n)}" for n in self.broker_nodes)
+
+    def broker_port(self, node: int) -> int:
+        """Port of a local broker for clients."""
+        return int(getattr(self, BROKER_PORTS[node][0]))
+
+    def controller_port(self, node: int) -> int:
+        """Port of a local broker's KRaft controller."""
+        return int(getattr(self, BROKER_PORTS[node][1]))
 
     @property
     def shape_of_topic(self) -> dict[str, str]:

@@ -176,7 +176,7 @@ def job(settings: Settings, progress: Progress, offsets: TopicOffsets, log: Call
         events_path(settings.lake_root),
         progress.checkpoint,
         read_reference(settings.reference_root, log),
-        shared=Home(settings.home).reference if settings.spark_is_local else None,
+        shared=None if not settings.spark_is_local or settings.spark_is_standalone else Home(settings.home).reference,
     )
 
 

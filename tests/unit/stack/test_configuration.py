@@ -100,7 +100,11 @@ def test_supervisor_reads_back_every_program(settings: Settings) -> None:
     for program in programs:
         section = parsed[f"program:{program.name}"]
         environment = [f"{name}={value}" for name, value in sorted(program.environment.items())]
-        assert shlex.split(section["command"]) == ["/usr/bin/env", *environment, *program.command]
+        if program.isolated:
+            marked = sorted([*environment, f"{MARKER}={settings.home}"])
+            assert shlex.split(section["command"]) == ["/usr/bin/env", "-i", *marked, *program.command]
+        else:
+            assert shlex.split(section["command"]) == ["/usr/bin/env", *environment, *program.command]
         assert section["stopasgroup"] == section["killasgroup"] == section["autorestart"] == "true"
         assert section["stdout_logfile"] == str(home.log_of(program.name))
 
@@ -201,7 +205,7 @@ def test_a_changed_setting_changes_what_supervisor_reads(settings: Settings) -> 
     before = sections(settings)
     after = sections(settings.model_copy(update={"kafka_retention_hours": 1, "lag_threshold_records": 7}))
     changed = {name for name, section in after.items() if section != before[name]}
-    assert changed == {"kafka", "code", "webserver", "daemon", "watch"}
+    assert changed == {*services.BROKERS, "code", "webserver", "daemon", "watch"}
     assert sections(settings.model_copy(update={"java_home": JAVA.home})) == before
 
 
