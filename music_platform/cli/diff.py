@@ -34,12 +34,12 @@ def diff(
     markdown: Annotated[bool, typer.Option(help="Print Markdown, as for a comment.")] = False,
     exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit with 1 if a mart differs.")] = False,
 ) -> None:
-    """Compare the marts of the working tree with those of another version of the models, over the same RAW.
+    """Compare the marts with those of another version.
 
-    Both versions are built in full into databases of their own at the local warehouse, <database>_DIFF_BASE and
-    <database>_DIFF_HEAD, which have the RAW that is loaded now. The platform's own marts are not touched. Printed are,
-    for each mart, columns that were added, removed or changed, rows that only one version has, and columns whose values
-    differ.
+    The working tree's models and those of the other version are built in full over the same RAW, into databases of
+    their own at the local warehouse: <database>_DIFF_HEAD and <database>_DIFF_BASE. The platform's own marts are not
+    touched. Printed are, for each mart, columns that were added, removed or changed, rows that only one version has,
+    and columns whose values differ.
     """
     from music_platform.warehouse import mart_diff
 
