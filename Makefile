@@ -65,7 +65,7 @@ dbt-build: ready ## Every model and every dbt test on an empty local warehouse
 	@rm -rf .local/dbt-build
 	@export MUSIC_HOME=.local/dbt-build MUSIC_ENV_FILE= SNOWFLAKE_ACCOUNT= MUSIC_LOCAL_ONLY=1; \
 	$(BIN)/music-platform up --detach --only warehouse || exit $$?; \
-	status=0; { eval "$$($(BIN)/music-platform env)" && cd dbt_project && dbt build; } || status=$$?; \
+	status=0; { eval "$$($(BIN)/music-platform env)" && cd dbt_project && dbt build --warn-error; } || status=$$?; \
 	cd $(CURDIR) && $(BIN)/music-platform down; exit $$status
 
 RATE ?= 2000
@@ -95,7 +95,7 @@ audit: $(INSTALLED) ## Look for known vulnerabilities in the locked packages
 	case "$$said" in *ConnectionError*|*"ould not connect"*) echo "No network: nothing was audited."; code=0;; esac; \
 	exit $$code
 
-contract: $(INSTALLED) ## Write JSON Schemas and dbt's sources from the contract; refuses an edit that breaks it
+contract: $(INSTALLED) ## Write what follows from the contract and the account's setup; refuses an edit that breaks it
 	@$(BIN)/python -m music_platform.cli.contract
 
 # Strict: a dead link or anchor fails, and --quiet would hide them from the strictness. The variable silences an

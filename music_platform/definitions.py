@@ -20,10 +20,10 @@ def build_defs(settings: Settings | None = None, resource_overrides: Mapping[str
     return dg.Definitions(
         assets=with_links(
             [
-                *kafka.topic_specs(settings),
-                raw.lake_and_raw,
-                *reference.reference_assets,
-                *ledgers.ledger_specs(),
+                kafka.build_topics(settings),
+                raw.build_lake_and_raw(settings),
+                *reference.build_reference_assets(settings),
+                ledgers.build_ledgers(settings),
                 report.quality_report,
                 with_freshness(marts.build_dbt_assets(), settings),
             ]
@@ -31,7 +31,7 @@ def build_defs(settings: Settings | None = None, resource_overrides: Mapping[str
         asset_checks=checks.asset_checks,
         jobs=jobs.jobs,
         sensors=sensors.build_sensors(settings),
-        schedules=schedules.schedules,
+        schedules=schedules.build_schedules(settings),
         resources={**build_resources(settings), **(resource_overrides or {})},
         # A process per step costs seconds and gains nothing: Spark, Kafka and the warehouse do the work.
         executor=dg.in_process_executor,

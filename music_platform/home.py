@@ -30,13 +30,22 @@ class Home:
 
     @property
     def kafka(self) -> Path:
-        """The broker's configuration and records."""
+        """The first broker's configuration and records, and the certificates of all."""
         return self.root / "kafka"
+
+    def broker(self, node: int) -> Path:
+        """The configuration and records of a broker, by its node id."""
+        return self.kafka if node == 1 else self.root / f"kafka-{node}"
 
     @property
     def spark(self) -> Path:
         """Spark's configuration and scratch space."""
         return self.root / "spark"
+
+    @property
+    def spark_cluster(self) -> Path:
+        """The standalone cluster: the master's state, and a folder for each worker."""
+        return self.root / "spark-cluster"
 
     @property
     def reference(self) -> Path:
@@ -89,6 +98,16 @@ class Home:
         return self.root / "format.json"
 
     @property
+    def looked(self) -> Path:
+        """File whose time is that of the watch's last look."""
+        return self.root / "watch-looked"
+
+    @property
+    def stopping(self) -> Path:
+        """File that is there while the code server is about to stop: runs finish their batch and start no other."""
+        return self.root / "stopping"
+
+    @property
     def lock(self) -> Path:
         """Lock file, held while `up` or `down` changes the home."""
         return self.root / "stack.lock"
@@ -118,7 +137,20 @@ class Home:
 
     def parts(self) -> dict[str, Path]:
         """What takes disk space, by name; for `doctor`."""
-        names = ("kafka", "spark", "lake", "intake", "warehouse", "dagster", "dbt", "reference", "logs")
+        names = (
+            "kafka",
+            "kafka-2",
+            "kafka-3",
+            "spark",
+            "spark-cluster",
+            "lake",
+            "intake",
+            "warehouse",
+            "dagster",
+            "dbt",
+            "reference",
+            "logs",
+        )
         return {name: self.root / name for name in names}
 
 

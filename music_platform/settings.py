@@ -4,12 +4,15 @@ Read from the environment, then from the project's `.env`, then from `ports.env`
 `music-platform up`); `sources.py` finds them. Nothing else in the project reads `os.environ` for a setting.
 """
 
+import importlib
+import json
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import parse_qs, urlsplit
 
 from pydantic import Field, PrivateAttr, ValidationError, field_validator, model_validator
@@ -23,8 +26,31 @@ from music_platform.sources import DEFAULT_HOME, SettingsError, Sources, Value, 
 LOOPBACK = "127.0.0.1"
 #: User of the local broker, whose password is MUSIC_SECRET.
 KAFKA_USER = "music"
+SASL_MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER")
+#: Prefix in KAFKA_JVM_PROPERTIES of an option of Spark's Kafka source, which is no property of the Java client.
+OPTION = "option:"
 #: The settings that are ports, in the order in which `up` chooses them.
-PORT_FIELDS = ("kafka_port", "kafka_controller_port", "spark_port", "warehouse_port", "dagster_port")
+PORT_FIELDS = (
+    "kafka_port",
+    "kafka_controller_port",
+    "spark_port",
+    "warehouse_port",
+    "dagster_port",
+    "kafka_2_port",
+    "kafka_2_controller_port",
+    "kafka_3_port",
+    "kafka_3_controller_port",
+    "spark_master_port",
+    "spark_master_ui_port",
+    "spark_worker_1_port",
+    "spark_worker_2_port",
+)
+#: Client port and controller port of each local broker, by its node id.
+BROKER_PORTS = {
+    1: ("kafka_port", "kafka_controller_port"),
+    2: ("kafka_2_port", "kafka_2_controller_port"),
+    3: ("kafka_3_port", "kafka_3_controller_port"),
+}
 #: Seconds between two loads where the warehouse is billed: Snowflake bills at least one minute.
 ACCOUNT_LOAD_INTERVAL = 60.0
 
@@ -107,7 +133,11 @@ class Kafka(BaseSettings):
         description="PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL. Used by every Kafka client. Unset: PLAINTEXT, or for "
         "the local broker SASL_PLAINTEXT with PLAIN, the user `music` and MUSIC_SECRET as the password.",
     )
-    kafka_sasl_mechanism: str | None = Field(default=None, description="PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512.")
+    kafka_sasl_mechanism: str | None = Field(
+        default=None,
+        description="PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 "
+        "or OAUTHBEARER. Any other one: KAFKA_CLIENT_PROPERTIES and KAFKA_JVM_PROPERTIES.",
+    )
     kafka_sasl_username: str | None = Field(default=None, description="SASL user name.")
     kafka_sasl_password: str | None = Field(default=None, description="SASL password.", repr=False)
     kafka_ssl_ca_location: Path | None = Field(
@@ -126,6 +156,24 @@ class Kafka(BaseSettings):
     kafka_ssl_key_password: str | None = Field(
         default=None, description="Passphrase of the client's private key.", repr=False
     )
+    kafka_client_properties: str | None = Field(
+        default=None,
+        description="Further properties of the Python clients under librdkafka's names, as a JSON object of texts. "
+        "They win over those that follow from other settings.",
+        repr=False,
+    )
+    kafka_jvm_properties: str | None = Field(
+        default=None,
+        description="Further properties of Spark's Kafka source under the Java client's names, as a JSON object of "
+        "texts. They win over those that follow from other settings. The source's own options begin with `option:`, "
+        "such as `option:groupIdPrefix`.",
+        repr=False,
+    )
+    kafka_token_function: str | None = Field(
+        default=None,
+        description="OAUTHBEARER: a Python function, as module:name, that returns a token and when it expires (epoch "
+        "seconds). librdkafka calls it with `sasl.oauthbearer.config` whenever it needs a token.",
+    )
     topic_prefix: str = Field(
         default="", description="Prefix of every topic name. Lets several platforms share one cluster."
     )
@@ -135,15 +183,26 @@ class Kafka(BaseSettings):
         "those in contracts/shapes. TOPIC_PREFIX applies to these topics too.",
     )
     topic_partitions: int = Field(default=4, ge=1, description="Partitions of each topic that `up` creates.")
-    topic_replication: int = Field(default=1, ge=1, description="Replicas of each topic that `up` creates.")
+    topic_replication: int | None = Field(
+        default=None,
+        ge=1,
+        description="Replicas of each topic that `up` creates. Unset: one per local broker; 1 on a cluster elsewhere.",
+    )
+    kafka_brokers: int = Field(
+        default=1,
+        ge=1,
+        le=3,
+        description="Local brokers: 1, or 3 for a cluster that survives the loss of one broker (three replicas of each "
+        "partition, at least two in sync, no unclean election). A home keeps the number that it started with.",
+    )
     kafka_retention_hours: int = Field(
         default=7 * 24, ge=1, description="Local broker: hours for which records are kept."
     )
     kafka_retention_bytes: int = Field(
         default=8 << 30,
         ge=64 << 20,
-        description="Local broker: bytes that all its topics keep together, in equal shares for each partition. The "
-        "oldest records go first.",
+        description="Local brokers: bytes that all topics keep together, in equal shares for each replica of a "
+        "partition. The oldest records go first.",
     )
 
 
@@ -161,6 +220,14 @@ class Spark(BaseSettings):
         repr=False,
     )
     spark_driver_memory: str = Field(default="2g", description="Heap of the local Spark Connect server.")
+    spark_master: Literal["local", "standalone"] = Field(
+        default="local",
+        description="Where the local Connect server runs its tasks: 'local', two threads of its own process, or "
+        "'standalone', a master and two workers of one core each.",
+    )
+    spark_executor_memory: str = Field(
+        default="1g", description="Heap of each executor of the local standalone cluster."
+    )
     max_records_per_batch: int = Field(
         default=1_000_000, ge=1, description="Maximum records per micro-batch. Bounds its memory."
     )
@@ -356,13 +423,26 @@ class Tests(BaseSettings):
 
 
 class Ports(BaseSettings):
-    """Ports of the local services, all on 127.0.0.1."""
+    """Ports of the local services, on 127.0.0.1."""
 
     kafka_port: int = Field(default=9092, description="Local broker: clients.")
     kafka_controller_port: int = Field(default=9093, description="Local broker: KRaft controller.")
     spark_port: int = Field(default=15002, description="Local Spark Connect server.")
     warehouse_port: int = Field(default=8084, description="Local warehouse.")
     dagster_port: int = Field(default=3000, description="Dagster's webserver.")
+    dagster_host: str = Field(
+        default=LOOPBACK,
+        description="Address on which Dagster's webserver listens. Another one than 127.0.0.1 only inside a container "
+        "whose port is published on the machine's loopback. Requests must name a loopback host in any case.",
+    )
+    kafka_2_port: int = Field(default=9094, description="Second local broker: clients.")
+    kafka_2_controller_port: int = Field(default=9095, description="Second local broker: KRaft controller.")
+    kafka_3_port: int = Field(default=9096, description="Third local broker: clients.")
+    kafka_3_controller_port: int = Field(default=9097, description="Third local broker: KRaft controller.")
+    spark_master_port: int = Field(default=7077, description="Local standalone cluster: the master.")
+    spark_master_ui_port: int = Field(default=7078, description="Local standalone cluster: the master's web pages.")
+    spark_worker_1_port: int = Field(default=7079, description="Local standalone cluster: the first worker.")
+    spark_worker_2_port: int = Field(default=7080, description="Local standalone cluster: the second worker.")
 
 
 class Settings(Ports, Tests, Alerts, Automation, Snowflake, Spark, Kafka, Places):
@@ -400,6 +480,42 @@ class Settings(Ports, Tests, Alerts, Automation, Snowflake, Spark, Kafka, Places
                     f"{pair.strip()!r}: write topic=shape, where the topic is none of the platform's own and the shape "
                     f"is one of {', '.join(shapes.mapped())}"
                 )
+        return value
+
+    @field_validator("kafka_brokers")
+    @classmethod
+    def _can_lose_one(cls, value: int) -> int:
+        if value == 2:
+            raise ValueError("write 1 or 3: two brokers do not survive the loss of one")
+        return value
+
+    @field_validator("kafka_sasl_mechanism")
+    @classmethod
+    def _known_mechanism(cls, value: str | None) -> str | None:
+        if value is not None and value not in SASL_MECHANISMS:
+            raise ValueError(
+                f"{value!r} is none of {', '.join(SASL_MECHANISMS)}. For another mechanism, leave it out and write "
+                "sasl.mechanism and what it needs in KAFKA_CLIENT_PROPERTIES and KAFKA_JVM_PROPERTIES"
+            )
+        return value
+
+    @field_validator("kafka_client_properties", "kafka_jvm_properties")
+    @classmethod
+    def _is_an_object_of_texts(cls, value: str | None) -> str | None:
+        # The text is not repeated: it may hold a secret.
+        try:
+            found = json.loads(value or "{}")
+        except ValueError:
+            found = None
+        if not isinstance(found, dict) or not all(isinstance(text, str) for text in found.values()):
+            raise ValueError('is not a JSON object of texts, such as {"client.id": "music"}')
+        return value
+
+    @field_validator("kafka_token_function")
+    @classmethod
+    def _names_a_function(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"[\w.]+:\w+", value):
+            raise ValueError(f"{value!r}: write module:name")
         return value
 
     @field_validator("dagster_postgres_url")
@@ -514,9 +630,32 @@ class Settings(Ports, Tests, Alerts, Automation, Snowflake, Spark, Kafka, Places
         return 0.0 if self.warehouse_is_local else ACCOUNT_LOAD_INTERVAL
 
     @property
+    def spark_is_standalone(self) -> bool:
+        """Whether `up` has to start a standalone cluster under the local Connect server."""
+        return self.spark_is_local and self.spark_master == "standalone"
+
+    @property
+    def broker_nodes(self) -> tuple[int, ...]:
+        """Node ids of the local brokers."""
+        return tuple(BROKER_PORTS)[: self.kafka_brokers]
+
+    @property
+    def topic_replicas(self) -> int:
+        """Replicas of each topic that is created."""
+        return self.topic_replication or (self.kafka_brokers if self.kafka_is_local else 1)
+
+    @property
     def bootstrap_servers(self) -> str:
         """Address of the brokers."""
-        return self.kafka_bootstrap_servers or f"{LOOPBACK}:{self.kafka_port}"
+        return self.kafka_bootstrap_servers or ",".join(f"{LOOPBACK}:{self.broker_port(n)}" for n in self.broker_nodes)
+
+    def broker_port(self, node: int) -> int:
+        """Port of a local broker for clients."""
+        return int(getattr(self, BROKER_PORTS[node][0]))
+
+    def controller_port(self, node: int) -> int:
+        """Port of a local broker's KRaft controller."""
+        return int(getattr(self, BROKER_PORTS[node][1]))
 
     @property
     def shape_of_topic(self) -> dict[str, str]:
@@ -605,11 +744,11 @@ class Settings(Ports, Tests, Alerts, Automation, Snowflake, Spark, Kafka, Places
                 certificate, key = self.kafka_tls_dir / "client.pem", self.kafka_tls_dir / "client.key"
         return ca, certificate, key
 
-    def kafka_client_config(self) -> dict[str, str]:
+    def kafka_client_config(self) -> dict[str, Any]:
         """Connection settings under librdkafka's names, for confluent-kafka clients."""
         ca, certificate, key = self._kafka_pem_files()
         mechanism, user, password = self.kafka_credentials
-        given: dict[str, str | None] = {
+        given: dict[str, Any] = {
             "bootstrap.servers": self.bootstrap_servers,
             "security.protocol": self.kafka_protocol,
             "sasl.mechanism": mechanism,
@@ -619,19 +758,26 @@ class Settings(Ports, Tests, Alerts, Automation, Snowflake, Spark, Kafka, Places
             "ssl.certificate.location": str(certificate) if certificate else None,
             "ssl.key.location": str(key) if key else None,
             "ssl.key.password": self.kafka_ssl_key_password,
+            "oauth_cb": _function(self.kafka_token_function) if self.kafka_token_function else None,
         }
-        return {name: value for name, value in given.items() if value is not None}
+        further: dict[str, Any] = json.loads(self.kafka_client_properties or "{}")
+        given = {name: value for name, value in given.items() if value is not None}
+        return given | further
 
     def kafka_jvm_config(self) -> dict[str, str]:
         """The same under the Java client's names, without the brokers' addresses, for Spark.
 
         Certificates are passed by content, so Spark's executors need no file from this machine.
         """
+        further = {name: text for name, text in self._jvm_properties().items() if not name.startswith(OPTION)}
         if self.kafka_protocol == "PLAINTEXT":
-            return {}
+            return further
         given = {"security.protocol": self.kafka_protocol}
         mechanism, user, password = self.kafka_credentials
-        if mechanism and user:
+        if mechanism == "OAUTHBEARER":
+            given["sasl.mechanism"] = mechanism
+            given["sasl.jaas.config"] = "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required;"
+        elif mechanism and user:
             module = (
                 "org.apache.kafka.common.security.plain.PlainLoginModule"
                 if mechanism == "PLAIN"
@@ -650,7 +796,16 @@ class Settings(Ports, Tests, Alerts, Automation, Snowflake, Spark, Kafka, Places
             given["ssl.keystore.key"] = key.read_text()
         if self.kafka_ssl_key_password:
             given["ssl.key.password"] = self.kafka_ssl_key_password
-        return given
+        return given | further
+
+    def kafka_source_options(self) -> dict[str, str]:
+        """Options of Spark's Kafka source that are none of the Java client's."""
+        return {
+            name.removeprefix(OPTION): text for name, text in self._jvm_properties().items() if name.startswith(OPTION)
+        }
+
+    def _jvm_properties(self) -> dict[str, str]:
+        return dict(json.loads(self.kafka_jvm_properties or "{}"))
 
 
 def _hosts_elsewhere(address: str) -> list[str]:
@@ -677,6 +832,16 @@ _STORE_SERVERS = {"s3a": "AWS_ENDPOINT_URL", "gs": "STORAGE_EMULATOR_HOST"}
 def _store_is_local(url: str) -> bool:
     server = os.environ.get(_STORE_SERVERS.get(url.partition("://")[0], ""), "")
     return bool(server) and not _hosts_elsewhere(server)
+
+
+def _function(name: str) -> Callable[..., Any]:
+    """The function that `module:name` names. Raises SettingsError."""
+    module, _, function = name.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError) as error:
+        raise SettingsError(f"KAFKA_TOKEN_FUNCTION={name} cannot be imported: {error}") from None
+    return found  # type: ignore[no-any-return]
 
 
 def _quoted(text: str) -> str:

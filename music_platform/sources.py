@@ -16,6 +16,8 @@ from dotenv.parser import parse_stream
 from music_platform.errors import PlatformError
 
 HOME, ENV_FILE = "MUSIC_HOME", "MUSIC_ENV_FILE"
+#: Folder with one file for each secret, named like its setting, as containers mount them.
+SECRETS_DIR = "MUSIC_SECRETS_DIR"
 #: The setting that the home keeps in a file of its own.
 SECRET = "music_secret"
 #: The home of a project that names none.
@@ -81,7 +83,25 @@ def find_sources(environment: Mapping[str, str], folder: Path) -> Sources:
     home = folder / counting[HOME.lower()].as_path() if HOME.lower() in counting else project / DEFAULT_HOME
     ports = {name: value for name, value in read_env(home / PORTS_FILE).items() if name.endswith("_port")}
     secret = {name: value for name, value in read_env(home / SECRET_FILE).items() if name == SECRET}
-    return Sources(project, home.resolve(), env_file, skipped, ports | secret | counting, frozenset(written))
+    mounted = read_secrets(Path(environment[SECRETS_DIR])) if environment.get(SECRETS_DIR) else {}
+    values = ports | secret | mounted | counting
+    return Sources(project, home.resolve(), env_file, skipped, values, frozenset(written))
+
+
+def read_secrets(folder: Path) -> dict[str, Value]:
+    """The content of each file in the folder by the file's name in lower case, without white space around it.
+
+    Nothing if there is no folder. Raises SettingsError.
+    """
+    found = {}
+    try:
+        # Kubernetes puts links to files there, and folders whose names begin with a dot.
+        for file in sorted(folder.iterdir()) if folder.is_dir() else ():
+            if file.is_file() and not file.name.startswith(".") and (text := file.read_text().strip()):
+                found[file.name.lower()] = Value(text, str(file), folder)
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"a secret in {folder} cannot be read: {error}") from None
+    return found
 
 
 def find_project(folder: Path) -> Path:

@@ -1,7 +1,8 @@
 """The topics as the brokers know them: ids, first offsets and end offsets."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field
@@ -66,6 +67,19 @@ def topic_shapes(settings: Settings) -> dict[str, Shape]:
     }
 
 
+#: What Kafka's protocol gives as a topic's id where the broker has none: 16 zero bytes.
+NO_ID = "A" * 22
+
+
+def identity(topic: str, kafka_id: str) -> str:
+    """Kafka's id of a topic, or its name where the broker gives no ids (Azure Event Hubs, Kafka before 2.8).
+
+    Coordinates of records begin with it. With the same id for all topics, records of two topics would be taken for one.
+    Where it is the name, nothing shows that a topic was created again.
+    """
+    return topic if kafka_id == NO_ID else kafka_id
+
+
 class BrokerRefusedError(BrokerUnreachableError):
     """The brokers answer, but refuse this client."""
 
@@ -74,8 +88,8 @@ class Brokers:
     """An admin client that reports why it gets no answer. librdkafka alone would retry a wrong password until the
     timeout, and then report only the timeout."""
 
-    def __init__(self, client_config: Mapping[str, str]) -> None:
-        self.where = client_config["bootstrap.servers"]
+    def __init__(self, client_config: Mapping[str, Any]) -> None:
+        self.where = str(client_config["bootstrap.servers"])
         self._refusal: KafkaError | None = None
         #: The last error of a connection, in librdkafka's words.
         self.last_error = ""
@@ -122,7 +136,7 @@ def refusal(where: str, reason: str) -> str:
 
 
 def unreachable(
-    client_config: Mapping[str, str], error: KafkaException, last_error: str = "", topic: str | None = None
+    client_config: Mapping[str, Any], error: KafkaException, last_error: str = "", topic: str | None = None
 ) -> BrokerUnreachableError:
     """The error for a failed request, about `topic` if that is known. `last_error` is the last connection error, in
     librdkafka's words."""
@@ -139,18 +153,18 @@ def unreachable(
     return BrokerUnreachableError(f"Kafka at {where} answers with an error{about}: {error.args[0].str()}.")
 
 
-def topic_ids(client_config: Mapping[str, str], topics: Iterable[str]) -> dict[str, str]:
-    """Kafka's own id of each topic. Raises BrokerUnreachableError, also for a topic that does not exist."""
+def topic_ids(client_config: Mapping[str, Any], topics: Iterable[str]) -> dict[str, str]:
+    """Identity of each topic. Raises BrokerUnreachableError, also for a topic that does not exist."""
     # The client has to outlive the futures it returns.
     brokers = Brokers(client_config)
     try:
         futures = brokers.admin.describe_topics(TopicCollection(list(topics)), request_timeout=TIMEOUT)
-        return {topic: str(brokers.result(future).topic_id) for topic, future in futures.items()}
+        return {topic: identity(topic, str(brokers.result(future).topic_id)) for topic, future in futures.items()}
     except KafkaException as error:
         raise unreachable(client_config, error, brokers.last_error) from error
 
 
-def topic_offsets(client_config: Mapping[str, str], topics: Iterable[str]) -> TopicOffsets:
+def topic_offsets(client_config: Mapping[str, Any], topics: Iterable[str]) -> TopicOffsets:
     """First and end offsets of every partition. Raises BrokerUnreachableError, also for a topic that cannot be read."""
     offsets = readable_offsets(client_config, topics)
     for trouble in offsets.troubles.values():
@@ -158,7 +172,7 @@ def topic_offsets(client_config: Mapping[str, str], topics: Iterable[str]) -> To
     return offsets
 
 
-def readable_offsets(client_config: Mapping[str, str], topics: Iterable[str]) -> TopicOffsets:
+def readable_offsets(client_config: Mapping[str, Any], topics: Iterable[str]) -> TopicOffsets:
     """The same of the topics that can be read. One that is missing, forbidden or without a leader keeps no other one
     from being read. Raises BrokerUnreachableError where the brokers do not answer."""
     brokers = Brokers(client_config)
@@ -179,7 +193,7 @@ def readable_offsets(client_config: Mapping[str, str], topics: Iterable[str]) ->
                     "brokers are down, or an election is going on."
                 )
                 continue
-            ids[topic] = str(found.topic_id)
+            ids[topic] = identity(topic, str(found.topic_id))
             partitions += [TopicPartition(topic, info.id) for info in found.partitions]
         first = _offsets(brokers, partitions, OffsetSpec.earliest(), client_config, troubles)
         end = _offsets(brokers, partitions, OffsetSpec.latest(), client_config, troubles)
@@ -188,7 +202,7 @@ def readable_offsets(client_config: Mapping[str, str], topics: Iterable[str]) ->
     return TopicOffsets(_without(first, troubles), _without(end, troubles), _without(ids, troubles), troubles)
 
 
-def high_watermarks(client_config: Mapping[str, str], offsets: TopicOffsets) -> Offsets:
+def high_watermarks(client_config: Mapping[str, Any], offsets: TopicOffsets) -> Offsets:
     """The end of each of these partitions with the records of open transactions, which `TopicOffsets.end` is before.
 
     Raises BrokerUnreachableError where the brokers do not answer. A topic that cannot be read is left out.
@@ -209,7 +223,7 @@ def _without(found: dict[str, Answer], troubles: Mapping[str, BrokerUnreachableE
     return {topic: each for topic, each in found.items() if topic not in troubles}
 
 
-def _trouble(client_config: Mapping[str, str], error: KafkaException, topic: str) -> BrokerUnreachableError:
+def _trouble(client_config: Mapping[str, Any], error: KafkaException, topic: str) -> BrokerUnreachableError:
     """The trouble with one topic. Raises the error itself where the brokers do not answer, which is about all."""
     if error.args[0].code() in SILENCES:
         raise error
@@ -220,7 +234,7 @@ def _offsets(
     brokers: Brokers,
     partitions: list[TopicPartition],
     which: OffsetSpec,
-    client_config: Mapping[str, str],
+    client_config: Mapping[str, Any],
     troubles: dict[str, BrokerUnreachableError],
     isolation: IsolationLevel = IsolationLevel.READ_COMMITTED,
 ) -> Offsets:
@@ -239,49 +253,74 @@ def _offsets(
     return found
 
 
+#: Offsets that are read through to the next range that is asked about; a larger distance is skipped by a seek.
+READ_THROUGH = 10_000
+#: Records that are taken from the client at once.
+AT_ONCE = 1_000
+
+Interval = tuple[int, int]
+
+
 def offsets_with_record(
-    client_config: Mapping[str, str], topic: str, partition: int, first: int, last: int
-) -> set[int]:
-    """Offsets from `first` to `last` at which the broker holds a committed record.
+    client_config: Mapping[str, Any], ranges: Mapping[tuple[str, int], Sequence[Interval]]
+) -> dict[tuple[str, int], set[int]]:
+    """By topic and partition, the offsets in these ranges (sorted, first and last inclusive) at which the broker holds
+    a committed record. One consumer reads each partition once.
 
     The other offsets hold a transaction marker, a record of an aborted transaction or, in a compacted topic, nothing
-    any more. Raises BrokerUnreachableError, also if the end of the range is not reached in time.
+    any more. Raises BrokerUnreachableError, also if a range is not read in time.
     """
+    if not any(ranges.values()):
+        return {where: set() for where in ranges}
     consumer = Consumer({
-        **client_config, "group.id": "music-platform-audit", "enable.auto.commit": False, "log_level": 0,
+        "group.id": "music-platform-audit", **client_config, "enable.auto.commit": False, "log_level": 0,
         "isolation.level": "read_committed", "enable.partition.eof": True, "auto.offset.reset": "error",
     })  # fmt: skip
-    where, found = TopicPartition(topic, partition, first), set[int]()
-    quiet = time.monotonic() + TIMEOUT
     try:
-        consumer.assign([where])
-        while time.monotonic() < quiet:
-            # The position also advances over offsets that hold no record.
-            if (at := consumer.position([where])[0].offset) > last:
-                return found
-            message = consumer.poll(0.2)
-            if message is None:
-                quiet = quiet if consumer.position([where])[0].offset == at else time.monotonic() + TIMEOUT
-            elif (error := message.error()) is None:
-                quiet = time.monotonic() + TIMEOUT
-                if (offset := message.offset() or 0) > last:
-                    return found
-                found.add(offset)
-            elif error.code() == KafkaError._PARTITION_EOF:
-                return found
-            else:
-                raise KafkaException(error)
+        return {
+            (topic, number): _held(consumer, TopicPartition(topic, number), wanted) if wanted else set()
+            for (topic, number), wanted in ranges.items()
+        }
     except KafkaException as error:
         raise unreachable(client_config, error) from error
     finally:
         consumer.close()
-    raise BrokerUnreachableError(
-        f"Kafka at {client_config['bootstrap.servers']} did not return {topic}/{partition} from offset {first} to "
-        f"{last} within {TIMEOUT:.0f} s. Is it up (music-platform status)?"
-    )
 
 
-def timestamps_at(client_config: Mapping[str, str], offsets: Offsets) -> list[int]:
+def _held(consumer: Consumer, where: TopicPartition, wanted: Sequence[Interval]) -> set[int]:
+    """The offsets in the ranges at which there is a record."""
+    found, left, before = set[int](), deque(wanted), -1
+    consumer.assign([TopicPartition(where.topic, where.partition, wanted[0][0])])
+    quiet = time.monotonic() + TIMEOUT
+    while left:
+        messages = consumer.consume(AT_ONCE, 0.2)
+        # The position also advances over offsets that hold no record.
+        position = consumer.position([where])[0].offset
+        if messages or position != before:
+            quiet, before = time.monotonic() + TIMEOUT, position
+        elif time.monotonic() > quiet:
+            raise BrokerUnreachableError(
+                f"Kafka did not return {where.topic}/{where.partition} from offset {left[0][0]} to {left[0][1]} within "
+                f"{TIMEOUT:.0f} s. Is it up (music-platform status)?"
+            )
+        for message in messages:
+            if (error := message.error()) is not None:
+                if error.code() != KafkaError._PARTITION_EOF:
+                    raise KafkaException(error)
+                return found
+            offset = message.offset() or 0
+            while left and left[0][1] < offset:
+                left.popleft()
+            if left and left[0][0] <= offset:
+                found.add(offset)
+        while left and left[0][1] < position:
+            left.popleft()
+        if left and 0 <= position < left[0][0] - READ_THROUGH:
+            consumer.seek(TopicPartition(where.topic, where.partition, left[0][0]))
+    return found
+
+
+def timestamps_at(client_config: Mapping[str, Any], offsets: Offsets) -> list[int]:
     """Kafka timestamp in epoch milliseconds of the record at each offset, or of the next one after it.
 
     Raises BrokerUnreachableError. A partition that holds no record from there on, only markers of transactions, is left
@@ -291,7 +330,7 @@ def timestamps_at(client_config: Mapping[str, str], offsets: Offsets) -> list[in
     if not wanted:
         return []
     consumer = Consumer({
-        **client_config, "group.id": "music-platform-lag", "enable.auto.commit": False, "log_level": 0,
+        "group.id": "music-platform-lag", **client_config, "enable.auto.commit": False, "log_level": 0,
         "fetch.wait.max.ms": 20, "fetch.message.max.bytes": 1024, "queued.max.messages.kbytes": 64,
         "isolation.level": "read_committed", "enable.partition.eof": True,
     })  # fmt: skip

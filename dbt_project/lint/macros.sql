@@ -17,13 +17,19 @@
 {% macro arrived_in(relation, window) %}{{ relation }}batch_id > 1{% endmacro %}
 {% macro changed_events(columns, window) %}select {{ columns | join(', ') }} from events{% endmacro %}
 {% macro seen_values(columns, condition, window) %}select distinct {{ columns.keys() | join(', ') }} from events{% endmacro %}
+{% macro dates_of_session_numbers(window) %}dates{% endmacro %}
+{% macro session_subjects() %}{% endmacro %}
 {% macro reached_sessions(window) %}session_id in (1){% endmacro %}
 {% macro dates_of_reached_sessions(window) %}dates{% endmacro %}
 {% macro numbers_below(count) %}select 0 as n{% endmacro %}
 {% macro arrival_order() %}kafka_timestamp{% endmacro %}
 {% macro event_order() %}event_time{% endmacro %}
 {% macro visitor() %}user_id{% endmacro %}
-{% macro other_level(level) %}{{ level }}{% endmacro %}
+{% macro level_after() %}level_after{% endmacro %}
+{% macro state_order() %}event_time{% endmacro %}
+{% macro ends_a_song(page) %}{{ page }} = 'Skip'{% endmacro %}
+{% macro starts_a_song() %}event_kind = 'listen'{% endmacro %}
+{% macro plays_until() %}event_time{% endmacro %}
 {% macro opens_a_session(before, at) %}{{ before }} < {{ at }}{% endmacro %}
 {% macro who_and_where() %}events.event_id{% endmacro %}
 {% macro song_key() %}names.song_key{% endmacro %}

@@ -1,2 +1,2 @@
 {# Written by `make contract`: fields that the contract named when RAW had rows already; those carry them in `extra`. #}
-{% macro later_fields() %} {{ return([]) }} {% endmacro %}
+{% macro later_fields() %} {{ return([{"column": "country", "path": "country", "type": "VARCHAR"}, {"column": "time_zone", "path": "timeZone", "type": "VARCHAR"}, {"column": "level_after", "path": "levelAfter", "type": "VARCHAR"}, {"column": "playback_source", "path": "source", "type": "VARCHAR"}]) }} {% endmacro %}

@@ -2,7 +2,10 @@
 The dates that a build of a model covers, as literals, so that the warehouse reads those and no others.
 
 Keys of a model's meta:
-  subjects  what the model depends on: 'events' (default), 'songs' (their names and keys), 'sessions'
+  subjects  what the model depends on: 'events' (default), 'songs' (their names and keys), 'sessions', 'listens' (rows of
+            silver.listens, which also change when their song is ended on another date), 'visitors' (whose events without a
+            user are)
+  notes     the subject as which the model itself notes the dates that it changes
   after     days after a touched date whose rows change with it, as a list; default [0], the date itself
   spine     the model has rows for every date from the first to the last listen: dates that enter or leave the spine are
             built too
@@ -36,7 +39,7 @@ Keys of a model's meta:
         {% if subject in window.whole %} {{ return(none) }} {% endif %}
         {% do dates.extend(window.touched.get(subject, [])) %}
     {% endfor %}
-    {{ return(dates | unique | sort) }}
+    {{ return(in_few_ranges(dates)) }}
 {% endmacro %}
 
 {# The dates (ISO), or first dates of periods, whose rows this build of the model replaces; none means all. #}
@@ -123,13 +126,57 @@ Keys of a model's meta:
     {{ return(dates) }}
 {% endmacro %}
 
-{# `column in (dates)`; true where `dates` is none (all dates), false where it is empty. #}
+{# Whether `column` is one of the dates; true where `dates` is none (all dates), false where it is empty. Dates in a row are
+written as a range, so a statement about a month or ten years is as long as one about a day. #}
 {% macro on_dates(column, dates) -%}
     {%- if dates is none -%} true
-    {%- elif dates -%} {{ column }} in ({% for date in dates %}'{{ date }}'::date{{ ', ' if not loop.last }}{% endfor %})
+    {%- elif dates -%}
+    {%- set single, parts = [], [] -%}
+    {%- for first, last in date_ranges(dates) -%}
+        {%- if first == last -%} {%- do single.append("'" ~ first ~ "'::date") -%}
+        {%- else -%} {%- do parts.append(column ~ " between '" ~ first ~ "'::date and '" ~ last ~ "'::date") -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {%- if single -%} {%- do parts.insert(0, column ~ " in (" ~ single | join(', ') ~ ")") -%} {%- endif -%}
+    {{ parts[0] if parts | length == 1 else "(" ~ parts | join(' or ') ~ ")" }}
     {%- else -%} false
     {%- endif -%}
 {%- endmacro %}
+
+{# The dates as ranges without a gap: pairs of the first and the last date. #}
+{% macro date_ranges(dates) %}
+    {% set days, ranges = [], [] %}
+    {% for date in dates %} {% do days.append((date | string)[:10]) %} {% endfor %}
+    {% for date in days | unique | sort %}
+        {% set day = modules.datetime.date.fromisoformat(date) %}
+        {% if ranges and (day - modules.datetime.date.fromisoformat(ranges[-1][1])).days == 1 %}
+            {% do ranges.append((ranges.pop()[0], date)) %}
+        {% else %}
+            {% do ranges.append((date, date)) %}
+        {% endif %}
+    {% endfor %}
+    {{ return(ranges) }}
+{% endmacro %}
+
+{# The dates and, if they are in more than `most_date_ranges` ranges, those in the smallest gaps between them. They are built
+too, which changes nothing, and no statement grows beyond bounds. #}
+{% macro in_few_ranges(dates) %}
+    {% set ranges, gaps, filled = date_ranges(dates), [], [] %}
+    {% set surplus = (ranges | length) - var('most_date_ranges', 200) %}
+    {% if surplus <= 0 %} {{ return(dates | unique | sort) }} {% endif %}
+    {% for first, last in ranges %}
+        {% if not loop.last %}
+            {% set next = modules.datetime.date.fromisoformat(ranges[loop.index][0]) %}
+            {% do gaps.append((next - modules.datetime.date.fromisoformat(last)).days) %}
+        {% endif %}
+    {% endfor %}
+    {% set closed = (gaps | sort)[surplus - 1] %}
+    {% for first, last in ranges %}
+        {% set is_closed = not loop.last and gaps[loop.index0] <= closed %}
+        {% do filled.extend(dates_between(first, ranges[loop.index][0] if is_closed else last)) %}
+    {% endfor %}
+    {{ return(filled | unique | sort) }}
+{% endmacro %}
 
 {# Query of these columns of the events that were added or removed in the window. #}
 {% macro changed_events(columns, window) -%}
@@ -146,7 +193,7 @@ Keys of a model's meta:
 {# Dates whose events were read from RAW again, by this build or by one in the window that did not get as far as this model.
 Any event on them may have changed, whichever version it came from. #}
 {% macro rebuilt_dates(window) %}
-    {{ return((rebuild_dates() + window.touched.get('rebuilt', [])) | unique | sort) }}
+    {{ return(in_few_ranges(rebuild_dates() + window.touched.get('rebuilt', []))) }}
 {% endmacro %}
 
 {# `or column in (rebuilt dates)`; empty where none were rebuilt. #}
@@ -170,7 +217,14 @@ Any event on them may have changed, whichever version it came from. #}
     {{ on_dates(date, dates) }}
     {%- if dates and meta.get('keys') %}
     and (
-        ({{ meta['keys'] | join(', ') }}) in ({{ changed_events(meta['keys'], window) }})
+        ({{ meta['keys'] | join(', ') }}) in (
+            {{ changed_events(meta['keys'], window) }}
+            {%- if 'visitors' in meta.get('subjects', []) and meta['keys'] == ['user_id'] %}
+            union
+            select user_id from {{ ref('session_dates') }}
+            where {{ on_dates('activity_date', dates) }} and session_id in ({{ changed_events(['session_id'], window) }})
+            {%- endif %}
+        )
         {{- or_rebuilt(date, window) }}
     )
     {%- endif -%}
@@ -207,6 +261,16 @@ Any event on them may have changed, whichever version it came from. #}
         {%- endfor %}
     )
     {%- endif -%}
+{%- endmacro %}
+
+{# Query of the dates from `first` to `last`, as long for ten years as for a day. #}
+{% macro every_date(first, last) -%}
+    select dateadd('day', ones.n + 10 * tens.n + 100 * hundreds.n + 1000 * thousands.n, '{{ first }}'::date)::date as date_day
+    from ({{ numbers_below(10) }}) as ones
+    cross join ({{ numbers_below(10) }}) as tens
+    cross join ({{ numbers_below(10) }}) as hundreds
+    cross join ({{ numbers_below(10) }}) as thousands
+    where dateadd('day', ones.n + 10 * tens.n + 100 * hundreds.n + 1000 * thousands.n, '{{ first }}'::date) <= '{{ last }}'::date
 {%- endmacro %}
 
 {# Query of the numbers from 0 to `count` - 1. #}

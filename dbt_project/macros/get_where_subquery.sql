@@ -1,11 +1,15 @@
 {#
-`where: touched dates` in a test's config limits the test to the dates of its model's last build. With the variable
-`whole_tables` (nightly) it covers the whole table.
+In a test's config:
+  where: touched dates   only the dates of its model's last build. With the variable `whole_tables` (nightly) the whole table.
+  where: as of <model>   only the rows of batches that <model> has covered. A model of another tier may be behind.
 #}
 {% macro get_where_subquery(relation) -%}
     {%- set where = config.get('where') -%}
     {%- if where == 'touched dates' -%}
         {%- set where = none if var('whole_tables', false) else dates_of_last_build() -%}
+    {%- elif where and where.startswith('as of ') -%}
+        {%- set where = "batch_id <= (select coalesce(max(version), -1) from " ~ ops('BUILDS') ~ " where model = '"
+            ~ where[6:] ~ "')" -%}
     {%- endif -%}
     {%- if where -%}
         {%- do return("(select * from " ~ relation ~ " where " ~ where ~ ") as touched_rows") -%}
@@ -24,7 +28,7 @@
     {% if window is none %}
         {% do set_query_tag() %}
         {% set window = read_window(
-            "select build, since_build, version, since_version, revision, access from " ~ ops('BUILDS') ~ " where model = '"
+            "select build, since_build, version, since_version, '' as formulas, invocation_id, formula, access from " ~ ops('BUILDS') ~ " where model = '"
             ~ tested.name ~ "' qualify row_number() over (order by built_at desc) = 1"
         ) %}
     {% endif %}

@@ -1,34 +1,40 @@
 {#
 dbt's incremental materialization with fewer statements: 7 to 9 for a build of a model instead of 19. Each statement costs a
 round trip. It does not compare the contract, describe the tables or rewrite the comments on every build. All three happen
-when a table is created. A model that gets a new column must be built with --full-refresh, and fails until it is. A model with
-a new `revision` in its meta is built in full by the next build.
+when a table is created, which the first build does and each one that finds rows of another formula (macros/formulas.sql).
 
 A build is one transaction: the strategy's statements (macros/strategies.sql) and the row in OPS.BUILDS. So it happens
-completely or not at all. Some strategies need the model's rows more than once, or replace rows that the model reads: they get
+completely or not at all. The row is written last, because its lock makes other models' builds wait; but first by the
+strategies that note dates, so that of two builds at once the second waits before it has noted anything. Some strategies need the model's rows more than once, or replace rows that the model reads: they get
 the rows from a temporary table that is created first. The others insert straight from the model's query.
 #}
 {% materialization incremental, adapter='snowflake', supported_languages=['sql'] %}
     {# open_window() has already set the model's query tag. #}
     {%- set existing = load_relation(this) -%}
     {%- set target_relation = this.incorporate(type='table') -%}
-    {%- set is_created = existing is none or should_full_refresh() or not existing.is_table or has_another_revision() -%}
+    {%- set is_created = existing is none or should_full_refresh() or not existing.is_table or has_another_formula() -%}
     {% do roll_back_open_transaction() %}
+    {% if existing is not none and not should_full_refresh() and has_another_formula() %}
+        {% do require_rebuildable(existing) %}
+    {% endif %}
     {{ run_hooks(pre_hooks) }}
 
-    {% if not is_created and window().access != access_of_readers() %} {% do open_to_readers(target_relation) %} {% endif %}
+    {% if not is_created and window().before.access != access_of_readers() %} {% do open_to_readers(target_relation) %} {% endif %}
     {% if is_created %}
+        {% do claim_table() %}
         {% if existing is not none and not existing.is_table %} {% do adapter.drop_relation(existing) %} {% endif %}
         {% call statement('main') %} {{ create_table_as(False, target_relation, compiled_code) }} {% endcall %}
         {% do open_to_readers(target_relation) %}
-        {% do run_statement(record_build()) %}
+        {% do record_build() %}
         {% do persist_docs(target_relation, model) %}
     {% elif nothing_to_build() %}
-        {% call statement('main') %} {{ record_build() }} {% endcall %}
+        {% do record_build() %}
+        {% call noop_statement('main', 'SUCCESS 0', 'SUCCESS', 0) %} {% endcall %}
     {% else %}
         {%- set columns = model.columns | join(', ') -%}
         {%- set strategy = config.require('incremental_strategy') -%}
         {%- set takes_rows_once = strategy in ['replace_dates', 'replace_users'] -%}
+        {%- set notes_dates = strategy in ['note_rivals', 'replace_events', 'replace_sessions', 'replace_names'] -%}
         {%- set temp_relation = make_temp_relation(this).incorporate(type='table') -%}
         {% if not takes_rows_once %}
             {% do run_statement('create or replace temporary table ' ~ temp_relation ~ ' as (' ~ compiled_code ~ ')') %}
@@ -37,9 +43,10 @@ the rows from a temporary table that is created first. The others insert straigh
         {%- set statements = context['statements_of_' ~ strategy](target_relation, rows, columns) -%}
         {% do open_transactions().append(model.name) %}
         {% do run_statement('begin') %}
+        {% if notes_dates %} {% do record_build() %} {% endif %}
         {% for text in statements[:-1] %} {% do run_statement(text) %} {% endfor %}
         {% call statement('main', auto_begin=False) %} {{ statements[-1] }} {% endcall %}
-        {% do run_statement(record_build()) %}
+        {% if not notes_dates %} {% do record_build() %} {% endif %}
         {% do run_statement('commit') %}
         {% do open_transactions().remove(model.name) %}
         {% if not takes_rows_once %} {% do run_statement('drop table if exists ' ~ temp_relation) %} {% endif %}

@@ -1,7 +1,7 @@
 {#
 A build of listens or page views adds the rows of events that arrived and deletes those of events that were displaced. Single
-other rows may change too: when their song name now refers to another song, or, for listens, when the page view that ends
-them arrived or was displaced.
+other rows may change too: when their song name now refers to another song, or, for listens, when an event that
+starts, pauses or ends their song or the next one arrived or was displaced.
 #}
 
 {# Dates on which events were added or removed; none means that everything is built. #}

@@ -81,34 +81,63 @@ insert the new ones, and note what other models need to know. Unlike delete+inse
         )
         or {{ on_dates('activity_date', rebuild_dates()) }}
     {% endset %}
-    {% set rebuilt %}
-        {% for date in rebuild_dates() %} union select '{{ date }}'::date, 'rebuilt' {% endfor %}
-    {% endset %}
-    {% set keys = 'event_id, event_kind, activity_date, user_id, visitor, session_id, song_id, artist, song' %}
+    {% set rebuilt = rebuild_dates() %}
+    {% set keys = 'event_id, event_kind, activity_date, user_id, session_id, song_id, artist, song' %}
+    {# Two records of an event say the same if they agree in all columns but those of their origin. `extra` is in no table. #}
+    {% set content = model.columns | reject('in', origin_columns() + ['extra']) | join(', ') %}
     {{ return([
-        "insert into " ~ ops('DISPLACED_EVENTS') ~ " (build, " ~ keys ~ ") select " ~ build_number() ~ ", displaced.* from (select "
-        ~ keys ~ " from " ~ target ~ " where " ~ rivals ~ " except select " ~ keys ~ " from " ~ source ~ ") as displaced",
+        "insert into " ~ ops('DISPLACED_EVENTS') ~ " (build, " ~ keys ~ ") select " ~ build_number() ~ ", " ~ keys ~ " from (select "
+        ~ content ~ " from " ~ target ~ " where " ~ rivals ~ " except select " ~ content ~ " from " ~ source ~ ") as displaced",
         note_dates(
             "select activity_date, 'events' as subject from " ~ source ~ " union select activity_date, 'events' from " ~ target
             ~ " where " ~ rivals ~ " union select activity_date, 'displaced' from " ~ ops('DISPLACED_EVENTS')
-            ~ " where build = " ~ build_number() ~ rebuilt
+            ~ " where build = " ~ build_number()
+            ~ (" union select rebuilt.date_day, 'rebuilt' from (" ~ every_date(rebuilt[0], rebuilt[-1]) ~ ") as rebuilt"
+               if rebuilt else "")
         ),
         "delete from " ~ target ~ " where " ~ rivals,
         insert_all(target, source, columns),
     ]) }}
 {% endmacro %}
 
-{# `replace_sessions`: replace the sessions near touched dates, and note the dates on which old and new ones start. #}
+{# `replace_session_numbers`: replace the rows of session numbers with changed events, and note the dates of those whose user is
+another one: their events without a user belong to someone else now. #}
+{% macro statements_of_replace_session_numbers(target, source, columns) %}
+    {% set window = window() %}
+    {% if touched_dates(window) is none %}
+        {{ return(["delete from " ~ target ~ " where true", insert_all(target, source, columns)]) }}
+    {% endif %}
+    {% set changed = changed_events(['session_id'], window) %}
+    {% set other_user %}
+        select standing.session_id, standing.first_date, standing.last_date
+        from {{ target }} as standing
+        left join {{ source }} as built on standing.session_id = built.session_id
+        where standing.session_id in ({{ changed }}) and not equal_null(standing.user_id, built.user_id)
+    {% endset %}
+    {{ return([
+        note_dates(
+            "select distinct events.activity_date, 'visitors' as subject from " ~ ref('events') ~ " as events inner join ("
+            ~ other_user ~ ") as other_user on events.session_id = other_user.session_id"
+            ~ " and events.activity_date between other_user.first_date and other_user.last_date"
+        ),
+        "delete from " ~ target ~ " where session_id in (" ~ changed ~ ")",
+        insert_all(target, source, columns),
+    ]) }}
+{% endmacro %}
+
+{# `replace_sessions`: replace the sessions near touched dates, and note the dates on which old and new ones start, and those on
+which others of the same numbers do: an event can end a song of any of them. #}
 {% macro statements_of_replace_sessions(target, source, columns) %}
     {% set window = window() %}
     {% set reached = reached_sessions(window) %}
     {% set dates %}
-        {% if touched_dates(window) is none %}
+        {% if touched_dates(window, session_subjects()) is none %}
             select null::date as session_date, 'sessions' as subject
         {% else %}
             select session_start::date as session_date, 'sessions' as subject from {{ source }}
             union
-            select session_start::date, 'sessions' from {{ target }} where {{ reached }}
+            select session_start::date, 'sessions' from {{ target }}
+            where {{ reached }} or session_id in ({{ changed_events(['session_id'], window) }})
         {% endif %}
     {% endset %}
     {{ return([
@@ -133,7 +162,8 @@ insert the new ones, and note what other models need to know. Unlike delete+inse
     {{ return(statements) }}
 {% endmacro %}
 
-{# `replace_rows`: replace the rows that the model returns, and delete those of displaced events. #}
+{# `replace_rows`: replace the rows that the model returns, and delete those of displaced events. Note their dates if the model's
+meta says as which subject (`notes`): a row can change on a date that has no new event. #}
 {% macro statements_of_replace_rows(target, source, columns) %}
     {% set window = window() %}
     {% set dates = touched_dates(window) %}
@@ -142,8 +172,10 @@ insert the new ones, and note what other models need to know. Unlike delete+inse
     {% endif %}
     {% set found = run_query("select distinct activity_date from " ~ source) %}
     {% for row in found.rows %} {% do dates.append(row[0] | string) %} {% endfor %}
-    {{ return([
-        "delete from " ~ target ~ " where " ~ on_dates('activity_date', dates | unique | sort)
+    {% set notes = model.config.meta.get('notes') %}
+    {% set changed = "select distinct activity_date, '" ~ notes ~ "' as subject from " ~ source %}
+    {{ return(([note_dates(changed)] if notes else []) + [
+        "delete from " ~ target ~ " where " ~ on_dates('activity_date', in_few_ranges(dates))
         ~ " and (event_id in (select event_id from " ~ source ~ " union " ~ changed_events(['event_id'], window) ~ ")"
         ~ or_rebuilt('activity_date', window) ~ ")",
         insert_all(target, source, columns),

@@ -1,4 +1,4 @@
-"""The release of the contract: JSON Schema files and dbt's sources, written from the definition.
+"""The release of the contract: JSON Schemas, dbt's sources and the OpenTofu module's setup, written from the code.
 
 `python -m music_platform.cli.contract` (`make contract`) writes them, and refuses an edit that breaks what was
 released. The files of a version are in `contracts/schemas/v<N>/`, one for each event kind; they are committed, and
@@ -19,6 +19,11 @@ from music_platform.errors import PlatformError
 SCHEMAS = project_root() / "music_platform" / "contracts" / "schemas"
 SOURCES = project_root() / "dbt_project" / "models" / "staging" / "sources.yml"
 MACRO = project_root() / "dbt_project" / "macros" / "contract.sql"
+
+#: What the OpenTofu module makes in a Snowflake account.
+ACCOUNT_MODULE = project_root() / "deploy" / "tofu" / "snowflake" / "setup.json"
+#: The topics that the other module makes.
+TOPICS_MODULE = project_root() / "deploy" / "tofu" / "kafka-topics" / "topics.json"
 
 #: Ledgers of OPS that models read.
 OPS_SOURCES = ("loads", "load_state", "builds")
@@ -103,6 +108,18 @@ def macro() -> str:
     )
 
 
+def account_module() -> str:
+    """The setup of the account that `snowflake-setup` prints as SQL, for the OpenTofu module."""
+    from music_platform.warehouse.account import module_setup
+
+    return json.dumps(module_setup(), indent=2) + "\n"
+
+
+def topics_module() -> str:
+    """The contract's topics, for the OpenTofu module."""
+    return json.dumps(list(events.TOPICS.values()), indent=2) + "\n"
+
+
 def _source(name: str, description: str) -> list[str]:
     return [
         f"  - name: {name}",
@@ -142,8 +159,11 @@ def main() -> int:
         (SCHEMAS / name).write_text(text)
     SOURCES.write_text(sources())
     MACRO.write_text(macro())
+    ACCOUNT_MODULE.write_text(account_module())
+    TOPICS_MODULE.write_text(topics_module())
     print(
-        f"contract of version {json_schema.version()}: {len(schema_files())} schemas, {SOURCES.name} and {MACRO.name}"
+        f"contract of version {json_schema.version()}: {len(schema_files())} schemas, {SOURCES.name}, {MACRO.name} "
+        f"and the setup of {ACCOUNT_MODULE.parent.parent.relative_to(project_root())}"
     )
     return 0
 

@@ -13,9 +13,8 @@ from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
-from music_platform.cli.terminal import console, current_settings
+from music_platform.cli.terminal import console, current_settings, data_table
 from music_platform.environment import child_environment, dagster_environment, variables_set, venv_bin
 from music_platform.errors import PlatformError
 from music_platform.home import Home
@@ -43,8 +42,7 @@ TOP_SONGS = """
     FROM GOLD.TOP_SONGS_DAILY GROUP BY song_key, song_title, artist_name ORDER BY plays DESC, song, artist LIMIT 5
 """
 DAILY_ACTIVES = """
-    SELECT activity_date AS date, daily_active_users AS users, active_users_7d AS last_7_days,
-           ROUND(stickiness, 3) AS stickiness
+    SELECT activity_date AS date, daily_active_users AS users, active_users_7d AS last_7_days
     FROM GOLD.ACTIVE_USERS_DAILY ORDER BY activity_date
 """
 
@@ -190,11 +188,8 @@ def _stage_seconds(settings: Settings) -> dict[str, float]:
 
 
 def _table(title: str, names: list[str], rows: list[tuple[Any, ...]]) -> None:
-    table = Table(*names, title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(*map(str, row))
     console.print()
-    console.print(table)
+    console.print(data_table(names, rows, title=title, title_justify="left", title_style="bold"))
 
 
 def _short(path: Path) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from music_platform.cli.terminal import acting_settings, console
+from music_platform.cli.terminal import acting_settings, console, plain
 from music_platform.stack.listeners import require_listeners
 from music_platform.stack.services import KAFKA, WAREHOUSE
 
@@ -37,7 +37,7 @@ def lag(as_json: Annotated[bool, typer.Option("--json", help="One JSON object by
     table = Table("stage", "records", "seconds", "behind", box=None, pad_edge=False, header_style="bold")
     for name, stage in stages.items():
         behind = ", ".join(f"{what} {records:,}" for what, records in stage.behind.items() if records)
-        table.add_row(STAGES[name], stage.count, f"{stage.seconds:,.1f}", stage.unknown or behind)
+        table.add_row(STAGES[name], stage.count, f"{stage.seconds:,.1f}", plain(stage.unknown or behind))
     console.print(table)
 
 

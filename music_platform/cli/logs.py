@@ -31,9 +31,10 @@ def logs(
 
     The logs are files too: <home>/logs/<service>.log, rotated at 10 MB.
     """
-    home = Home(current_settings().home)
+    settings = current_settings()
+    home = Home(settings.home)
     names = services.named_services({service}) if service else set(services.SERVICES)
-    chosen = [Log(name, home.log_of(name)) for name in services.SERVICES if name in names]
+    chosen = [Log(name, home.log_of(name)) for name in services.services_of(settings) if name in names]
     if not follow and not any(log.path.is_file() for log in chosen):
         raise PlatformError(f"There is no log of {service or 'any service'} in {home.logs}: it was never started.")
     width = max(len(log.name) for log in chosen) if len(chosen) > 1 else 0

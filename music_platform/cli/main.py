@@ -55,11 +55,12 @@ COMMANDS = (
     Entry("simulate", "music_simulator.cli:simulate", "Simulate a music-streaming service and send its events."),
     Entry("lag", "music_platform.cli.lag:lag", "Show how far each stage is behind, in records and seconds.", LOOK),
     Entry("sql", "music_platform.cli.sql:sql", "Run a statement in the warehouse and print its rows.", LOOK),
+    Entry("diff", "music_platform.cli.diff:diff", "Compare the marts with those of another version.", LOOK),
     Entry("doctor", "music_platform.cli.look:doctor", "Check what the platform needs, and say what to fix.", LOOK),
     Entry("settings", "music_platform.cli.look:show_settings", "Show settings: value, source and meaning.", LOOK),
     Entry("topic", "music_platform.cli.repair:topic", "Take over a topic created again, or retire one.", REPAIR),
     Entry("accept-loss", "music_platform.cli.repair:accept_loss_command",
-          "Record the lost offsets and resume after them.", REPAIR),
+          "Record what is lost and resume after it.", REPAIR),
     Entry("accept-rows", "music_platform.cli.repair:accept_rows_command",
           "Let builds take in rows that a check refused.", REPAIR),
     Entry("recover", "music_platform.cli.repair:recover_command",
@@ -72,6 +73,9 @@ COMMANDS = (
     Entry("env", "music_platform.cli.setup:env", 'Print variables for a shell: eval "$(music-platform env)".', SET_UP),
     Entry("snowflake-setup", "music_platform.cli.setup:snowflake_setup",
           "Print the SQL that prepares a Snowflake account.", SET_UP),
+    Entry("serve", "music_platform.cli.container:serve", "Run one service in the foreground.", SET_UP),
+    Entry("health", "music_platform.cli.container:health", "Say whether one service answers.", SET_UP),
+    Entry("provision", "music_platform.cli.container:provision", "Create missing topics and tables.", SET_UP),
     # A service of the stack.
     Entry("watch", "music_platform.cli.stack:watch", "Check the platform and send alerts until stopped.", hidden=True),
 )  # fmt: skip

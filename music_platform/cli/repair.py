@@ -20,9 +20,12 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from music_platform.ingestion.gaps import Gap
-    from music_platform.ingestion.reconnection import Adoption, Recovery
+    from music_platform.ingestion.reconnection import Adoption, Loss, Recovery
     from music_platform.lake.checkpoint import Offsets
     from music_platform.lake.progress import RetiredTopic
+
+#: Maximum number of records that were not sent that a command names.
+MAX_LISTED = 20
 
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask, for scripts.")]
 
@@ -83,19 +86,24 @@ def retire_command(
 
 
 def accept_loss_command(yes: Yes = False) -> None:
-    """Record the lost offsets and resume after them.
+    """Record what is lost and resume after it.
 
-    For offsets that the broker deleted before they were read; OPS.GAPS keeps who accepted the loss, and when.
+    For offsets that the broker deleted before they were read, and for rows that the check conservation misses or
+    counts twice. OPS.GAPS and OPS.RECONCILED keep who accepted it, and when.
     """
     from music_platform.ingestion.reconnection import accept_loss
 
     context = repair_context(yes, KAFKA, WAREHOUSE)
 
-    def approve(lost: "list[Gap]") -> None:
-        ask(map(_lost, lost), "Record these offsets as lost, and resume after them?", yes)
+    def approve(loss: "Loss") -> None:
+        lines = [*map(_lost, loss.expired), *(f"RAW.EVENTS: {said}" for said in loss.complaints)]
+        ask(lines, "Record this as lost, and resume after it?", yes)
 
-    for gap in accept_loss(context, approve):
+    loss = accept_loss(context, approve)
+    for gap in loss.expired:
         _say(f"{gap.partition.topic}/{gap.partition.number}: offsets {gap.first} to {gap.last} are recorded as lost")
+    if loss.complaints:
+        _say("What does not balance in RAW.EVENTS is accepted. Builds resume when the check conservation has passed.")
 
 
 def accept_rows_command(yes: Yes = False) -> None:
@@ -177,25 +185,26 @@ def redrive_command(
 ) -> None:
     """Send quarantined records again, after a fix.
 
-    They go, byte for byte, to the topics that they came from.
+    They go, byte for byte and with their keys, to the partitions that they came from.
     """
-    from music_platform.ingestion.redrive import quarantined, send
+    from music_platform.ingestion.redrive import counts, quarantined, send
 
     settings = acting_settings()
     require_listeners(settings, WAREHOUSE, *(() if dry_run else (KAFKA,)))
     with connect(settings, query_tag("command line", "redrive")) as session:
-        records = quarantined(session, reason=reason, topic=topic, limit=limit)
-    counts: dict[tuple[str, str], int] = {}
-    for record in records:
-        counts[record.topic, record.reason] = counts.get((record.topic, record.reason), 0) + 1
-    for (name, why), count in sorted(counts.items()):
-        _say(f"{count:>8,}  {name}  {why}")
-    if dry_run:
-        _say(f"{len(records):,} records would be sent.")
-        return
-    if failed := send(settings, records):
-        raise PlatformError(f"{failed:,} of {len(records):,} records were not acknowledged. Run redrive again.")
-    _say(f"{len(records):,} records sent. The next run reads them; OPS.QUARANTINE shows the result.")
+        found = counts(session, reason=reason, topic=topic, limit=limit)
+        for (name, why), count in found.items():
+            _say(f"{count:>8,}  {name}  {why}")
+        if dry_run:
+            _say(f"{sum(found.values()):,} records would be sent.")
+            return
+        sent = send(settings, quarantined(session, reason=reason, topic=topic, limit=limit))
+    _say(f"{sent.acknowledged:,} records sent. The next run reads them; OPS.QUARANTINE shows the result.")
+    if sent.failed:
+        for origin, why in sent.failed[:MAX_LISTED]:
+            _say(f"not sent: {origin}: {why}")
+        more = f" The first {MAX_LISTED} are named above." if len(sent.failed) > MAX_LISTED else ""
+        raise PlatformError(f"{len(sent.failed):,} records were not sent, and all others were.{more}")
 
 
 def maintain_command() -> None:

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
-from music_platform.cli.terminal import acting_settings, console
+from music_platform.cli.terminal import acting_settings, console, data_table
 from music_platform.errors import PlatformError
 from music_platform.stack.listeners import require_listeners
 from music_platform.stack.services import WAREHOUSE
@@ -46,10 +45,7 @@ def sql(
     if form is Format.JSON:
         print(json.dumps([dict(zip(names, row, strict=True)) for row in rows], default=_plain, indent=2))
         return
-    table = Table(*names, box=None, pad_edge=False, header_style="bold")
-    for row in rows:
-        table.add_row(*("" if value is None else str(value) for value in row))
-    console.print(table)
+    console.print(data_table(names, rows, header_style="bold"))
 
 
 def run_statement(statement: str) -> tuple[list[str], Sequence[tuple[Any, ...]]]:

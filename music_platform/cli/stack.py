@@ -18,7 +18,7 @@ from rich.table import Table
 from music_platform.cli.terminal import acting_settings, console, current_settings, plain
 from music_platform.errors import LocalStackError
 from music_platform.home import Home
-from music_platform.settings import Settings
+from music_platform.settings import Settings, get_settings
 from music_platform.stack import services
 from music_platform.stack.local_stack import LocalStack, ServiceStatus, standing
 from music_platform.web_guard import login_address
@@ -29,7 +29,7 @@ COLOURS = {"running": "green", "external": "cyan", "starting": "yellow", "stoppe
 
 def complete_service(incomplete: str) -> list[str]:
     """Names of services, for the shell."""
-    return [name for name in (*services.SERVICES, *services.TOGETHER) if name.startswith(incomplete)]
+    return [name for name in services.known_names(get_settings()) if name.startswith(incomplete)]
 
 
 def up(
@@ -39,7 +39,7 @@ def up(
         typer.Option(
             metavar="SERVICE,…",
             help="Only these services: kafka, spark, warehouse, code, webserver, daemon, watch. 'dagster' means code, "
-            "webserver and daemon.",
+            "webserver and daemon; 'kafka' and 'spark' mean all members of a local cluster.",
         ),
     ] = "",
 ) -> None:
@@ -152,7 +152,8 @@ def watch() -> None:
 def _nothing_started(settings: Settings, wanted: set[str] | None) -> str:
     """Why `up` has started nothing."""
     local = services.select_services(settings, wanted)
-    elsewhere = [name for name in services.SERVICES if wanted and name in wanted and name not in local]
+    known = services.services_of(settings)
+    elsewhere = [name for name in known if wanted and name in wanted and name not in local]
     if local:
         return f"Everything of {settings.home} is already running."
     where = ", ".join(f"{name} at {services.address_of(name, settings)}" for name in elsewhere)

@@ -1,14 +1,20 @@
 """What commands share: the two streams they print to, the lines about the platform they act on, and their question."""
 
+import re
 import sys
 from collections.abc import Iterable
+from typing import Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
 
 from music_platform.errors import PlatformError
 from music_platform.settings import Settings, get_settings
+
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 console = Console()
 errors = Console(stderr=True)
@@ -19,8 +25,22 @@ class UnansweredError(PlatformError):
 
 
 def plain(text: str) -> str:
-    """Text in which rich finds no markup."""
-    return escape(text)
+    """Text in which rich finds no markup and the terminal no control characters."""
+    return escape(visible(text))
+
+
+def visible(text: str) -> str:
+    """The text with its control characters, and those that change the direction of writing, written as escapes: what a
+    producer sent must not move the cursor, change colours or hide anything. Line feeds and tabs stay."""
+    return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def data_table(names: Iterable[str], rows: Iterable[Iterable[object]], **style: Any) -> Table:
+    """A table of data, each value as it is: no markup, and NULL is empty."""
+    table = Table(*map(plain, names), box=None, pad_edge=False, **style)
+    for row in rows:
+        table.add_row(*(Text("" if value is None else visible(str(value))) for value in row))
+    return table
 
 
 def current_settings() -> Settings:

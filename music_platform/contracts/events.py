@@ -1,4 +1,4 @@
-"""The contract of the listening events, wire-format versions 1 and 2 (a superset of eventsim's).
+"""The contract of the listening events, wire-format versions 1 to 3 (a superset of eventsim's).
 
 Spark's parsing and validation, the columns of lake and RAW, the COPY transformation and the descriptions in dbt's
 sources are all derived from this table. A field is named here and nowhere else.
@@ -79,6 +79,16 @@ MAX_AHEAD_MS = 86_400_000
 #: The last millisecond of the year 9999, the latest date that a warehouse can hold.
 END_OF_TIME_MS = 253_402_300_799_999
 
+#: Bytes that a column of text holds, in lake and warehouse: Snowflake's limit of a VARCHAR.
+MAX_TEXT_BYTES = 16 << 20
+#: Bytes that a record's value or key may have. Their base64 is as long as a text may be.
+MAX_RECORD_BYTES = MAX_TEXT_BYTES // 4 * 3
+#: Characters that make a text blank, which counts as no value: Unicode's White_Space.
+BLANKS = (
+    " \t\n\v\f\r\x1c\x1d\x1e\x1f\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028"
+    "\u2029\u202f\u205f\u3000"
+)
+
 _DEFAULT_COLUMN_TYPES = {
     JsonType.STRING: ColumnType.STRING,
     JsonType.INTEGER: ColumnType.BIGINT,
@@ -94,6 +104,7 @@ class Field:
 
     `path` is its place in the JSON object (a dot leads into a nested object), `column` its name in lake and RAW.
     A record of a kind in `required_in` is quarantined if it lacks the field. `minimum` and `maximum` are inclusive.
+    A blank text counts as no value; in a `not_empty` field it is an error.
     """
 
     path: str
@@ -187,10 +198,17 @@ FIELDS: tuple[Field, ...] = (
     _field("connection", "connection", S, "Kind of network connection.", since=2),
     _field("listenedSeconds", "listened_seconds", N, "Seconds of the previous song that were heard, on the event that "
            "ends it.", since=2, minimum=0, maximum=1e7),
+    _field("country", "country", S, "Country of the request, ISO 3166-1 alpha-2.", since=3),
+    _field("timeZone", "time_zone", S, "Time zone of the client, by its IANA name.", since=3),
+    _field("levelAfter", "level_after", S, "Level after a status change.", since=3),
+    _field("source", "playback_source", S, "Where a song was started from: 'library', 'playlist', 'search', 'radio' or "
+           "'album'.", since=3),
 )  # fmt: skip
 
 #: Header of a redriven record: the coordinates of the original record.
 REDRIVE_HEADER = "redrive-of"
+#: Coordinates of a record: topic id (or a topic's name), partition and offset. And the bytes that they have at most.
+COORDINATES, MAX_COORDINATES = r"^[A-Za-z0-9._-]{1,249}/[0-9]{1,10}/[0-9]{1,19}$", 280
 
 #: A listen names its song by the first field or by both of the others. Below, the columns that they fill.
 SONG_BY_ID, SONG_BY_NAME = "songId", ("artist", "song")
@@ -205,27 +223,29 @@ ORIGIN_COLUMNS: tuple[Column, ...] = (
     Column("kafka_topic_id", T.STRING, "Kafka's own id of the topic: a topic created again has another."),
     Column("kafka_partition", T.BIGINT, "Partition of the record; NULL for files."),
     Column("kafka_offset", T.BIGINT, "Offset of the record in its partition; NULL for files."),
-    Column("kafka_timestamp", T.TIMESTAMP, "When the record was produced, UTC; NULL for files."),
+    Column("kafka_timestamp", T.TIMESTAMP, "When the record was produced, UTC; NULL for files, or if it says a time "
+           "before 2005 or after 9999."),
     Column("source_file", T.STRING, "File of the line; NULL for Kafka."),
     Column("source_line", T.BIGINT, "Number of the line in its file, from 1; NULL for Kafka."),
     Column("event_kind", T.STRING, "'listen', 'page_view', 'auth' or 'status_change'."),
     Column("event_time", T.TIMESTAMP, "Event time (`ts`), UTC; NULL for a quarantined row."),
-)
+)  # fmt: skip
 
 #: The smallest value of this column in a data file is the time of the file's oldest record.
 AGE_COLUMN = "kafka_timestamp"
 
 #: What the platform found out about the record. These columns follow the contract's fields.
 OUTCOME_COLUMNS: tuple[Column, ...] = (
-    Column(
-        "extra", T.STRING, "JSON object of the fields that the contract does not know; NULL if none.", privacy=PERSONAL
-    ),
-    Column("payload", T.STRING, "Original text of a quarantined row.", privacy=PERSONAL),
+    Column("extra", T.STRING, "JSON object of the fields that the contract does not know; NULL if none. Of a record "
+           "that is too long: bytes and SHA-256 of its value or key.", privacy=PERSONAL),
+    Column("payload", T.STRING, "Original text of a quarantined row; its beginning where it is too long.",
+           privacy=PERSONAL),
     Column("payload_base64", T.STRING, "Original bytes of a quarantined row that is not UTF-8.", privacy=PERSONAL),
+    Column("key_base64", T.STRING, "Key of the record of a quarantined row; NULL if it has none.", privacy=PERSONAL),
     Column("quarantine_reason", T.STRING, "Why the row is quarantined; NULL for a valid row."),
     Column("redrive_of", T.STRING, "Coordinates of the record that this one repeats, topic id/partition/offset."),
     Column("ingested_at", T.TIMESTAMP, "When the micro-batch read the record, UTC."),
-)
+)  # fmt: skip
 
 #: What the reference data said when the record was read, for readers of the lake.
 ENRICHMENT_COLUMNS: tuple[Column, ...] = (

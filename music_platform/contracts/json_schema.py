@@ -1,7 +1,7 @@
 """The contract as JSON Schema (draft 2020-12), one schema per event kind, and the edits that would break it.
 
-JSON Schema cannot express two rules: an integer may not be written as 1.0, and `ts` may be at most 24 h after the
-record's Kafka timestamp. `x-` members hold what consumers of the columns rely on.
+JSON Schema cannot express three rules: an integer may not be written as 1.0, a blank text counts as no value, and `ts`
+may be at most 24 h after the record's Kafka timestamp. `x-` members hold what consumers of the columns rely on.
 """
 
 from collections.abc import Iterator, Mapping

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from music_platform.contracts.events import EARLIEST_TS
 from music_platform.ingestion.gaps import ahead_of_broker, read_trouble, recreated
 from music_platform.ingestion.intake import waiting
 from music_platform.ingestion.waiting import Seen, look
@@ -66,7 +67,7 @@ def read_files_backlog(settings: Settings) -> Backlog:
     """Files waiting in the intake, by folder. The age is that of the oldest, by its modification time."""
     found = waiting(settings)
     behind = dict(Counter(folder for folder, _ in found))
-    return Backlog(len(found), behind, _age([file.modified_ms for _, file in found]))
+    return Backlog(len(found), behind, _age(_said_by_producers(file.modified_ms for _, file in found)))
 
 
 def unread_from(progress: Progress, offsets: TopicOffsets) -> Offsets:
@@ -152,7 +153,7 @@ def kafka_age(settings: Settings, offsets: TopicOffsets) -> float:
         }
         for topic, ends in offsets.end.items()
     }
-    return _age(timestamps_at(settings.kafka_client_config(), unread))
+    return _age(_said_by_producers(timestamps_at(settings.kafka_client_config(), unread)))
 
 
 def lake_age(settings: Settings, above: int, upto: int | None = None) -> float:
@@ -177,6 +178,11 @@ def look_at_kafka(settings: Settings, seen: Seen, offsets: TopicOffsets, now: fl
 def _age(timestamps_ms: Iterable[int]) -> float:
     oldest = min(timestamps_ms, default=None)
     return 0.0 if oldest is None else round(max(0.0, time.time() - oldest / 1000), 1)
+
+
+def _said_by_producers(timestamps_ms: Iterable[int]) -> list[int]:
+    """Without times before 2005: they are a producer's mistake, and no age."""
+    return [timestamp for timestamp in timestamps_ms if timestamp >= EARLIEST_TS]
 
 
 def built_version(session: "SnowflakeConnection") -> int:

@@ -1,4 +1,4 @@
-"""Room on the disks that ingestion writes to: the home's, and that of a lake on a local path.
+"""Why ingestion pauses: no room on the disks that it writes to, or a code server that is about to stop.
 
 A full disk stops broker, warehouse and Dagster's store at once. So ingestion pauses before it is full, and what is in
 Kafka waits there.
@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from music_platform.home import Home
 from music_platform.settings import Settings
 
 #: A run starts where this times the share is free below which a run pauses: at one mark, runs would start and pause in
@@ -55,12 +56,19 @@ def shortage(disks: Iterable[Disk], least_percent: float) -> str | None:
     )
 
 
+def stop_request(settings: Settings) -> str | None:
+    """Why ingestion has to stop after this batch; None where nobody asked it to."""
+    if not Home(settings.home).stopping.exists():
+        return None
+    return "paused, as the code server is about to stop. The next one resumes where this run ends"
+
+
 def pausing(settings: Settings, log: Callable[[str], None]) -> Callable[[], bool]:
     """Whether a run has to pause now, as a question that is asked before each step; the reason is logged once."""
     said: list[str] = []
 
     def must_pause() -> bool:
-        reason = shortage(local_disks(settings), settings.disk_critical_percent)
+        reason = stop_request(settings) or shortage(local_disks(settings), settings.disk_critical_percent)
         if reason and not said:
             log(reason)
             said.append(reason)
@@ -70,5 +78,6 @@ def pausing(settings: Settings, log: Callable[[str], None]) -> Callable[[], bool
 
 
 def start_obstacle(settings: Settings) -> str | None:
-    """Why no run may start now; None where there is room enough."""
-    return shortage(local_disks(settings), settings.disk_critical_percent * RESUME_FACTOR)
+    """Why no run may start now; None where there is room enough and nobody asked the code server to stop."""
+    full = shortage(local_disks(settings), settings.disk_critical_percent * RESUME_FACTOR)
+    return stop_request(settings) or full

@@ -9,6 +9,8 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+from pyspark.errors import PySparkException
+
 from music_platform import failpoints
 from music_platform.clock import seconds_since
 from music_platform.errors import PlatformError
@@ -19,9 +21,10 @@ from music_platform.ingestion.disk_space import pausing
 from music_platform.ingestion.gaps import require_same_topics, require_sound_checkpoint
 from music_platform.ingestion.intake import Intake
 from music_platform.ingestion.topic_changes import adjust, set_aside_sentences
+from music_platform.ingestion.unreadable_records import read_around, unreadable
 from music_platform.lake.checkpoint import covers
 from music_platform.lake.delta_log import DeltaTable
-from music_platform.lake.lease import Lease
+from music_platform.lake.lease import Lease, LeaseError
 from music_platform.lake.paths import events_path
 from music_platform.lake.progress import Progress, read_progress
 from music_platform.settings import Settings
@@ -58,6 +61,7 @@ def drain(context: IngestionContext, *, to_lake: bool = True, to_raw: bool = Tru
     table = DeltaTable(events_path(context.settings.lake_root))
     must_pause = pausing(context.settings, context.log)
     loads = Loads(context, table, must_pause) if to_raw else None
+    failed: list[Exception] = []
     if loads and loads.are_due():
         yield from loads.run()
     if to_lake and not must_pause():
@@ -67,7 +71,7 @@ def drain(context: IngestionContext, *, to_lake: bool = True, to_raw: bool = Tru
                 context.log(sentence)
             while True:
                 hold = loads.hold_back if loads else _never
-                with closing(_batches(context, table, lease, started, hold)) as batches:
+                with closing(_batches(context, table, lease, started, hold, failed)) as batches:
                     for batch in batches:
                         yield batch
                         failpoints.reach(failpoints.AFTER_LAKE_COMMIT)
@@ -85,6 +89,8 @@ def drain(context: IngestionContext, *, to_lake: bool = True, to_raw: bool = Tru
     if loads and loads.are_pending() and not must_pause():
         time.sleep(loads.seconds_left())
         yield from loads.run()
+    if failed:
+        raise failed[0]
 
 
 def _never(_records: int) -> bool:
@@ -92,9 +98,22 @@ def _never(_records: int) -> bool:
 
 
 def _batches(
-    context: IngestionContext, table: DeltaTable, lease: Lease, started: float, hold: Callable[[int], bool]
+    context: IngestionContext,
+    table: DeltaTable,
+    lease: Lease,
+    started: float,
+    hold: Callable[[int], bool],
+    failed: list[Exception],
 ) -> Generator[MicroBatch, None, None]:
-    yield from _files(context, lease)
+    """Batches of files, then micro-batches. Files that fail hold no topic: `failed` gets the error, once a drain."""
+    if not failed:
+        try:
+            yield from _files(context, lease)
+        except LeaseError:
+            raise
+        except Exception as error:
+            context.log(f"the intake's files fail, and the topics go on: {type(error).__name__}: {error}")
+            failed.append(error)
     yield from _micro_batches(context, table, lease, started, hold)
 
 
@@ -141,16 +160,23 @@ def _micro_batches(
         lease.note_spark_session(session_id(session))
         lease.check()
         done = 0
-        with failpoints.during(failpoints.INSIDE_MICRO_BATCH, delay=1.5):
-            for batch in run_micro_batches(
-                session, job(settings, progress.with_new_topics(offsets.ids), offsets, context.log)
-            ):
-                done += batch.records
-                context.log(
-                    f"micro-batch {batch.number}: {batch.records:,} records in {batch.seconds:.1f} s, "
-                    f"{done:,} of {backlog.records:,}"
-                )
-                yield batch
+        progress = progress.with_new_topics(offsets.ids)
+        work = job(settings, progress, offsets, context.log)
+        try:
+            with failpoints.during(failpoints.INSIDE_MICRO_BATCH, delay=1.5):
+                for batch in run_micro_batches(session, work):
+                    done += batch.records
+                    context.log(
+                        f"micro-batch {batch.number}: {batch.records:,} records in {batch.seconds:.1f} s, "
+                        f"{done:,} of {backlog.records:,}"
+                    )
+                    yield batch
+        except PySparkException as error:
+            if (place := unreadable(error)) is None:
+                raise
+            lease.check()
+            yield read_around(session, settings, work, progress, offsets, place, context.log)
+            continue
         if not covers(read_progress(settings.lake_root).committed(), offsets.end):
             raise UnfinishedBatchError(
                 f"Spark's query ended without an error before it had read all {backlog.records:,} records "
@@ -168,6 +194,7 @@ def job(settings: Settings, progress: Progress, offsets: TopicOffsets, log: Call
         settings.max_records_per_batch,
         settings.kafka_jvm_config(),
         progress.starting_offsets(offsets.end),
+        settings.kafka_source_options(),
     )
     return Job(
         source,
@@ -176,7 +203,7 @@ def job(settings: Settings, progress: Progress, offsets: TopicOffsets, log: Call
         events_path(settings.lake_root),
         progress.checkpoint,
         read_reference(settings.reference_root, log),
-        shared=Home(settings.home).reference if settings.spark_is_local else None,
+        shared=None if not settings.spark_is_local or settings.spark_is_standalone else Home(settings.home).reference,
     )
 
 

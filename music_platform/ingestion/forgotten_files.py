@@ -8,7 +8,7 @@ import json
 from dataclasses import asdict, dataclass
 from itertools import takewhile
 
-from music_platform.ingestion.intake import ARCHIVE, REASON, REJECTED, batch_notes, folder_shapes, read_batch
+from music_platform.ingestion.intake import ARCHIVE, NAMES, REASON, REJECTED, batch_notes, folder_shapes, read_batch
 from music_platform.lake.files import Folder
 from music_platform.lake.paths import intake_path
 from music_platform.settings import Settings
@@ -52,6 +52,7 @@ def forget_files(settings: Settings, now: float) -> int:
     for note in old:
         for file in read_batch(notes, note.name).files:
             Folder.at(f"{settings.intake_root}/{ARCHIVE}/{file.folder}").remove(file.name)
+            Folder.at(f"{intake_path(settings.lake_root)}/{NAMES}/{file.folder}").remove(file.name)
             removed += 1
         notes.remove(note.name)
     return removed

@@ -3,20 +3,25 @@
 A producer writes under another name (`.x`, `_x`, or not ending in .jsonl or .jsonl.gz) and renames the file when it is
 complete. In an object store an upload only becomes visible when it is complete. Then:
 
-1. The files' lines are counted. Files that cannot be read, and names that were used before, are refused.
-2. The batch is recorded beside the checkpoint: number, files, lines.
-3. Spark appends it. Delta accepts each number once, so a killed batch is repeated exactly as recorded.
-4. The files are moved to `<intake>/_archive`, and the batch is marked as ended.
+1. The files are measured: lines, bytes, checksum. Files that cannot be read, and names that were used before, are
+   refused.
+2. The batch is recorded beside the checkpoint: number and files.
+3. Spark appends it, if the files are still those that were measured. Delta accepts each number once, so a killed batch
+   is repeated exactly as recorded. As long as it is not in the lake, a file that is gone, has changed or cannot be read
+   is taken out of it, and the others go on.
+4. The files are moved to `<intake>/_archive`, their names are noted, and the batch is marked as ended.
 
-A name identifies a file, so it can be used only once: `_archive` shows which names are taken, for INTAKE_RETENTION_DAYS
-(see `forgotten_files`). Refused files are moved to `<intake>/_rejected`, each with a file that holds the reason.
+A name identifies a file, so it can be used only once in INTAKE_RETENTION_DAYS (see `forgotten_files`), whatever becomes
+of `_archive`. Refused files are moved to `<intake>/_rejected`, each with a file that holds the reason.
 """
 
+import io
 import json
 import re
 import time
 import uuid
-from collections.abc import Callable, Iterator
+import zlib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from gzip import GzipFile
 from typing import IO, TYPE_CHECKING
@@ -24,13 +29,12 @@ from typing import IO, TYPE_CHECKING
 from music_platform import failpoints
 from music_platform.contracts import events, shapes
 from music_platform.contracts.shapes import Shape
-from music_platform.errors import PlatformError
 from music_platform.lake.delta_log import INTAKE_APPLICATION, DeltaTable
 from music_platform.lake.files import FileInfo, Folder
 from music_platform.lake.paths import events_path, intake_path
 from music_platform.settings import Settings
 from music_spark.enrich import read_reference
-from music_spark.files import GZIP_ERRORS, FileBatch, LineFile, append_files
+from music_spark.files import CHANGED, GZIP_ERRORS, FileBatch, LineFile, append_files
 from music_spark.job import MicroBatch
 
 if TYPE_CHECKING:
@@ -40,12 +44,14 @@ ARCHIVE, REJECTED = "_archive", "_rejected"
 #: Ending of the file beside a refused one that holds the reason.
 REASON = ".reason.txt"
 ENDINGS = (".jsonl", ".jsonl.gz")
+USED = "a file with this name was ingested before; give every file a unique name."
 _CHUNK = 1 << 20
+#: Folder below the batches' notes with an empty file for each name that is taken, in a folder of the intake's folder.
+NAMES = "names"
+#: In Spark's words: a file is gone, was changed, or cannot be read.
+_UNREADABLE = ("FAILED_READ_FILE", "PATH_NOT_FOUND", "ChecksumException", "FileNotFoundException", "AccessDenied",
+               "Permission denied", CHANGED)  # fmt: skip
 _NOTE = re.compile(r"^\d{20}\.json$")
-
-
-class IntakeError(PlatformError):
-    """A batch of files cannot be ingested."""
 
 
 class RefusedError(Exception):
@@ -54,12 +60,17 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True)
 class IntakeFile:
-    """A file of a batch: its folder and name, lines, and when it was last modified, in epoch milliseconds."""
+    """A file of a batch: its folder and name, lines, when it was last modified (epoch milliseconds), and the bytes and
+    the CRC-32 of its content. Notes of earlier releases lack the last two."""
 
     folder: str
     name: str
     lines: int
     modified_ms: int
+    #: Who accepted that the lake has another number of lines of it, which `lines` is then.
+    accepted_by: str | None = None
+    bytes: int | None = None
+    checksum: int | None = None
 
     @property
     def coordinate(self) -> str:
@@ -130,13 +141,15 @@ class Intake:
     def __init__(self, settings: Settings, log: Callable[[str], None]) -> None:
         self._settings, self._log = settings, log
         self._root = settings.intake_root
+        #: Files that this run reads no more: they change while they are read, or cannot be moved.
+        self._passed_over: set[str] = set()
         self._batches = Folder.at(intake_path(settings.lake_root))
         self._table = DeltaTable(events_path(settings.lake_root))
 
     def take_in(self, spark: "Callable[[], SparkSession]") -> Iterator[MicroBatch]:
         """Ingest all waiting files; yield each batch when its rows are in the lake and its files archived.
 
-        Raises IntakeError, or what Spark raises.
+        Raises what Spark raises.
         """
         for name in Folder.at(self._root).folders():
             if name not in folder_shapes() and not name.startswith(("_", ".")):
@@ -149,51 +162,89 @@ class Intake:
             if not self._is_in_lake(last):
                 self._log(f"batch {last.number} of files did not end: reading its {len(last.files)} files again")
                 last = self._measured_again(last)
-            yield self._append(spark, last)
-        while batch := self._next(last := self._last()):
+            yield from self._append(spark, last)
+        while batch := self._next(self._last()):
             self._write(batch)
-            yield self._append(spark, batch)
+            yield from self._append(spark, batch)
 
-    def _append(self, spark: "Callable[[], SparkSession]", batch: Batch) -> MicroBatch:
+    def _append(self, spark: "Callable[[], SparkSession]", batch: Batch) -> Iterator[MicroBatch]:
+        """Append the batch and archive its files. Those that cannot be read are taken out of it."""
         started = time.monotonic()
-        if not self._is_in_lake(batch):
-            for file in batch.files:
-                if not self._folder(file.folder).exists(file.name):
-                    raise IntakeError(
-                        f"{self._root}/{file.coordinate} is missing, but its batch {batch.number} is not in the lake "
-                        "yet. Put the file back and run it again."
-                    )
-            reference = read_reference(self._settings.reference_root, self._log)
-            files = tuple(
-                LineFile(f.coordinate, folder_shapes()[f.folder], f.modified_ms, f.lines) for f in batch.files
-            )
-            limit = self._settings.intake_max_file_bytes
-            with failpoints.during(failpoints.INSIDE_FILE_BATCH, delay=0.7):
-                append_files(
-                    spark(),
-                    FileBatch(self._root, files, self._table.root, batch.app_id, batch.number, reference, limit),
-                )
+        while batch.files and not self._is_in_lake(batch):
+            try:
+                self._append_to_lake(spark, batch)
+            except Exception as error:
+                if not any(sign in str(error) for sign in _UNREADABLE) or self._is_in_lake(batch):
+                    raise
+                batch = self._narrowed(batch, error)
         failpoints.reach(failpoints.AFTER_FILE_BATCH)
         for file in batch.files:
-            if self._folder(file.folder).exists(file.name):
-                self._folder(file.folder).move(file.name, Folder.at(f"{self._root}/{ARCHIVE}/{file.folder}"))
+            self._archive(file)
         self._write(replace(batch, ended=True))
+        if not batch.files:
+            return
         seconds = time.monotonic() - started
         self._log(f"file batch {batch.number}: {batch.lines:,} lines of {len(batch.files)} files in {seconds:.1f} s")
         ends: dict[str, dict[str, int]] = {}
         for file in batch.files:
             ends.setdefault(file.folder, {})[file.name] = file.lines
-        return MicroBatch(batch.number, batch.lines, seconds, ends)
+        yield MicroBatch(batch.number, batch.lines, seconds, ends)
+
+    def _append_to_lake(self, spark: "Callable[[], SparkSession]", batch: Batch) -> None:
+        reference = read_reference(self._settings.reference_root, self._log)
+        files = tuple(
+            LineFile(f.coordinate, folder_shapes()[f.folder], f.modified_ms, f.lines, f.checksum) for f in batch.files
+        )
+        limit = self._settings.intake_max_file_bytes
+        with failpoints.during(failpoints.INSIDE_FILE_BATCH, delay=0.7):
+            append_files(
+                spark(), FileBatch(self._root, files, self._table.root, batch.app_id, batch.number, reference, limit)
+            )
+
+    def _narrowed(self, batch: Batch, error: Exception) -> Batch:
+        """A batch that Spark could not read, without the files at fault, or with half of its files where nobody knows
+        which are. Those that are left out wait for a later batch."""
+        again = self._measured_again(batch)
+        same = tuple(file for file in again.files if file in batch.files)
+        self._passed_over |= {file.coordinate for file in again.files if file not in same}
+        if same == batch.files:
+            if len(same) == 1:
+                self._reject(same[0].folder, same[0].name, f"Spark cannot read it: {str(error).splitlines()[0][:300]}")
+            same = same[: len(same) // 2]
+        narrowed = replace(batch, files=same)
+        self._write(narrowed)
+        return narrowed
+
+    def _archive(self, file: IntakeFile) -> None:
+        """Move the file to the archive, and note its name. Another one that has its name by now was not read."""
+        folder = self._folder(file.folder)
+        if (found := folder.info(file.name)) is not None:
+            if file.bytes is None or self._is_same(folder, found, file.bytes, file.modified_ms):
+                folder.move(file.name, Folder.at(f"{self._root}/{ARCHIVE}/{file.folder}"))
+            else:
+                self._reject(file.folder, file.name, f"{USED} It came, or was changed, after the first was read.")
+        self._names(file.folder).write(file.name, b"")
+
+    @staticmethod
+    def _is_same(folder: Folder, found: FileInfo, size: int, modified_ms: int) -> bool:
+        """Whether a file is still the one of this size and time. In an object store an upload replaces it as a whole,
+        and its time is not as exact in a listing as elsewhere."""
+        return found.bytes == size and (found.modified_ms == modified_ms or not folder.is_local)
+
+    def _names(self, folder: str) -> Folder:
+        return Folder.at(f"{intake_path(self._settings.lake_root)}/{NAMES}/{folder}")
 
     def _next(self, last: Batch | None) -> Batch | None:
         """The next batch: waiting files, oldest first, up to the maximum records of a micro-batch."""
         files: list[IntakeFile] = []
+        lines = 0
         for folder, found in waiting(self._settings):
-            try:
-                files.append(IntakeFile(folder, found.name, self._measure(folder, found), found.modified_ms))
-            except RefusedError as error:
-                self._reject(folder, found, str(error))
-            if sum(file.lines for file in files) >= self._settings.max_records_per_batch:
+            if f"{folder}/{found.name}" in self._passed_over:
+                continue
+            if measured := self._measured(folder, found):
+                files.append(measured)
+                lines += measured.lines
+            if lines >= self._settings.max_records_per_batch:
                 break
         if not files:
             return None
@@ -205,42 +256,77 @@ class Intake:
         """A batch that is not in the lake, with its files as they are now: one may have grown since it was measured."""
         files = []
         for file in batch.files:
-            found = next((each for each in self._folder(file.folder).files() if each.name == file.name), None)
-            try:
-                lines = self._measure(file.folder, found) if found else file.lines
-                files.append(replace(file, lines=lines, modified_ms=found.modified_ms if found else file.modified_ms))
-            except RefusedError as error:
-                assert found is not None
-                self._reject(file.folder, found, str(error))
+            if (found := self._folder(file.folder).info(file.name)) is None:
+                # Nothing of it is in the lake.
+                self._note_refusal(file.folder, file.name, "it was deleted before it was read")
+            elif measured := self._measured(file.folder, found):
+                files.append(measured)
         again = replace(batch, files=tuple(files))
         if again != batch:
             self._write(again)
         return again
 
-    def _measure(self, folder: str, file: FileInfo) -> int:
+    def _measured(self, folder: str, found: FileInfo) -> IntakeFile | None:
+        """The file with its lines; None if it is refused, or changes while it is measured."""
+        try:
+            return self._measure(folder, found)
+        except RefusedError as error:
+            self._reject(folder, found.name, str(error))
+        except FileNotFoundError:
+            self._log(f"{self._root}/{folder}/{found.name} is gone")
+        except OSError as error:
+            if not self._folder(folder).is_local:
+                raise  # The store is away.
+            self._reject(folder, found.name, f"it cannot be read: {error}")
+        return None
+
+    def _measure(self, folder: str, file: FileInfo) -> IntakeFile | None:
         if self._folder(folder).is_link(file.name):
             raise RefusedError("it is a symbolic link: drop the file itself")
         if any(character in file.name for character in "*?[]{}\\,%#:"):
             raise RefusedError("its name has one of the characters * ? [ ] { } \\ , % # :")
-        if Folder.at(f"{self._root}/{ARCHIVE}/{folder}").exists(file.name):
-            raise RefusedError("a file with this name was ingested before; give every file a unique name")
-        limit, max_lines = self._settings.intake_max_file_bytes, self._settings.intake_max_file_lines
+        archive = Folder.at(f"{self._root}/{ARCHIVE}/{folder}")
+        if self._names(folder).exists(file.name) or archive.exists(file.name):
+            raise RefusedError(USED)
+        limit = self._settings.intake_max_file_bytes
         if file.bytes > limit:
             raise RefusedError(f"it has {file.bytes:,} bytes, more than {limit:,} (INTAKE_MAX_FILE_BYTES): split it")
         with self._folder(folder).open(file.name) as stream:
-            if not file.name.endswith(".gz"):
-                return count_lines(stream, limit, max_lines)
-            try:
-                return count_lines(GzipFile(fileobj=stream), limit, max_lines)  # type: ignore[arg-type]
-            except GZIP_ERRORS as error:
-                raise RefusedError(f"it is not a complete gzip file: {error}") from None
+            content = bytes(stream.read(limit + 1))
+        now = self._folder(folder).info(file.name)
+        is_same = now is not None and self._is_same(self._folder(folder), now, file.bytes, file.modified_ms)
+        if not is_same or len(content) != file.bytes:
+            self._log(f"{self._root}/{folder}/{file.name} is still being written: a later batch reads it")
+            return None
+        lines = self._lines(file.name, content)
+        return IntakeFile(folder, file.name, lines, file.modified_ms, None, file.bytes, zlib.crc32(content))
 
-    def _reject(self, folder: str, file: FileInfo, reason: str) -> None:
+    def _lines(self, name: str, content: bytes) -> int:
+        limit, max_lines = self._settings.intake_max_file_bytes, self._settings.intake_max_file_lines
+        if not name.endswith(".gz"):
+            return count_lines(io.BytesIO(content), limit, max_lines)
+        try:
+            return count_lines(GzipFile(fileobj=io.BytesIO(content)), limit, max_lines)  # type: ignore[arg-type]
+        except GZIP_ERRORS as error:
+            raise RefusedError(f"it is not a complete gzip file: {error}") from None
+
+    def _reject(self, folder: str, name: str, reason: str) -> None:
+        """Move the file to the refused ones, with the reason. One that cannot be moved stays, and is not read."""
+        self._passed_over.add(f"{folder}/{name}")
+        kept, rejected = self._note_refusal(folder, name, reason), Folder.at(f"{self._root}/{REJECTED}/{folder}")
+        try:
+            self._folder(folder).move(name, rejected, kept)
+        except OSError as error:
+            rejected.remove(f"{kept}{REASON}")
+            self._log(f"{self._root}/{folder}/{name} cannot be moved to {REJECTED}: {error}")
+
+    def _note_refusal(self, folder: str, name: str, reason: str) -> str:
+        """Write down why a file is not read; returns the name that it is kept under."""
         rejected = Folder.at(f"{self._root}/{REJECTED}/{folder}")
-        name = f"{file.modified_ms}-{uuid.uuid4().hex[:8]}-{file.name}"
-        rejected.write(f"{name}{REASON}", f"{reason}\n".encode())
-        self._folder(folder).move(file.name, rejected, name)
-        self._log(f"{self._root}/{folder}/{file.name} was refused: {reason}. It was moved to {rejected.file(name)}")
+        kept = f"{int(time.time() * 1000)}-{uuid.uuid4().hex[:8]}-{name}"
+        rejected.write(f"{kept}{REASON}", f"{reason}\n".encode())
+        self._log(f"{self._root}/{folder}/{name} was refused: {reason}. See {rejected.file(kept)}{REASON}")
+        return kept
 
     def _folder(self, name: str) -> Folder:
         return Folder.at(f"{self._root}/{name}")
@@ -249,11 +335,10 @@ class Intake:
         return self._table.last_batch(batch.app_id) >= batch.number
 
     def _last(self) -> Batch | None:
-        notes = batch_notes(self._batches)
-        return read_batch(self._batches, notes[-1].name) if notes else None
+        return last_batch(self._settings)
 
     def _write(self, batch: Batch) -> None:
-        self._batches.write(f"{batch.number:020d}.json", json.dumps(asdict(batch), indent=1).encode())
+        write_batch(self._batches, batch)
 
 
 def batch_notes(folder: Folder) -> list[FileInfo]:
@@ -267,8 +352,36 @@ def read_batch(folder: Folder, name: str) -> Batch:
     return Batch(**{**found, "files": tuple(IntakeFile(**file) for file in found["files"])})
 
 
-def ended_files(settings: Settings, after: int = -1) -> list[IntakeFile]:
-    """Every ingested file of the batches above number `after`."""
+def read_batches(settings: Settings, first: int = 0) -> list[Batch]:
+    """The batches from number `first` on, in their order."""
     folder = Folder.at(intake_path(settings.lake_root))
-    batches = (read_batch(folder, note.name) for note in batch_notes(folder))
-    return [file for batch in batches if batch.ended and batch.number > after for file in batch.files]
+    return [read_batch(folder, note.name) for note in batch_notes(folder) if int(note.name.split(".")[0]) >= first]
+
+
+def last_batch(settings: Settings) -> Batch | None:
+    """The last batch, whether it has ended or not; None if there is none."""
+    folder = Folder.at(intake_path(settings.lake_root))
+    notes = batch_notes(folder)
+    return read_batch(folder, notes[-1].name) if notes else None
+
+
+def is_taken_in(batch: Batch, table: DeltaTable) -> bool:
+    """Whether the batch is in the lake. It may not have ended: a kill before its files were moved."""
+    return batch.ended or table.last_batch(batch.app_id) >= batch.number
+
+
+def accept_lines(settings: Settings, rows: Mapping[str, int], who: str) -> None:
+    """Note these numbers of rows, by file, as the lines of the files."""
+    folder = Folder.at(intake_path(settings.lake_root))
+    for batch in read_batches(settings) if rows else ():
+        if any(file.coordinate in rows for file in batch.files):
+            files = tuple(
+                replace(file, lines=rows[file.coordinate], accepted_by=who) if file.coordinate in rows else file
+                for file in batch.files
+            )
+            write_batch(folder, replace(batch, files=files))
+
+
+def write_batch(folder: Folder, batch: Batch) -> None:
+    """Write the batch's note."""
+    folder.write(f"{batch.number:020d}.json", json.dumps(asdict(batch), indent=1).encode())

@@ -25,6 +25,7 @@ from music_platform.warehouse.schema import (
     LOAD_STATE,
     LOADS,
     RAW_EVENTS,
+    RECONCILED,
     create_table,
     provision_warehouse,
     tables,
@@ -114,6 +115,7 @@ def _finish(session: "SnowflakeConnection", state: Snapshot) -> None:
         session.cursor().execute(f"DELETE FROM {BUILDS}")
         # The rows have other batches now, and may have other content: every one is judged again.
         session.cursor().execute(f"DELETE FROM {CHECKED_BATCHES}")
+        session.cursor().execute(f"UPDATE {RECONCILED} SET batch_id = NULL")
         session.cursor().execute("COMMIT")
     except BaseException:
         session.cursor().execute("ROLLBACK")

@@ -7,13 +7,14 @@ is read twice, and offsets that are not read are recorded in OPS.GAPS.
 import getpass
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 
 from music_platform.errors import PlatformError
+from music_platform.ingestion.conservation import accept, compare, execute_all, note_gaps
 from music_platform.ingestion.context import IngestionContext, writing
 from music_platform.ingestion.gaps import Gap, expired, recreated, require_sound_checkpoint
+from music_platform.ingestion.reconciled import read_ledger
 from music_platform.lake.checkpoint import Offsets
 from music_platform.lake.delta_log import DeltaTable
 from music_platform.lake.paths import events_path
@@ -21,10 +22,6 @@ from music_platform.lake.progress import Progress, RetiredTopic, read_progress
 from music_platform.lake.snapshot import snapshot
 from music_platform.settings import Settings
 from music_platform.topics import TopicOffsets, topic_names, topic_offsets
-from music_platform.warehouse.schema import GAPS, literal
-
-if TYPE_CHECKING:
-    from snowflake.connector import SnowflakeConnection
 
 
 class NothingToDoError(PlatformError):
@@ -65,7 +62,7 @@ def adopt(context: IngestionContext, topic: str, approve: Callable[[Adoption], N
         known = [*progress.retired, *progress.set_aside]
         old = next(
             (old for old in known if (old.topic, old.topic_id) == (topic, progress.topic_ids[topic])),
-            RetiredTopic(topic, progress.topic_ids[topic], committed.get(topic, {})),
+            progress.retired_topic(topic, committed.get(topic, {})),
         )
         starting = {name: ends for name, ends in committed.items() if name != topic}
         records = sum(end - offsets.first[topic][number] for number, end in offsets.end[topic].items())
@@ -76,20 +73,40 @@ def adopt(context: IngestionContext, topic: str, approve: Callable[[Adoption], N
         return offsets.ids[topic]
 
 
-def accept_loss(context: IngestionContext, approve: Callable[[list[Gap]], None] = approved) -> list[Gap]:
-    """Record the offsets that the broker deleted before they were read, and resume after them. Returns them."""
+@dataclass(frozen=True)
+class Loss:
+    """What a person accepts: offsets that the broker deleted before they were read, and what conservation finds wrong
+    with RAW, in words."""
+
+    expired: list[Gap]
+    complaints: list[str]
+
+
+def accept_loss(context: IngestionContext, approve: Callable[[Loss], None] = approved) -> Loss:
+    """Record what is lost, and resume after it: offsets that the broker deleted before they were read, and whatever
+    does not balance in RAW. Returns it."""
     with writing(context), context.warehouse() as session:
         progress, table, offsets = _state(context.settings)
         require_sound_checkpoint(progress, table)
         committed = progress.committed_in_lake(table)
         known = [topic for topic in offsets.ids if topic not in recreated(progress.topic_ids, offsets.ids)]
-        lost = expired(committed, offsets.first, known)
-        if not lost:
-            raise NothingToDoError("No offsets are lost: the broker still has every unread record.")
-        approve(lost)
-        _record(session, lost, offsets.ids)
-        progress.next_generation(offsets_after(committed, lost), {})
-        return lost
+        lost = [
+            replace(gap, partition=replace(gap.partition, topic_id=offsets.ids[gap.partition.topic]))
+            for gap in expired(committed, offsets.first, known)
+        ]
+        found = compare(session, context.settings, read_ledger(session))
+        if not lost and not found.complaints:
+            why = f" RAW cannot be compared now: {found.postponed}." if found.postponed else ""
+            raise NothingToDoError(f"Nothing is lost: the broker still has every unread record.{why}")
+        loss = Loss(lost, found.complaints)
+        approve(loss)
+        who = getpass.getuser()
+        if loss.complaints:
+            accept(session, context.settings, found, who)
+        if lost:
+            execute_all(session, note_gaps(lost, who))
+            progress.next_generation(offsets_after(committed, lost), {})
+        return loss
 
 
 def recover(context: IngestionContext, approve: Callable[[Recovery], None] = approved) -> Offsets:
@@ -139,19 +156,3 @@ def lake_offsets(table: DeltaTable) -> dict[tuple[str, str], dict[int, int]]:
 def _state(settings: Settings) -> tuple[Progress, DeltaTable, TopicOffsets]:
     offsets = topic_offsets(settings.kafka_client_config(), topic_names(settings).values())
     return read_progress(settings.lake_root), DeltaTable(events_path(settings.lake_root)), offsets
-
-
-def _record(session: "SnowflakeConnection", lost: Iterable[Gap], topic_ids: dict[str, str]) -> None:
-    """Write the gaps to OPS.GAPS, once, even if the command is killed before the new generation and run again."""
-    for gap in lost:
-        name, number = gap.partition.topic, gap.partition.number
-        topic, topic_id = literal(name), literal(topic_ids[name])
-        same = f"kafka_topic_id = {topic_id} AND kafka_partition = {number} AND first_offset = {gap.first}"
-        session.cursor().execute("BEGIN")
-        session.cursor().execute(f"DELETE FROM {GAPS} WHERE {same}")
-        session.cursor().execute(
-            f"INSERT INTO {GAPS} (kafka_topic, kafka_topic_id, kafka_partition, first_offset, last_offset, "
-            f"accepted_at, accepted_by) SELECT {topic}, {topic_id}, {number}, {gap.first}, {gap.last}, "
-            f"SYSDATE(), {literal(getpass.getuser())}"
-        )
-        session.cursor().execute("COMMIT")

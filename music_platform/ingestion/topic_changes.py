@@ -90,9 +90,10 @@ def adjust(progress: Progress, table: DeltaTable, offsets: TopicOffsets, log: Ca
         log(f"{topic} is read from the first records that the broker still has: {starting[topic]}")
     aside = {topic.topic: topic for topic in progress.set_aside if topic.topic not in found.back}
     for topic in found.gone:
-        aside[topic] = RetiredTopic(topic, progress.topic_ids.get(topic, ""), settled.get(topic, {}))
+        aside[topic] = progress.retired_topic(topic, settled.get(topic, {}))
     kept = tuple(topic for topic in progress.retired if topic.topic not in found.back or topic != old[topic.topic])
-    return replace(progress, set_aside=tuple(aside.values()), retired=kept).next_generation(starting, {})
+    began = progress.began | {topic: old[topic].began for topic in found.back}
+    return replace(progress, set_aside=tuple(aside.values()), retired=kept, began=began).next_generation(starting, {})
 
 
 def set_aside_sentences(progress: Progress) -> list[str]:
@@ -115,7 +116,7 @@ def retire(context: IngestionContext, topic: str, approve: Callable[[RetiredTopi
         committed = progress.committed_in_lake(table)
         found = {old.topic: old for old in progress.set_aside}
         if topic in committed:
-            found[topic] = RetiredTopic(topic, progress.topic_ids.get(topic, ""), committed[topic])
+            found[topic] = progress.retired_topic(topic, committed[topic])
         if topic not in found:
             raise NotSetAsideError(f"{topic} was never read, or is retired already: nothing to do")
         approve(found[topic])

@@ -15,12 +15,16 @@ from urllib.parse import unquote
 
 import pyarrow.parquet as pq
 
-from music_platform.contracts.events import AGE_COLUMN
+from music_platform.contracts.events import AGE_COLUMN, EARLIEST_TS
 from music_platform.errors import PlatformError
 from music_platform.lake.files import Folder
 
 #: Prefix of the application ids that batches of intake files leave (`music_platform.ingestion.intake`).
 INTAKE_APPLICATION = "intake-"
+
+#: Prefix of those of records that Spark cannot read (`music_platform.ingestion.unreadable_records`): topic id and
+#: partition follow, and the number is the offset of the last record.
+RECORD_APPLICATION = "record-"
 
 #: Footers that are read at the same time.
 FOOTERS_AT_ONCE = 16
@@ -63,6 +67,8 @@ class Version:
     rows: int
     #: Kafka timestamp of the oldest row in epoch milliseconds, from the statistics; None if they lack it.
     oldest_ms: int | None = None
+    #: Size of the files.
+    bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -159,15 +165,26 @@ class DeltaTable:
         return self.versions_after(number if self.reaches_back_to(number) else self.earliest_version() - 1, upto)
 
     def last_transaction(self) -> Transaction | None:
-        """The table's latest transaction of a stream; None if no stream wrote it. Those of intake files are skipped:
-        their batches are not a stream."""
-        streams = (txn for txn in self._transactions() if not txn.app_id.startswith(INTAKE_APPLICATION))
+        """The table's latest transaction of a stream; None if no stream wrote it. Those of intake files and of single
+        records are skipped: their batches are not a stream."""
+        others = (INTAKE_APPLICATION, RECORD_APPLICATION)
+        streams = (txn for txn in self._transactions() if not txn.app_id.startswith(others))
         return next(streams, None)
 
     def last_batch(self, app_id: str) -> int:
         """Number of the latest batch of this query or intake in the table; -1 if it has none. A batch with a lower
         number is in the table too."""
         return next((txn.version for txn in self._transactions() if txn.app_id == app_id), -1)
+
+    def read_around(self) -> dict[tuple[str, int], int]:
+        """By topic id and partition, the offset after the last record that was read without the stream."""
+        found: dict[tuple[str, int], int] = {}
+        for txn in self._transactions():
+            if txn.app_id.startswith(RECORD_APPLICATION):
+                topic_id, _, number = txn.app_id.removeprefix(RECORD_APPLICATION).rpartition("/")
+                where = topic_id, int(number)
+                found[where] = max(found.get(where, 0), txn.version + 1)
+        return found
 
     def _transactions(self) -> Iterator[Transaction]:
         """The table's transactions, latest first: those of the commits back to the last checkpoint, then the last one
@@ -218,7 +235,7 @@ class DeltaTable:
 
 def _version(number: int, log: bytes, root: str) -> Version:
     files: list[str] = []
-    timestamp_ms = rows = 0
+    timestamp_ms = rows = size = 0
     oldest: list[int] = []
     for line in log.splitlines():
         action: dict[str, Any] = json.loads(line)
@@ -231,8 +248,19 @@ def _version(number: int, log: bytes, root: str) -> Version:
             )
         if add and add["dataChange"]:
             files.append(unquote(add["path"]))
+            size += add.get("size", 0)
             stats: dict[str, Any] = json.loads(add.get("stats") or "{}")
             rows += stats.get("numRecords", 0)
-            if found := stats.get("minValues", {}).get(AGE_COLUMN):
-                oldest.append(int(datetime.fromisoformat(found).timestamp() * 1000))
-    return Version(number, tuple(files), timestamp_ms, rows, min(oldest, default=None))
+            if (found := _epoch_ms(stats.get("minValues", {}).get(AGE_COLUMN))) is not None:
+                oldest.append(found)
+    return Version(number, tuple(files), timestamp_ms, rows, min(oldest, default=None), size)
+
+
+def _epoch_ms(text: str | None) -> int | None:
+    """A time of Delta's statistics; None where there is none, or one that no row should have had (as of a record whose
+    producer wrote seconds or microseconds, taken in before such records were quarantined)."""
+    try:
+        found = int(datetime.fromisoformat(text).timestamp() * 1000) if text else None
+    except (ValueError, OverflowError):
+        return None
+    return found if found is not None and found >= EARLIEST_TS else None

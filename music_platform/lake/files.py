@@ -107,9 +107,19 @@ class Folder:
         """Whether the file exists."""
         return bool(self.system.get_file_info(self.file(name)).type is not fs.FileType.NotFound)
 
+    def info(self, name: str) -> FileInfo | None:
+        """The file as it is now; None if there is none."""
+        found = self.system.get_file_info(self.file(name))
+        return FileInfo(name, found.size, int((found.mtime_ns or 0) // 1_000_000)) if found.is_file else None
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the folder is on a local disk."""
+        return isinstance(self.system, fs.LocalFileSystem)
+
     def is_link(self, name: str) -> bool:
         """Whether the file or folder is a symbolic link; an object store has none."""
-        return isinstance(self.system, fs.LocalFileSystem) and os.path.islink(self.file(name))
+        return self.is_local and os.path.islink(self.file(name))
 
     def open(self, name: str) -> Any:
         """The file as a binary stream. Raises FileNotFoundError."""

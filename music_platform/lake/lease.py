@@ -133,6 +133,13 @@ class Lease:
                     continue
 
 
+def is_held_here(url: str) -> bool:
+    """Whether a living process of this host holds the lease of the folder `url`."""
+    host = str(this_host())
+    claims = _claims(Folder.at(url)).values()
+    return any(claim.host == host and started(claim.pid) == claim.process_started for claim in claims)
+
+
 @contextmanager
 def held_lease(url: str, wait_seconds: float, log: Callable[[str], None] = lambda _: None) -> Iterator[Lease]:
     """Hold the lease of the folder `url`, after waiting at most `wait_seconds` for it. Raises LeaseError."""

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from itertools import count
 from typing import Any
 
-from music_platform.lake.checkpoint import CheckpointError, Offsets, committed_offsets, query_id
+from music_platform.lake.checkpoint import CheckpointError, Offsets, committed_offsets, initial_offsets, query_id
 from music_platform.lake.delta_log import DeltaTable
 from music_platform.lake.files import Folder
 from music_platform.lake.paths import checkpoint_path, checkpoints_path, events_path, progress_path
@@ -28,6 +28,8 @@ class RetiredTopic:
     topic: str
     topic_id: str
     committed: dict[int, int]
+    #: Where each partition was begun. One that is missing was begun at 0, or before this was noted.
+    began: dict[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ class Progress:
     retired_queries: tuple[str, ...] = ()
     #: Topics that are no longer the platform's. Each resumes at its offsets when it comes back.
     set_aside: tuple[RetiredTopic, ...] = ()
+    #: Where the partitions of earlier generations were begun.
+    began: Offsets = field(default_factory=dict)
 
     @property
     def checkpoint(self) -> str:
@@ -55,10 +59,41 @@ class Progress:
 
     def committed_in_lake(self, table: DeltaTable) -> Offsets:
         """The same according to the table: a batch whose rows are in the lake counts, even if the stream died before
-        its checkpoint said so. A new generation that starts here reads nothing twice."""
+        its checkpoint said so, and so do records that were read around the stream. A new generation that starts here
+        reads nothing twice."""
         query = query_id(self.checkpoint)
         at_least = table.last_batch(query) if query else -1
-        return self.starting | committed_offsets(self.checkpoint, at_least)
+        found = self.starting | committed_offsets(self.checkpoint, at_least)
+        names = {topic_id: topic for topic, topic_id in self.topic_ids.items()}
+        for (topic_id, number), end in table.read_around().items():
+            if (topic := names.get(topic_id)) is not None:
+                parts = found.get(topic, {})
+                found = found | {topic: parts | {number: max(end, parts.get(number, 0))}}
+        return found
+
+    def beginnings(self) -> Offsets:
+        """Where each partition was begun, in whatever generation. One that is missing was not read in this one, nor
+        is one whose first records were planned but never came to the lake."""
+        initial: Offsets = {}
+        read: Offsets = {}
+        try:
+            query, table = query_id(self.checkpoint), DeltaTable(events_path(self.root))
+            read = committed_offsets(self.checkpoint)
+            if read or (query and table.last_batch(query) >= 0):
+                initial = initial_offsets(self.checkpoint)
+        except (CheckpointError, ValueError):
+            pass  # Damaged: `recover` replaces it.
+        # A partition that was added while the checkpoint was in use is read from 0.
+        added = {topic: dict.fromkeys(parts, 0) for topic, parts in read.items()}
+        return {
+            topic: added.get(topic, {}) | initial.get(topic, {}) | self.began.get(topic, {})
+            for topic in sorted({*added, *initial, *self.began})
+        }
+
+    def retired_topic(self, topic: str, committed: Mapping[int, int]) -> RetiredTopic:
+        """The topic as it is now, to be retired or set aside."""
+        began = self.beginnings().get(topic, {})
+        return RetiredTopic(topic, self.topic_ids.get(topic, ""), dict(committed), began)
 
     def next_generation(
         self, starting: Offsets, topic_ids: Mapping[str, str], retired: tuple[RetiredTopic, ...] = ()
@@ -66,6 +101,7 @@ class Progress:
         """Start a new generation at the offsets `starting`. Returns the new progress."""
         last = DeltaTable(events_path(self.root)).last_transaction()
         queries = [_query_id(self.checkpoint), last.app_id if last else None]
+        began = self.beginnings()
         new = replace(
             self,
             topic_ids={**self.topic_ids, **topic_ids},
@@ -73,6 +109,8 @@ class Progress:
             starting=starting,
             retired=(*self.retired, *retired),
             retired_queries=tuple({*self.retired_queries, *(query for query in queries if query)}),
+            # A topic that is read from its first record again is another one.
+            began={topic: began.get(topic, {}) for topic in starting},
         )
         new.save()
         return new
@@ -125,11 +163,15 @@ def read_progress(root: str) -> Progress:
         _topics(found["retired"]),
         tuple(found["retired_queries"]),
         _topics(found.get("set_aside", [])),
+        {topic: _offsets(parts) for topic, parts in found.get("began", {}).items()},
     )
 
 
 def _topics(found: list[dict[str, Any]]) -> tuple[RetiredTopic, ...]:
-    return tuple(RetiredTopic(old["topic"], old["topic_id"], _offsets(old["committed"])) for old in found)
+    return tuple(
+        RetiredTopic(old["topic"], old["topic_id"], _offsets(old["committed"]), _offsets(old.get("began", {})))
+        for old in found
+    )
 
 
 def _query_id(checkpoint: str) -> str | None:

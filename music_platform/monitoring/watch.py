@@ -134,6 +134,7 @@ def run(settings: Settings) -> None:
         while True:
             try:
                 watch.look(time.time())
+                home.looked.touch()
             except Exception:  # No look must end the watch. The dead man's switch notices if none succeeds.
                 print("the watch failed to look:", file=sys.stderr)
                 traceback.print_exc()

@@ -18,6 +18,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 from dagster._core.errors import DagsterUserCodeUnreachableError  # noqa: E402
 from dagster._core.instance import RUNLESS_RUN_ID  # noqa: E402
 from dagster._core.instance.ref import InstanceRef  # noqa: E402
+from dagster._core.launcher import CheckRunHealthResult, WorkerStatus  # noqa: E402
 from dagster._core.scheduler.instigation import InstigatorType, TickStatus  # noqa: E402
 from dagster._core.storage.asset_check_execution_record import (  # noqa: E402
     AssetCheckExecutionRecord,
@@ -48,6 +49,7 @@ __all__ = [
     "AssetEventTagsTable",
     "CanCancelExecutionRequest",
     "CanCancelExecutionResult",
+    "CheckRunHealthResult",
     "DagsterGrpcClient",
     "DagsterUserCodeUnreachableError",
     "InstanceRef",
@@ -58,6 +60,7 @@ __all__ = [
     "SqliteEventLogStorage",
     "TickStatus",
     "UnresolvedAssetJobDefinition",
+    "WorkerStatus",
     "WorkspaceFileTarget",
     "WorkspaceProcessContext",
     "deserialize_value",

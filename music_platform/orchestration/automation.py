@@ -129,6 +129,18 @@ def decide_upkeep(
     return Decision(True, reason)
 
 
+def decide_reconciliation(verdict: str | None, idle_seconds: float, interval: float, *, in_flight: bool) -> Decision:
+    """Compare RAW again while the last comparison found something wrong, or could not be made: `verdict` says what;
+    None where it passed, or none was made yet. Its schedule starts all others."""
+    if verdict is None:
+        return Decision(False, "nothing to do: every partition balanced")
+    if in_flight:
+        return Decision(False, f"{verdict}; a run is in progress")
+    if idle_seconds < interval:
+        return Decision(False, f"{verdict}; it is compared again in {interval - idle_seconds:.0f} s")
+    return Decision(True, verdict)
+
+
 def verified_complete(ages: Mapping[str, float], half_window: float, complete: bool) -> list[str]:
     """Marts to report as complete without a run: they lack no data, and their last report is older than half their
     window. A mart that was never built is left out."""

@@ -4,13 +4,14 @@ What dbt makes is under the home, not in the checkout: two homes build from one 
 own database.
 """
 
+import hashlib
 import json
 import os
 import shutil
 import sys
 import time
 from collections.abc import Iterable, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,27 @@ def dbt_manifest() -> Mapping[str, Any]:
     """The project's manifest, read once per process: it is megabytes, and the definitions need it repeatedly."""
     manifest: dict[str, Any] = json.loads(dbt_project().manifest_path.read_bytes())
     return manifest
+
+
+def project_digest() -> str:
+    """Checksum of the files that decide what the models' rows are: SQL, seeds and the project's variables.
+
+    Read from the files themselves, because the sensors' process lives longer than a version of the project.
+    """
+    folder = project_root() / "dbt_project"
+    read = [path for path in dbt_sources(folder) if path.suffix in (".sql", ".csv") or path.name == "dbt_project.yml"]
+    built_from = sorted(path for path in read if path.relative_to(folder).parts[0] != "tests")
+    return _digest(folder, tuple((path, (state := path.stat()).st_mtime_ns, state.st_size) for path in built_from))
+
+
+@lru_cache(maxsize=1)
+def _digest(folder: Path, files: tuple[tuple[Path, int, int], ...]) -> str:
+    """The checksum of these files, read again only when one of them has another time or size."""
+    digest = hashlib.sha256()
+    for path, _, _ in files:
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(folder)} {len(content)}\n".encode() + content)
+    return digest.hexdigest()[:8]
 
 
 def _is_stale(project: DbtProject, settings: Settings) -> bool:

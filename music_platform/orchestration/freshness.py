@@ -1,8 +1,11 @@
 """Freshness: how old the marts of each tier may be, and how old they are.
 
-Live marts are built whenever RAW is updated; their policy is a backstop. Policy marts are rebuilt when their policy
-requires it. A window has three marks: after half of it, a mart that lacks no data is reported as complete; after three
-quarters its state is WARN, and at its end FAIL.
+Live marts are built whenever RAW is updated; their policy, which the lake and RAW have too, is a backstop. Policy marts
+are rebuilt when their policy requires it. A window has three marks: after half of it, what lacks no data is reported as
+complete; after three quarters its state is WARN, and at its end FAIL.
+
+Dagster judges by the last materialization alone, so completeness is reported as one: an asset check that says the same
+would not keep an idle mart fresh.
 """
 
 from collections.abc import Iterable
@@ -44,10 +47,10 @@ def freshness_policy(settings: Settings, tier: str) -> dg.FreshnessPolicy:
 
 
 def ages(instance: dg.DagsterInstance, keys: Iterable[dg.AssetKey], now: float) -> dict[str, float]:
-    """Seconds from the last materialization of each asset to `now`, by name; infinite if there is none, or if it is of
-    the future because the clock was set back."""
-    found = {key.path[-1]: float("inf") for key in keys}
+    """Seconds from the last materialization of each asset to `now`, by its key as text; infinite if there is none, or
+    if it is of the future because the clock was set back."""
+    found = {key.to_user_string(): float("inf") for key in keys}
     for record in instance.get_asset_records(list(keys)):
         if last := record.asset_entry.last_materialization_record:
-            found[record.asset_entry.asset_key.path[-1]] = seconds_since(last.timestamp, now)
+            found[record.asset_entry.asset_key.to_user_string()] = seconds_since(last.timestamp, now)
     return found

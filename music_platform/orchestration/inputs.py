@@ -1,4 +1,4 @@
-"""Inputs of a build of the models: the loaded version of the lake and the reference data.
+"""Inputs of a build of the models: the loaded version of the lake, the reference data and the dbt project.
 
 A build that completes a tier of models records its inputs on its run. The sensors compare those of the last build with
 the current ones. They only read Dagster's store: a sensor that queried the warehouse would keep it awake.
@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 
 import dagster as dg
 
+from music_platform.orchestration.dbt_project import project_digest
 from music_platform.orchestration.freshness import LIVE
 from music_platform.orchestration.keys import RAW_EVENTS, REFERENCE_KEYS
 
@@ -19,13 +20,16 @@ LOADED_AT = "loaded_at"
 
 @dataclass(frozen=True)
 class Inputs:
-    """Version of the lake table that RAW holds (-1 for none), and the data version of each reference table."""
+    """Version of the lake table that RAW holds (-1 for none), the data version of each reference table, and the
+    checksum of the dbt project ("" in builds from before it was noted)."""
 
     raw: int = -1
     reference: dict[str, str] = field(default_factory=dict)
+    project: str = ""
 
     def __str__(self) -> str:
-        return ", ".join([f"raw {self.raw}", *(f"{name} {version}" for name, version in self.reference.items())])
+        named = {"raw": self.raw, **self.reference, "project": self.project or "unknown"}
+        return ", ".join(f"{name} {version}" for name, version in named.items())
 
 
 def inputs_tag(tier: str) -> str:
@@ -48,7 +52,9 @@ def current_inputs(instance: dg.DagsterInstance) -> Inputs:
     latest = _latest(instance, [RAW_EVENTS, *REFERENCE_KEYS.values()])
     tags = {name: latest[key].tags if key in latest else None for name, key in REFERENCE_KEYS.items()}
     return Inputs(
-        _version(latest), {name: (found or {}).get("dagster/data_version", "none") for name, found in tags.items()}
+        _version(latest),
+        {name: (found or {}).get("dagster/data_version", "none") for name, found in tags.items()},
+        project_digest(),
     )
 
 

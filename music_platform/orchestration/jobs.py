@@ -1,7 +1,12 @@
 """Jobs, launched by sensors and schedules or by a person."""
 
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
 import dagster as dg
 
+from music_platform.contracts.events import EARLIEST_TS
 from music_platform.orchestration._dagster import UnresolvedAssetJobDefinition
 from music_platform.orchestration.assets.marts import BuildConfig, build_dbt_assets, key_tests, tier_keys
 from music_platform.orchestration.assets.raw import DrainConfig
@@ -9,10 +14,12 @@ from music_platform.orchestration.assets.report import REPORT
 from music_platform.orchestration.checks import check_keys
 from music_platform.orchestration.freshness import LIVE, POLICY
 from music_platform.orchestration.keys import (
+    BUILDS_LEDGER,
     CONSERVATION,
     GOLD,
     KAFKA,
     LAKE_EVENTS,
+    LOADS_LEDGER,
     OPS,
     RAW_EVENTS,
     REFERENCE_KEYS,
@@ -21,8 +28,8 @@ from music_platform.orchestration.keys import (
 )
 from music_platform.orchestration.upkeep import maintenance_job, pruning_job
 
-#: The topics are external: no job materializes them.
-_EXTERNAL = dg.AssetSelection.groups(KAFKA)
+#: Loads and builds write the ledgers; no build has to count their rows.
+_LEDGERS = dg.AssetSelection.assets(LOADS_LEDGER, BUILDS_LEDGER)
 
 ingest_job = dg.define_asset_job(
     "ingest",
@@ -49,18 +56,36 @@ policy_job = _tier_job(
 )
 build_job = dg.define_asset_job(
     "build",
-    selection=dg.AssetSelection.groups(STAGING, SILVER, GOLD, OPS),
+    selection=dg.AssetSelection.groups(STAGING, SILVER, GOLD, OPS) - _LEDGERS,
     description="Builds and tests every model, including views, for the dates that changed. Started by the live sensor "
     "for the first build.",
 )
 everything_job = dg.define_asset_job(
     "everything",
-    selection=dg.AssetSelection.all() - _EXTERNAL,
+    selection=dg.AssetSelection.all(),
     description="Materializes the whole graph: ingestion, reference data and every model with its tests.",
+)
+
+
+@dg.monthly_partitioned_config(start_date=datetime.fromtimestamp(EARLIEST_TS / 1000, UTC), end_offset=1)
+def _dates_of_month(start: datetime, end: datetime) -> Mapping[str, Any]:
+    """The launchpad's months: each is a range of dates for the build."""
+    dates = BuildConfig(rebuild_from=f"{start:%Y-%m-%d}", rebuild_to=f"{end - timedelta(days=1):%Y-%m-%d}")
+    return {"ops": {"models": {"config": dates.model_dump(exclude_defaults=True)}}}
+
+
+#: The assets have no partitions: the command line refuses `*` as soon as one has, and dates are found by each build.
+rebuild_month_job = dg.define_asset_job(
+    "rebuild_month",
+    selection=dg.AssetSelection.assets(*build_dbt_assets().keys).without_checks()
+    | dg.AssetSelection.checks(*build_dbt_assets().check_keys),
+    config=_dates_of_month,
+    description="Rebuilds every model for the dates of a month from RAW. To start it, choose months on its page under "
+    "**Jobs**, one run for each.",
 )
 rebuild_job = dg.define_asset_job(
     "rebuild",
-    selection=everything_job.selection - dg.AssetSelection.assets(LAKE_EVENTS),
+    selection=everything_job.selection - dg.AssetSelection.groups(KAFKA) - dg.AssetSelection.assets(LAKE_EVENTS),
     config=dg.RunConfig(ops={"drain": DrainConfig(rebuild_raw=True), "models": BuildConfig(full_refresh=True)}),
     description="Rebuilds RAW from the lake, the reference data from its CSVs and every model from RAW, if the "
     "warehouse was dropped or cannot be trusted.",
@@ -91,6 +116,7 @@ jobs: list[dg.JobDefinition | UnresolvedAssetJobDefinition] = [
     build_job,
     everything_job,
     rebuild_job,
+    rebuild_month_job,
     quality_job,
     reconciliation_job,
     nightly_job,

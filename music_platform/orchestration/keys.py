@@ -19,7 +19,10 @@ def topic_key(name: str) -> dg.AssetKey:
 LAKE_EVENTS = dg.AssetKey([LAKE, "events"])
 RAW_EVENTS = dg.AssetKey([RAW, "events"])
 REFERENCE_KEYS: dict[str, dg.AssetKey] = {t.name: dg.AssetKey([RAW, t.name]) for t in reference.TABLES}
+LOADS_LEDGER, BUILDS_LEDGER = dg.AssetKey([OPS, "loads"]), dg.AssetKey([OPS, "builds"])
 #: The check that counts every partition from Kafka to RAW.
 CONSERVATION = dg.AssetCheckKey(RAW_EVENTS, "conservation")
+#: Beginning of its description where nothing could be compared, so that the verdict before stands.
+NOT_RECONCILED = "not reconciled now"
 #: The check that looks for files that no micro-batch will read.
 INTAKE = dg.AssetCheckKey(LAKE_EVENTS, "intake")

@@ -18,7 +18,7 @@ from music_platform.orchestration.dbt_project import dbt_executable, dbt_project
 from music_platform.settings import Settings, get_settings
 from music_platform.warehouse.connection import LOCAL_ACCOUNT, connect, query_tag, unreachable
 from music_platform.warehouse.schema import literal
-from music_spark.session import away, open_session, spark_conf, store_conf
+from music_spark.session import SparkUnreachableError, away, open_session, spark_conf, store_conf
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -28,10 +28,6 @@ if TYPE_CHECKING:
 SPARK_CONNECT_PORT = 15002
 #: Seconds within which the Spark server must accept a connection.
 SPARK_TIMEOUT = 5.0
-
-
-class SparkUnreachableError(PlatformError):
-    """No Spark session could be opened."""
 
 
 def build_resources(settings: Settings) -> dict[str, Any]:

@@ -1,9 +1,8 @@
 """Runs and their processes: which runs are in flight, and which have lost their process.
 
-Dagster's default launcher has no health check. A run that was started from the command line, or whose process was
-killed along with its code server, would stay STARTED forever and keep every later run waiting. So each run records its
-process in its tags, and a run whose process no longer exists on this host is marked as failed. For a run without such
-tags the code server is asked, which is the parent of the run's process.
+Each run records its process in its tags; `launcher` reads them when Dagster's daemon asks about the run's health. The
+daemon asks about started runs only. A run that dies before it could record its process would keep the next one waiting
+until Dagster's start timeout; its code server, the parent of its process, is asked instead (`fail_lost_starts`).
 """
 
 import json
@@ -32,7 +31,7 @@ HIDDEN = ".dagster/music-"
 HOST_TAG, PID_TAG, STARTED_TAG = f"{HIDDEN}host", f"{HIDDEN}pid", f"{HIDDEN}process-started"
 
 #: Jobs that build models. One of them runs at a time.
-BUILDING = {"live", "policy", "build", "everything", "rebuild", "quality", "nightly"}
+BUILDING = {"live", "policy", "build", "everything", "rebuild", "rebuild_month", "quality", "nightly"}
 
 #: Jobs that only look. Their work is to evaluate checks, so it is done when those are evaluated, whatever they found.
 CHECKING = {"quality", "reconciliation", "nightly"}
@@ -58,6 +57,9 @@ MOST_EVENTS = 10_000
 
 #: Maximum number of failures in a row that are counted. More do not change the pause.
 MOST_FAILURES = 30
+
+#: Runs in a row whose process was killed that are no failure yet.
+EXCUSED = 2
 
 #: Seconds after a run's launch during which its code server may not know it yet.
 LAUNCH_SECONDS = 10.0
@@ -139,21 +141,16 @@ def _has_process(run: dg.DagsterRun) -> bool:
 
 
 def runs_in_flight(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
-    """Runs that are queued or running. Those whose process is gone are marked as failed and left out."""
-    alive = []
-    for run in instance.get_runs(dg.RunsFilter(statuses=IN_FLIGHT)):
-        if process_is_gone(run):
-            _mark_failed(instance, run, f"Its process {run.tags[PID_TAG]} is gone: it was killed, or the machine died.")
-        elif never_began(instance, run):
-            _mark_failed(instance, run, "It was killed while it started: its code server has no process for it.")
-        else:
-            alive.append(run)
-    return alive
+    """Runs that are queued or running."""
+    return list(instance.get_runs(dg.RunsFilter(statuses=IN_FLIGHT)))
 
 
-def _mark_failed(instance: dg.DagsterInstance, run: dg.DagsterRun, why: str) -> None:
-    instance.add_run_tags(run.run_id, {GONE_TAG: "true"})
-    instance.report_run_failed(run, why)
+def fail_lost_starts(instance: dg.DagsterInstance) -> None:
+    """Mark the runs as failed that were killed while they started."""
+    for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTING])):
+        if never_began(instance, run):
+            instance.add_run_tags(run.run_id, {GONE_TAG: "true"})
+            instance.report_run_failed(run, "It was killed while it started: its code server has no process for it.")
 
 
 def targets(run: dg.DagsterRun, jobs: Collection[str], keys: Collection[dg.AssetKey]) -> bool:
@@ -221,7 +218,8 @@ class Failures:
 def failures_in_a_row(instance: dg.DagsterInstance, *jobs: str) -> Failures:
     """The failed runs of these jobs since the last one that did its work, or made progress before it failed.
 
-    Runs whose process was killed do not count, because their work did not fail.
+    Runs whose process was killed do not count, because their work did not fail. But if that happens EXCUSED times in a
+    row, the next one counts: what kills them, such as a container's memory limit, is not going to stop.
     """
     finished = [_FAILURE, _SUCCESS]
     records = [
@@ -230,12 +228,16 @@ def failures_in_a_row(instance: dg.DagsterInstance, *jobs: str) -> Failures:
         for record in instance.get_run_records(dg.RunsFilter(job_name=job, statuses=finished), limit=MOST_FAILURES)
     ]
     records.sort(key=lambda record: record.create_timestamp, reverse=True)
-    failed = []
+    failed, gone = list[dg.RunRecord](), list[dg.RunRecord]()
     for record in takewhile(lambda record: failed_to_work(instance, record.dagster_run), records):
-        if GONE_TAG not in record.dagster_run.tags:
-            failed.append(record)
+        if GONE_TAG in record.dagster_run.tags:
+            gone.append(record)
+        else:
+            failed += [*gone[:-EXCUSED], record]
+            gone.clear()
         if PROGRESS_TAG in record.dagster_run.tags:
             break
+    failed += gone[:-EXCUSED]
     if not failed:
         return Failures()
     ended = [record.end_time or record.create_timestamp.timestamp() for record in failed]

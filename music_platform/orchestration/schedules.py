@@ -9,7 +9,7 @@ from music_platform.orchestration.inputs import current_inputs
 from music_platform.orchestration.jobs import nightly_job, reconciliation_job
 from music_platform.orchestration.runs import INPUT_TAG, is_in_flight, last_run_input
 from music_platform.orchestration.upkeep import maintenance_job, pruning_job
-from music_platform.settings import get_settings
+from music_platform.settings import Settings
 
 
 def _schedule(job: dg.JobDefinition | UnresolvedAssetJobDefinition, cron: str, what: str) -> dg.ScheduleDefinition:
@@ -34,18 +34,19 @@ def upkeep_tick(instance: dg.DagsterInstance, job: str) -> dg.RunRequest | dg.Sk
     return dg.RunRequest(tags={INPUT_TAG: now}) if decision.start else dg.SkipReason(decision.reason)
 
 
-_settings = get_settings()
-schedules = [
-    _schedule(nightly_job, _settings.nightly_schedule, "Tests whole tables and writes the quality report."),
-    _schedule(reconciliation_job, _settings.reconciliation_schedule, "Counts every partition from Kafka to RAW."),
-    _schedule(maintenance_job, _settings.maintenance_schedule, "Compacts the lake, cleans its log and the ledgers."),
-    # An idle platform notes that it is idle: that is to be deleted too.
-    dg.ScheduleDefinition(
-        name="pruning_schedule",
-        job=pruning_job,
-        cron_schedule=_settings.pruning_schedule,
-        description="Deletes old runs, events and files of Dagster and dbt.",
-        default_status=dg.DefaultScheduleStatus.RUNNING,
-        execution_timezone="UTC",
-    ),
-]
+def build_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
+    """The platform's schedules for these settings."""
+    return [
+        _schedule(nightly_job, settings.nightly_schedule, "Tests whole tables and writes the quality report."),
+        _schedule(reconciliation_job, settings.reconciliation_schedule, "Counts every partition from Kafka to RAW."),
+        _schedule(maintenance_job, settings.maintenance_schedule, "Compacts the lake, cleans its log and the ledgers."),
+        # An idle platform notes that it is idle: that is to be deleted too.
+        dg.ScheduleDefinition(
+            name="pruning_schedule",
+            job=pruning_job,
+            cron_schedule=settings.pruning_schedule,
+            description="Deletes old runs, events and files of Dagster and dbt.",
+            default_status=dg.DefaultScheduleStatus.RUNNING,
+            execution_timezone="UTC",
+        ),
+    ]

@@ -24,7 +24,6 @@ from music_platform.ingestion.backlog import (
 from music_platform.ingestion.disk_space import start_obstacle
 from music_platform.orchestration._dagster import InstanceRef, get_current_timestamp
 from music_platform.orchestration._dagster import UnresolvedAssetJobDefinition as AssetJob
-from music_platform.orchestration.assets.kafka import topic_observation
 from music_platform.orchestration.assets.lineage import COLUMN_LINEAGE
 from music_platform.orchestration.assets.marts import build_dbt_assets, tier_keys
 from music_platform.orchestration.assets.reference import FILE_STATE, file_state
@@ -35,6 +34,7 @@ from music_platform.orchestration.automation import (
     decide_ingest,
     decide_live,
     decide_policy,
+    decide_reconciliation,
     decide_upkeep,
     topics_to_observe,
     verified_complete,
@@ -49,13 +49,22 @@ from music_platform.orchestration.jobs import (
     live_job,
     policy_job,
     quality_job,
+    reconciliation_job,
     reference_job,
 )
-from music_platform.orchestration.keys import GOLD, LAKE_EVENTS, RAW_EVENTS, REFERENCE_KEYS
-from music_platform.orchestration.quality import BLOCKING, failed_checks
+from music_platform.orchestration.keys import (
+    CONSERVATION,
+    GOLD,
+    LAKE_EVENTS,
+    NOT_RECONCILED,
+    RAW_EVENTS,
+    REFERENCE_KEYS,
+)
+from music_platform.orchestration.quality import BLOCKING, failed_checks, last_result
 from music_platform.orchestration.runs import (
     BUILDING,
     INPUT_TAG,
+    fail_lost_starts,
     failures_in_a_row,
     is_in_flight,
     last_run_input,
@@ -63,6 +72,7 @@ from music_platform.orchestration.runs import (
     runs_in_flight,
     targets,
 )
+from music_platform.orchestration.topic_state import VERSION_TAG, topic_materialization
 from music_platform.settings import Settings
 from music_platform.topics import BrokerUnreachableError, topic_names
 
@@ -71,6 +81,9 @@ REASON_TAG = "music/reason"
 
 #: A sensor's tick: from Dagster's store, the settings and the cursor to the runs that it requests.
 Tick = Callable[[dg.DagsterInstance, Settings, str | None], dg.SensorResult]
+
+#: The lake and RAW, beside the tiers of marts.
+INGESTION = "ingestion"
 
 #: Share of LAG_LIMIT_SECONDS for which a backlog below LAG_THRESHOLD_RECORDS waits: a quiet night raises no alert.
 PATIENCE = 0.5
@@ -110,6 +123,7 @@ def _result(decision: Decision, job: str, tags: Mapping[str, str] | None = None,
 
 def lag_tick(instance: dg.DagsterInstance, settings: Settings, cursor: str | None) -> dg.SensorResult:
     """The cursor holds the end offsets of each topic that were last reported, and when, as JSON."""
+    fail_lost_starts(instance)
     try:
         offsets, kafka = read_kafka_backlog(settings)
     except BrokerUnreachableError as error:
@@ -129,14 +143,14 @@ def lag_tick(instance: dg.DagsterInstance, settings: Settings, cursor: str | Non
     )
     observed, now = _observed(cursor), get_current_timestamp()
     chosen = topics_to_observe(offsets.end, observed, now)
-    observations = [
-        topic_observation(kind, offsets.first[topic], offsets.end[topic], kafka.behind[topic])
+    states = [
+        topic_materialization(kind, offsets.first[topic], offsets.end[topic], kafka.behind[topic], now)
         for kind, topic in topic_names(settings).items()
         if topic in chosen
     ]
     observed |= {topic: Observed(offsets.end[topic], now) for topic in chosen}
     noted = {topic: asdict(seen) for topic, seen in sorted(observed.items()) if topic in offsets.end}
-    return _result(decision, ingest_job.name, asset_events=observations, cursor=json.dumps(noted))
+    return _result(decision, ingest_job.name, asset_events=states, cursor=json.dumps(noted))
 
 
 def _observed(cursor: str | None) -> dict[str, Observed]:
@@ -167,7 +181,7 @@ def freshness_tick(instance: dg.DagsterInstance, settings: Settings, _cursor: st
     """An idle mart is fresh. Dagster judges by the last materialization, so completeness is reported as one."""
     moment = get_current_timestamp()
     live, policy = (built_inputs(instance, tier) for tier in TIERS)
-    marts = {tier: {key.path[-1]: key for key in tier_keys(tier, GOLD)} for tier in TIERS}
+    marts = {tier: {key.to_user_string(): key for key in tier_keys(tier, GOLD)} for tier in TIERS}
     aged = {tier: ages(instance, marts[tier].values(), moment) for tier in TIERS}
     behind = read_marts_backlog(settings, policy.raw if policy else -1, live.raw if live else -1)
     decision = decide_policy(
@@ -178,12 +192,16 @@ def freshness_tick(instance: dg.DagsterInstance, settings: Settings, _cursor: st
         # A live build does not count: it ends as soon as another build is queued.
         _runs(instance, settings, [policy_job.name], BUILDING - {live_job.name}, tier_keys(POLICY)),
     )
-    silent = any(verified_complete(aged[tier], verify_after(settings, tier), True) for tier in TIERS)
+    # The lake and RAW are as fresh as the live marts have to be.
+    assets = {**marts, INGESTION: {key.to_user_string(): key for key in (LAKE_EVENTS, RAW_EVENTS)}}
+    aged[INGESTION] = ages(instance, assets[INGESTION].values(), moment)
+    half = {stage: verify_after(settings, LIVE if stage == INGESTION else stage) for stage in assets}
+    silent = any(verified_complete(aged[stage], half[stage], True) for stage in assets)
     complete = _complete(settings, instance) if silent else set()
     verified = [
-        marts[tier][name]
-        for tier in TIERS
-        for name in verified_complete(aged[tier], verify_after(settings, tier), tier in complete)
+        assets[stage][name]
+        for stage in assets
+        for name in verified_complete(aged[stage], half[stage], stage in complete)
     ]
     return _result(
         decision, policy_job.name, asset_events=[_verified(instance, key, moment) for key in verified], cursor=None
@@ -191,7 +209,7 @@ def freshness_tick(instance: dg.DagsterInstance, settings: Settings, _cursor: st
 
 
 def _complete(settings: Settings, instance: dg.DagsterInstance) -> set[str]:
-    """Tiers that lack no data: every record is in RAW, and their models are built from all of it."""
+    """What lacks no data: ingestion, if every record is in RAW, and each tier whose models are built from all of it."""
     try:
         offsets, kafka = read_kafka_backlog(settings)
     except BrokerUnreachableError:
@@ -202,20 +220,23 @@ def _complete(settings: Settings, instance: dg.DagsterInstance) -> set[str]:
     lake = read_lake_backlog(settings, now.raw)
     if kafka.unknown or lake.unknown or kafka.records or lake.records or read_files_backlog(settings).records:
         return set()
-    return {tier for tier in TIERS if built_inputs(instance, tier) == now}
+    return {INGESTION} | {tier for tier in TIERS if built_inputs(instance, tier) == now}
 
 
 def _verified(instance: dg.DagsterInstance, key: dg.AssetKey, moment: float) -> dg.AssetMaterialization:
-    """A materialization without a run. It keeps the figures of the one before, which still hold, but not the lineage of
-    the columns: that is most of its bytes, and this is reported all day."""
-    before = instance.get_latest_materialization_event(key)
-    metadata = before.asset_materialization.metadata if before and before.asset_materialization else {}
-    figures = {name: value for name, value in metadata.items() if name != COLUMN_LINEAGE}
+    """A materialization without a run. It keeps the figures of the one before, which still hold, and its data version,
+    so that nothing downstream looks out of date; but not the lineage of the columns: that is most of its bytes, and
+    this is reported all day."""
+    event = instance.get_latest_materialization_event(key)
+    before = event.asset_materialization if event else None
+    figures = {name: value for name, value in (before.metadata if before else {}).items() if name != COLUMN_LINEAGE}
+    version = ((before.tags if before else None) or {}).get(VERSION_TAG)
     at = datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M:%S")
     return dg.AssetMaterialization(
         key,
         description=f"Verified complete as of {at} UTC: there is no backlog, so nothing was built.",
         metadata={**figures, "verified_complete_as_of": dg.MetadataValue.timestamp(moment)},
+        tags={VERSION_TAG: version} if version else None,
     )
 
 
@@ -264,7 +285,24 @@ def quality_tick(instance: dg.DagsterInstance, settings: Settings, _cursor: str 
         settings.quality_interval_seconds,
         in_flight=is_in_flight(instance, quality_job.name),
     )
-    return _result(decision, quality_job.name, {INPUT_TAG: now}, asset_events=news)
+    result = _result(decision, quality_job.name, {INPUT_TAG: now}, asset_events=news)
+    again = _reconcile_again(instance, settings)
+    if again.start:
+        request = dg.RunRequest(job_name=reconciliation_job.name, tags={REASON_TAG: again.reason})
+        return result._replace(run_requests=[*(result.run_requests or []), request], skip_reason=None)
+    return result
+
+
+def _reconcile_again(instance: dg.DagsterInstance, settings: Settings) -> Decision:
+    passed, said = last_result(instance, CONSERVATION) or (True, None)
+    said = said or "conservation failed"
+    since = seconds_since(last_run_requested_at(instance, reconciliation_job.name), get_current_timestamp())
+    return decide_reconciliation(
+        None if passed and not said.startswith(NOT_RECONCILED) else said,
+        since,
+        settings.quality_interval_seconds,
+        in_flight=is_in_flight(instance, reconciliation_job.name),
+    )
 
 
 #: Seconds for which a file must be unchanged before it is loaded.
@@ -317,7 +355,7 @@ def build_sensors(settings: Settings) -> list[dg.SensorDefinition]:
             freshness_tick,
             seldom,
             "Rebuilds the policy marts when one nears the end of its freshness window and there is new data. "
-            "Reports marts that lack no data as complete, without a run.",
+            "Reports what lacks no data as complete, without a run.",
             policy_job,
         ),
         sensor(
@@ -325,8 +363,10 @@ def build_sensors(settings: Settings) -> list[dg.SensorDefinition]:
             quality_tick,
             seldom,
             "Runs the data checks when something was loaded since their last run, at most once per "
-            "QUALITY_INTERVAL_SECONDS. Reports files of the intake that no batch will read.",
+            "QUALITY_INTERVAL_SECONDS, and reconciliation again while it fails. Reports files of the intake that no "
+            "batch will read.",
             quality_job,
+            reconciliation_job,
         ),
     ]
 

@@ -13,7 +13,7 @@ import dagster as dg
 from music_platform.environment import variables_set
 from music_platform.home import Home
 from music_platform.orchestration.inputs import recorded_version
-from music_platform.orchestration.keys import GOLD, TOPIC_KEYS
+from music_platform.orchestration.keys import GOLD
 from music_platform.orchestration.quality import (
     FailedCheck,
     UnevaluatedCheck,
@@ -23,6 +23,7 @@ from music_platform.orchestration.quality import (
 )
 from music_platform.orchestration.runs import Failures, failures_in_a_row
 from music_platform.orchestration.ticks import FailingTicks, failing_ticks
+from music_platform.orchestration.topic_state import last_movement
 from music_platform.settings import Settings
 
 
@@ -77,9 +78,8 @@ class Store:
         return recorded_version(self._instance)
 
     def last_topic_movement(self) -> float | None:
-        """When a topic's end offsets were last seen to move, in epoch seconds; None if never."""
-        moved = [r for key in TOPIC_KEYS.values() for r in self._instance.fetch_observations(key, 1).records]
-        return max((record.timestamp for record in moved), default=None)
+        """See `topic_state.last_movement`."""
+        return last_movement(self._instance)
 
     def step_seconds(self) -> dict[str, float]:
         """Seconds of each finished step of the latest run."""

@@ -57,7 +57,7 @@ class WarmDbt:
             "--target-path", str(target), "--log-path", str(target), "--log-level-file", "none", "--quiet",
             "--no-send-anonymous-usage-stats", "--no-version-check", "--cache-selected-only",
         ]  # fmt: skip
-        self._arguments = ["build", "--select", *select, "--indirect-selection", "empty", *NO_UNIT_TESTS, *options]
+        self._select, self._options = select, ["--indirect-selection", "empty", *NO_UNIT_TESTS, *options]
         target.mkdir(parents=True, exist_ok=True)
         parsed = project.manifest_path.with_name(_PARTIAL_PARSE)
         if parsed.exists():
@@ -67,8 +67,8 @@ class WarmDbt:
             raise BuildFailedError(f"dbt cannot parse {project.project_dir}. Run dbt parse there for details.")
         self._manifest: Manifest = manifest
 
-    def build(self) -> Build:
-        """Build once."""
+    def build(self, also: Sequence[str] = ()) -> Build:
+        """Build once; `also` names further nodes for this build only."""
         from dbt.cli.main import dbtRunner
         from google.protobuf.json_format import MessageToDict
 
@@ -77,7 +77,7 @@ class WarmDbt:
             manifest=self._manifest,
             callbacks=[lambda event: events.append(MessageToDict(event, preserving_proto_field_name=True))],
         )
-        result = runner.invoke(self._arguments)
+        result = runner.invoke(["build", "--select", *self._select, *also, *self._options])
         messages = [DbtCoreCliEventMessage(raw_event=raw, event_history_metadata={}) for raw in events]
         return Build(
             [message for message in messages if message.is_result_event],

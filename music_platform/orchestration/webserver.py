@@ -10,7 +10,7 @@ from dagster_webserver.app import create_app_from_workspace_process_context
 from music_platform.errors import PlatformError
 from music_platform.home import Home
 from music_platform.orchestration._dagster import WorkspaceFileTarget, WorkspaceProcessContext
-from music_platform.settings import LOOPBACK, Settings, get_settings
+from music_platform.settings import Settings, get_settings
 from music_platform.sources import SECRET_FILE
 from music_platform.web_guard import WebGuard
 
@@ -19,7 +19,7 @@ ENDPOINTS = ("/graphql", "/report_", "/download_debug", "/notebook", "/logs", "/
 
 
 def serve(settings: Settings) -> None:
-    """Serve Dagster's UI on loopback until the process is stopped."""
+    """Serve Dagster's UI until the process is stopped."""
     if settings.music_secret is None:
         raise PlatformError(f"{settings.home / SECRET_FILE} is missing: start the platform with music-platform up.")
     with dg.DagsterInstance.get() as instance:
@@ -29,7 +29,7 @@ def serve(settings: Settings) -> None:
         with WorkspaceProcessContext(instance, workspace_load_target=target, version=dg.__version__) as context:
             application = create_app_from_workspace_process_context(context)
             guarded = WebGuard(application, settings.music_secret, str(settings.dagster_port), ENDPOINTS)
-            uvicorn.run(guarded, host=LOOPBACK, port=settings.dagster_port, log_level="warning")
+            uvicorn.run(guarded, host=settings.dagster_host, port=settings.dagster_port, log_level="warning")
 
 
 if __name__ == "__main__":

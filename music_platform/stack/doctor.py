@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from music_platform.errors import LocalStackError
 from music_platform.settings import Settings
-from music_platform.stack import processes, services
+from music_platform.stack import executors, processes, services
 from music_platform.stack.findings import Finding, Verdict
 from music_platform.stack.local_stack import LocalStack
 from music_platform.stack.machine_doctor import examine_disk, examine_machine
@@ -17,7 +17,7 @@ def examine(stack: LocalStack) -> Iterator[Finding]:
     yield from examine_machine(stack.settings, stack.is_running())
     yield from _leftovers(stack)
     states = stack.status()
-    for name in services.SERVICES:
+    for name in services.services_of(stack.settings):
         if name == services.WAREHOUSE and states[name].state == "external":
             yield from warehouse(stack.settings)
             continue
@@ -25,6 +25,8 @@ def examine(stack: LocalStack) -> Iterator[Finding]:
         yield found
         if name == services.WAREHOUSE and found.verdict is Verdict.GOOD:
             yield from warehouse(stack.settings)
+        if name == services.SPARK_CONNECT and found.verdict is Verdict.GOOD and has_executors(stack.settings):
+            yield from executors.examine(stack.settings)
     if states[services.WEBSERVER].state == "running":
         yield from definitions(stack.settings)
     yield from examine_disk(stack.settings)
@@ -62,6 +64,11 @@ def _service(stack: LocalStack, name: str, state: str) -> Finding:
             advice = f"Stop it, or choose another port: {setting.upper()}=<port>"
             return Finding(name, Verdict.BAD, f"stopped, and port {port} is held by {holder}", advice)
     return Finding(name, Verdict.NOTE, f"stopped ({address})", "music-platform up")
+
+
+def has_executors(settings: Settings) -> bool:
+    """Whether tasks run elsewhere than in the Connect server or in a run's own process."""
+    return settings.spark_url is not None and (not settings.spark_is_local or settings.spark_is_standalone)
 
 
 def warehouse(settings: Settings) -> Iterator[Finding]:

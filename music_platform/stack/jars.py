@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from music_platform.errors import LocalStackError
-from music_platform.settings import Settings
+from music_platform.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -243,6 +243,17 @@ def _fetch_one(jar: Jar, staging: Path, folder: Path, progress: "Progress") -> N
     progress.update(progress.task_ids[0], fetched=progress.tasks[0].fields["fetched"] + 1)
 
 
+def link_spark_jars(folder: Path) -> Path:
+    """A folder with links to all of Spark's jars, with those of the object stores, for a class path of one entry."""
+    links = folder / "spark"
+    links.mkdir(exist_ok=True)
+    for jar in locked_jars(SPARK, S3, GCS):
+        link = links / jar.path_in(folder).name
+        if not link.is_symlink():
+            link.symlink_to(Path("..") / jar.path_in(Path()))
+    return links
+
+
 @contextmanager
 def _progress(jars: list[Jar], console: "Console | None") -> Iterator["Progress"]:
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
@@ -319,9 +330,15 @@ _LOCK_HEADER = """\
 
 
 def main(arguments: list[str]) -> int:
-    """`lock` rewrites the committed lock from the roots."""
+    """`lock` rewrites the committed lock from the roots; `fetch` fetches every jar of it, as an image is built."""
+    if arguments == ["fetch"]:
+        folder, locked = repository(load_settings()), locked_jars()
+        _fetch(missing_jars(locked, folder), folder, None)
+        link_spark_jars(folder)
+        print(f"{len(locked)} jars in {folder}")
+        return 1 if damaged_jars(locked, folder) else 0
     if arguments != ["lock"]:
-        print("usage: python -m music_platform.stack.jars lock", file=sys.stderr)
+        print("usage: python -m music_platform.stack.jars lock|fetch", file=sys.stderr)
         return 2
     jars = resolve_roots()
     LOCK_FILE.write_text(_LOCK_HEADER + "".join(jar.line() + "\n" for jar in jars))

@@ -21,7 +21,8 @@ from music_platform.environment import inherited_environment
 from music_platform.errors import LocalStackError
 from music_platform.home import Home, make_private_folder
 from music_platform.settings import Settings
-from music_platform.stack import format, processes, services
+from music_platform.stack import executors, format, processes, services
+from music_platform.stack.findings import Verdict
 from music_platform.stack.jars import ensure_jars
 from music_platform.stack.java import Java, find_java
 from music_platform.stack.ports import require_free, with_ports
@@ -135,15 +136,39 @@ class LocalStack:
             format.note(self.home)
             starting = self._configure(java, configured, starting)
             try:
-                self._start(tuple(name for name in wanted if name in services.FIRST), starting)
+                for group in (services.FIRST, services.SECOND):
+                    self._start(tuple(name for name in wanted if name in group), starting)
+                self._warm_executors(starting)
                 if provision is not None:
                     provision(self.settings)
-                for group in (services.SECOND, services.LAST):
+                for group in (services.THIRD, services.LAST):
                     self._start(tuple(name for name in wanted if name in group), starting)
             except BaseException:
                 self._stop(starting)
                 raise
             return starting
+
+    def program(self, name: str) -> services.Program:
+        """One service's program, with its folders and configuration made, for who runs it without supervisor.
+
+        Raises LocalStackError if the service is elsewhere, or needs what is not there.
+        """
+        if name not in services.local_services(self.settings):
+            raise LocalStackError(
+                f"{name} is not a service of this platform: it is elsewhere, or there is no such service. There are: "
+                f"{', '.join(services.local_services(self.settings))}"
+            )
+        with self._locked():
+            format.require_known(self.home)
+            if self.home.socket.parent != self.home.root:
+                make_private_folder()
+            self.settings = with_secret(with_ports(self.settings, choose=True), make=True)
+            services.require_installed((name,))
+            java = self._find_java((name,))
+            ensure_jars(self.settings, services.jar_sets(self.settings, (name,)), self._console)
+            services.prepare(self.settings, java, (name,))
+            format.note(self.home)
+            return services.programs(self.settings, java, (name,))[0]
 
     def down(self) -> list[str]:
         """Stop everything of this home and end what remains. Returns what was ended, empty if nothing ran."""
@@ -185,7 +210,9 @@ class LocalStack:
         """Every service by name: running, starting, backoff, stopped … as supervisor says it, or external."""
         states = self._supervisor.states()
         local = services.local_services(self.settings)
-        return {name: self._status_of(name, name in local, states.get(name)) for name in services.SERVICES}
+        return {
+            name: self._status_of(name, name in local, states.get(name)) for name in services.services_of(self.settings)
+        }
 
     def is_running(self) -> bool:
         """Whether a supervisord of this home answers."""
@@ -240,6 +267,19 @@ class LocalStack:
                 self._log_sizes[name] = log.stat().st_size if log.is_file() else 0
                 self._supervisor.start_service(name)
         self._await(wanted, starting)
+
+    def _warm_executors(self, starting: tuple[str, ...]) -> None:
+        """Run the first task on each executor of the cluster, which takes a while, and see that each has all it needs.
+
+        Raises LocalStackError if one lacks something.
+        """
+        if not self.settings.spark_is_standalone or services.SPARK_CONNECT not in starting:
+            return
+        begun = time.monotonic()
+        found = executors.examine(self.settings)
+        if wrong := [finding.found for finding in found if finding.verdict is Verdict.BAD]:
+            raise LocalStackError(f"Spark's executors cannot run the job: {'; '.join(wrong)}")
+        self._report("executors", f"{len(found)} ready after {time.monotonic() - begun:.1f} s")
 
     def _await(self, wanted: tuple[str, ...], starting: tuple[str, ...] = ()) -> None:
         """Ask each service until it answers, or until it has died too often or makes no progress."""

@@ -2,6 +2,7 @@
 
 from music_platform.errors import LocalStackError
 from music_platform.settings import Settings
+from music_platform.stack.broker import in_sync
 from music_platform.stack.listeners import require_listeners
 from music_platform.stack.services import KAFKA, WAREHOUSE
 
@@ -38,8 +39,15 @@ def create_topics(settings: Settings) -> list[str]:
         existing = admin.list_topics(timeout=_TIMEOUT_SECONDS).topics
     except KafkaException as error:
         raise unreachable(settings.kafka_client_config(), error, brokers.last_error) from error
+    # Set on the topic, as its number of replicas may differ from the cluster's default.
+    durable = {"min.insync.replicas": str(in_sync(settings.topic_replicas))} if settings.kafka_is_local else {}
     wanted = [
-        NewTopic(name, num_partitions=settings.topic_partitions, replication_factor=settings.topic_replication)
+        NewTopic(
+            name,
+            num_partitions=settings.topic_partitions,
+            replication_factor=settings.topic_replicas,
+            config=durable,
+        )
         for name in topic_names(settings).values()
         if name not in existing
     ]

@@ -11,8 +11,20 @@ from typing import Any
 
 from music_platform.home import Home
 from music_platform.settings import LOOPBACK, Settings
+from music_platform.stack import spark_cluster
 from music_platform.stack.listeners import addresses, listens
-from music_platform.stack.services import CODE, DAEMON, KAFKA, SPARK_CONNECT, WAREHOUSE, WATCH, WEBSERVER
+from music_platform.stack.services import (
+    BROKERS,
+    CODE,
+    DAEMON,
+    KAFKA,
+    SPARK_CONNECT,
+    SPARK_MASTER,
+    SPARK_WORKERS,
+    WAREHOUSE,
+    WATCH,
+    WEBSERVER,
+)
 
 #: From the settings and the epoch second of the service's start to what it lacks.
 Probe = Callable[[Settings, int], str | None]
@@ -28,9 +40,10 @@ def lacks(service: str, settings: Settings, started: int = 0) -> str | None:
         return str(error) or type(error).__name__
 
 
-def _kafka(settings: Settings, _started: int) -> str | None:
-    """The broker answers and the cluster has a controller."""
-    if not listens(addresses(settings, KAFKA)):
+def _kafka(settings: Settings, _started: int, node: int | None = None) -> str | None:
+    """The brokers answer, the cluster has a controller and, if `node` is given, that broker is part of it."""
+    places = addresses(settings, KAFKA) if node is None else [(LOOPBACK, settings.broker_port(node))]
+    if not listens(places):
         return "nothing accepts a connection"
     from confluent_kafka import KafkaException
 
@@ -45,7 +58,39 @@ def _kafka(settings: Settings, _started: int) -> str | None:
         return f"no answer: {error}"
     if not cluster.nodes or cluster.controller is None:
         return "no controller yet"
+    if node is not None and node not in {each.id for each in cluster.nodes}:
+        return "not part of the cluster yet"
     return None
+
+
+def _broker(node: int) -> Probe:
+    """The probe of a local broker; of the whole cluster where it is elsewhere."""
+    return lambda settings, started: _kafka(settings, started, node if settings.kafka_is_local else None)
+
+
+def _spark_master(settings: Settings, _started: int) -> str | None:
+    """It listens for workers, and its web pages say that it is the one that acts."""
+    if not listens([(LOOPBACK, settings.spark_master_port)]):
+        return "nothing accepts a connection"
+    status = _master_state(settings)["status"]
+    return None if status == "ALIVE" else f"it is {str(status).lower()}"
+
+
+def _spark_worker(number: int) -> Probe:
+    """The master knows the worker, and it lives."""
+
+    def probe(settings: Settings, _started: int) -> str | None:
+        port = getattr(settings, spark_cluster.worker_port(number))
+        known = {worker["port"] for worker in _master_state(settings)["workers"] if worker["state"] == "ALIVE"}
+        return None if port in known else "not registered with the master"
+
+    return probe
+
+
+def _master_state(settings: Settings) -> Any:
+    """What the master of the standalone cluster shows of its workers and applications."""
+    url = f"http://{LOOPBACK}:{settings.spark_master_ui_port}/json/"
+    return json.loads(_request(url, spark_cluster.ui_token(settings)))
 
 
 def _spark(settings: Settings, _started: int) -> str | None:
@@ -128,9 +173,10 @@ def _daemon(settings: Settings, started: int) -> str | None:
     return f"no heartbeat yet from {', '.join(silent).lower()}" if silent else None
 
 
-def _watch(_settings: Settings, _started: int) -> str | None:
-    """It listens nowhere, so supervisor's word that it stays up is enough."""
-    return None
+def _watch(settings: Settings, started: int) -> str | None:
+    """It has finished a look since the service started."""
+    looked = Home(settings.home).looked
+    return None if looked.is_file() and looked.stat().st_mtime >= started else "it has not looked yet"
 
 
 def code_location_errors(settings: Settings) -> dict[str, str]:
@@ -177,7 +223,9 @@ def _request(url: str, secret: str | None = None, body: bytes | None = None) -> 
 
 
 _PROBES: dict[str, Probe] = {
-    KAFKA: _kafka,
+    **{name: _broker(node) for name, node in BROKERS.items()},
+    SPARK_MASTER: _spark_master,
+    **{name: _spark_worker(number) for name, number in SPARK_WORKERS.items()},
     SPARK_CONNECT: _spark,
     WAREHOUSE: _warehouse,
     CODE: _code,

@@ -10,6 +10,7 @@ from http.client import HTTPException
 from typing import Any
 from xmlrpc.client import Fault, ServerProxy
 
+from music_platform.environment import MARKER
 from music_platform.errors import LocalStackError
 from music_platform.home import Home, require_own
 from music_platform.stack.processes import is_alive
@@ -56,7 +57,7 @@ def render_conf(home: Home, programs: Iterable[Program], identifier: str = "supe
 def _program_section(home: Home, program: Program) -> dict[str, object]:
     section: dict[str, object] = {
         # Supervisor's own `environment` cannot hold a quotation mark.
-        "command": shlex.join(["/usr/bin/env", *_assignments(program.environment), *program.command]),
+        "command": shlex.join(_command(home, program)),
         "directory": program.directory,
         "priority": program.priority,
         "autostart": "false",
@@ -73,6 +74,14 @@ def _program_section(home: Home, program: Program) -> dict[str, object]:
         "stdout_logfile_backups": _LOG_BACKUPS,
     }
     return section
+
+
+def _command(home: Home, program: Program) -> list[str]:
+    if not program.isolated:
+        return ["/usr/bin/env", *_assignments(program.environment), *program.command]
+    # By its marker `down` finds a process whose supervisord was killed.
+    own = {**program.environment, MARKER: str(home.root)}
+    return ["/usr/bin/env", "-i", *_assignments(own), *program.command]
 
 
 def _assignments(environment: Mapping[str, str]) -> list[str]:

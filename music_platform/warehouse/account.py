@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from music_platform.contracts.events import SNOWFLAKE_TYPES, ColumnType
 from music_platform.errors import PlatformError
@@ -180,9 +180,11 @@ def grants(account: Account) -> list[Grant]:
         Grant(("SELECT",), "TABLE", account.named("RAW"), build, every=True),
         Grant(*schema("OPS", "CREATE TABLE", "CREATE VIEW"), build),
         Grant(("SELECT",), "TABLE", account.named("OPS"), build, every=True),
+        # A build marks the row of the one before it.
+        Grant(("INSERT", "UPDATE", "DELETE"), "TABLE", account.named(BUILDS), build),
         *(
             Grant(("INSERT", "DELETE"), "TABLE", account.named(ledger), build)
-            for ledger in (BUILDS, TOUCHED_DATES, DISPLACED_EVENTS, CHECKED_BATCHES)
+            for ledger in (TOUCHED_DATES, DISPLACED_EVENTS, CHECKED_BATCHES)
         ),
         *(Grant(*schema(name, "CREATE TABLE", "CREATE VIEW"), build) for name in SCHEMAS if name not in ("RAW", "OPS")),
         *(Grant(*schema(name), read) for name in ("SILVER", "GOLD", "OPS")),
@@ -385,6 +387,44 @@ def _network(account: Account, networks: Sequence[str], users: Iterable[str]) ->
             ),
         )
     ]
+
+
+#: What each of the three roles is for, in the order of `Account.roles`; the module's roles are named after it.
+DUTIES = ("loader", "transformer", "reader")
+
+
+def module_setup() -> dict[str, Any]:
+    """What `deploy/tofu/snowflake` makes, as its setup.json: without the database's name, and with duties for roles."""
+    # A lake in an object store, as the module leaves out the stage's grant where there is none.
+    names = Account("", "", *DUTIES, "", "", "s3://bucket/lake/")
+    return {
+        "duties": list(DUTIES),
+        "unmasked": [names.loader, names.transformer],
+        "auto_suspend_seconds": AUTO_SUSPEND,
+        "statement_timeout_seconds": STATEMENT_TIMEOUT,
+        "session_parameters": SESSION_PARAMETERS,
+        "schemas": list(SCHEMAS),
+        "lake_stage": LAKE_FILES_STAGE,
+        "masking_policies": {
+            policy.split(".")[1]: {
+                "schema": policy.split(".")[0],
+                "type": SNOWFLAKE_TYPES[column_type],
+                "masked": _MASKED[column_type],
+            }
+            for column_type, policy in MASKING_POLICIES.items()
+        },
+        "tables": {name: create_table(name, about, columns) for name, (about, columns) in tables().items()},
+        "grants": [
+            {
+                "duty": grant.role,
+                "privileges": list(grant.privileges),
+                "kind": grant.kind,
+                "name": grant.name.removeprefix("."),
+                "every": grant.every,
+            }
+            for grant in grants(names)
+        ],
+    }
 
 
 def _user(account: Account, user: str, keys: tuple[str, str | None], role: str, roles: Iterable[str]) -> list[str]:

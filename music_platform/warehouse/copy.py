@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from music_platform.contracts.events import SNOWFLAKE_TYPES, Column, ColumnType
+from music_platform.warehouse.schema import literal
 
 #: Maximum number of names in `FILES = (…)`.
 MAX_FILES = 1_000
@@ -25,7 +26,7 @@ def copy_statement(
         raise ValueError(f"COPY takes {MAX_FILES} files at a time, not {len(files)}")
     read = {c.column: _from_file(c) for c in columns if c.column not in constants}
     chosen = {**read, **constants}
-    names = ", ".join(f"'{name}'" for name in files)
+    names = ", ".join(literal(name) for name in files)
     return (
         f"COPY INTO {table} ({', '.join(chosen)}) "
         f"FROM (SELECT {', '.join(chosen.values())} FROM @{stage}/) "

@@ -42,13 +42,14 @@ class WatermarkMovedError(LoadError):
 
 @dataclass(frozen=True)
 class Loaded:
-    """A load: the last version that it covers, how many versions it covers, their files and rows, and the seconds spent
-    on staging and on the transaction."""
+    """A load: the last version that it covers, how many versions it covers, their files, rows and bytes, and the
+    seconds spent on staging and on the transaction."""
 
     version: int
     versions: int
     files: int
     rows: int
+    bytes: int
     stage_seconds: float
     copy_seconds: float
 
@@ -182,7 +183,8 @@ def _load_range(
     failpoints.reach(failpoints.AFTER_COMMIT)
     if files:
         method.clear(session, stage)
-    return Loaded(last, len(versions), len(files), rows, staged - started, ended - staged)
+    size = sum(version.bytes for version in versions)
+    return Loaded(last, len(versions), len(files), rows, size, staged - started, ended - staged)
 
 
 def copy_files(

@@ -23,7 +23,7 @@ LAKE_FILES_STAGE = "RAW.LAKE_FILES"
 
 LOAD_STATE, LOADS = "OPS.LOAD_STATE", "OPS.LOADS"
 BUILDS, TOUCHED_DATES, DISPLACED_EVENTS = "OPS.BUILDS", "OPS.TOUCHED_DATES", "OPS.DISPLACED_EVENTS"
-GAPS = "OPS.GAPS"
+GAPS, RECONCILED = "OPS.GAPS", "OPS.RECONCILED"
 CHECKED_BATCHES = "OPS.CHECKED_BATCHES"
 
 #: Policy that masks personal columns of a type for the reading role; created by the setup SQL (`account`).
@@ -55,22 +55,23 @@ OPS_TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
         Column("first_version", T.BIGINT, "First version that the load covers; NULL of loads of a single version from "
                "before it was noted."),
     )),
-    BUILDS: ("Ledger of builds: one row per build of a model.", (
-        Column("model", T.STRING, "Name of the dbt model."),
+    BUILDS: ("Ledger of builds: one row per build of a table, or change of a view or seed.", (
+        Column("model", T.STRING, "Name of the dbt model or seed."),
         Column("version", T.BIGINT, "Version of the lake table that the build covers."),
         Column("built_at", T.TIMESTAMP, "When the build ended, UTC; NULL while it runs or if it died."),
         Column("invocation_id", T.STRING, "dbt's id of the invocation."),
         Column("build", T.BIGINT, "Number of the build of events that the model is up to date with."),
         Column("since_build", T.BIGINT, "The same number for the model's previous build."),
         Column("since_version", T.BIGINT, "Version of the lake table that the model's previous build covered."),
-        Column("revision", T.STRING, "Revision of the model's formula that every row of its table comes from."),
+        Column("formula", T.STRING, "Checksum of what the rows come from; NULL if unknown, or while it is created."),
         Column("access", T.STRING, "The table's masking policies and the role that reads it."),
+        Column("next_invocation", T.STRING, "dbt's id of the invocation that built it next; NULL of the latest."),
     )),
     TOUCHED_DATES: ("Dates whose rows a build has changed in silver, for downstream models.", (
         Column("build", T.BIGINT, "Number of the build."),
         Column("event_date", T.DATE, "Date of the rows that were added or removed; NULL if it may be any date."),
         Column("subject", T.STRING, "What was added or removed: 'rivals' (records), 'events', 'songs' (names), "
-               "'sessions'."),
+               "'sessions', 'listens', 'visitors' (of session numbers)."),
     )),
     DISPLACED_EVENTS: ("Events whose record was displaced by another one with the same id but other content.", (
         Column("build", T.BIGINT, "Number of the build."),
@@ -78,7 +79,6 @@ OPS_TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
         Column("event_kind", T.STRING, "Kind of the displaced event."),
         Column("activity_date", T.DATE, "Its date."),
         Column("user_id", T.STRING, "Its user."),
-        Column("visitor", T.STRING, "Its visitor."),
         Column("session_id", T.BIGINT, "Its session number."),
         Column("song_id", T.STRING, "Its song id."),
         Column("artist", T.STRING, "Its artist, as the producer wrote it."),
@@ -92,6 +92,19 @@ OPS_TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
         Column("last_offset", T.BIGINT, "Last lost offset."),
         Column("accepted_at", T.TIMESTAMP, "When the loss was accepted, UTC."),
         Column("accepted_by", T.STRING, "Who accepted it."),
+    )),
+    RECONCILED: ("How far RAW balances with what was read: one row per partition, and per intake of files.", (
+        Column("source", T.STRING, "'kafka' or 'file'."),
+        Column("origin", T.STRING, "Topic; for files the id under which their batches were appended to the lake."),
+        Column("topic_id", T.STRING, "Kafka's id of the topic; empty for files."),
+        Column("kafka_partition", T.BIGINT, "Partition; 0 for files."),
+        Column("first_offset", T.BIGINT, "First offset that was read; for files the first batch."),
+        Column("end_offset", T.BIGINT, "Offset after the last one that was counted; for files the batch after it."),
+        Column("row_count", T.BIGINT, "Rows of RAW before that offset."),
+        Column("offset_count", T.BIGINT, "Distinct offsets among them; for files lines."),
+        Column("batch_id", T.BIGINT, "Last batch of RAW that was counted; NULL after RAW was rebuilt."),
+        Column("reconciled_at", T.TIMESTAMP, "When, UTC."),
+        Column("accepted_by", T.STRING, "Who accepted rows that did not balance; NULL if nobody had to."),
     )),
     CHECKED_BATCHES: ("Verdicts of blocking checks on the batches of RAW, so that none lapses.", (
         Column("check_name", T.STRING, "Name of the check."),
@@ -172,8 +185,9 @@ def quarantine_view() -> str:
         "WITH again AS (SELECT redrive_of, COUNT(*) AS times, COUNT_IF(quarantine_reason IS NULL) AS valid "
         f"FROM {RAW_EVENTS} WHERE redrive_of IS NOT NULL GROUP BY redrive_of), "
         f"bad AS (SELECT COALESCE(redrive_of, {origin}) AS origin, kafka_topic, kafka_topic_id, kafka_partition, "
-        "kafka_offset, kafka_timestamp, event_kind, quarantine_reason, payload, payload_base64, redrive_of, "
-        f"ingested_at, batch_id FROM {RAW_EVENTS} WHERE quarantine_reason IS NOT NULL AND source = 'kafka') "
+        "kafka_offset, kafka_timestamp, event_kind, quarantine_reason, payload, payload_base64, key_base64, "
+        f"extra IS NOT NULL AS is_cut, redrive_of, ingested_at, batch_id FROM {RAW_EVENTS} "
+        "WHERE quarantine_reason IS NOT NULL AND source = 'kafka') "
         "SELECT bad.*, COALESCE(again.times, 0) AS redriven, COALESCE(again.valid, 0) AS redriven_valid "
         "FROM bad LEFT JOIN again ON again.redrive_of = bad.origin"
     )

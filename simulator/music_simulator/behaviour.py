@@ -9,6 +9,8 @@ page too, its rate is from eventsim's larger configurations (configs/Guitar-conf
 
 from dataclasses import dataclass
 
+#: Where songs are started from, with weights (version 3).
+SOURCES = {"library": 35, "playlist": 30, "radio": 15, "search": 10, "album": 10}
 #: Mean pause between two pages in seconds, multiplied by the user's own lognormal factor.
 PAGE_GAP_SECONDS = 90.0
 #: Mean pause between two sessions in seconds (a week), multiplied by the user's own lognormal factor.
@@ -139,15 +141,22 @@ PAUSE_CHANCE, PAUSE_MEAN_SECONDS, MAX_PAUSE_SECONDS = 0.03, 120.0, 1200
 #: Chance that a song followed by another one is skipped at some point before its end.
 SKIP_CHANCE = 0.06
 
+#: Chance that the last song of a session is stopped at some point before its end.
+LEAVE_CHANCE = 0.25
+
+#: The page with which version 3 reports the end of a song that nothing else ends.
+PLAYBACK_END = "Playback End"
 #: Moments: pages that happen within a song. Those about the song carry its id.
-MOMENTS = ("Thumbs Up", "Thumbs Down", "Add to Playlist", "Add Friend", "Roll Advert", "Skip", "Pause", "Resume")
+MOMENTS = (
+    "Thumbs Up", "Thumbs Down", "Add to Playlist", "Add Friend", "Roll Advert", "Skip", "Pause", "Resume", PLAYBACK_END,
+)  # fmt: skip
 ABOUT_A_SONG = frozenset(MOMENTS) - {"Add Friend", "Roll Advert"}
 
 _REDIRECTS = {
     LOGIN, "Logout", REGISTERED, "Submit Upgrade", "Submit Downgrade", "Cancel", "Save Settings",
     "Thumbs Up", "Thumbs Down", "Add Friend",
 }  # fmt: skip
-_PUT = _REDIRECTS | {NEXT_SONG, "Add to Playlist", "Skip", "Pause", "Resume"}
+_PUT = _REDIRECTS | {NEXT_SONG, "Add to Playlist", "Skip", "Pause", "Resume", PLAYBACK_END}
 
 
 @dataclass(frozen=True)

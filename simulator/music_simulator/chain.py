@@ -10,6 +10,7 @@ from music_simulator.behaviour import (
     LOGIN,
     NEXT_SONG,
     NUMBER,
+    PLAYBACK_END,
     REACTIONS,
     REGISTERED,
     SESSION_STARTS,
@@ -74,5 +75,5 @@ REACTION = np.array([[NUMBER[State(page, "Logged In", level)] for page in REACTI
 REACTION_SHARES = np.array([np.cumsum(list(REACTIONS[level].values())) for level in LEVELS])
 MOMENT = {
     page: np.array([NUMBER[State(page, "Logged In", level)] for level in LEVELS])
-    for page in ("Skip", "Pause", "Resume")
+    for page in ("Skip", "Pause", "Resume", PLAYBACK_END)
 }

@@ -46,7 +46,7 @@ _SHARE = "Disturbances (each a share from 0 to 1)"
 
 def _share(name: str, text: str) -> Any:
     """An option that is a share, 0 unless it or --messy is given."""
-    default, panel = f"0, with --messy {MESSY[name]:g}", _WHAT if name == "v2" else _SHARE
+    default, panel = f"0, with --messy {MESSY[name]:g}", _WHAT if name in ("v2", "v3") else _SHARE
     return typer.Option(min=0, max=1, help=text, show_default=default, rich_help_panel=panel)
 
 
@@ -78,6 +78,7 @@ def simulate(
         metavar="PAGE", help="Leave out a page that eventsim's example does not have: Skip, Pause, Thumbs Up, … May be "
                              "repeated.", rich_help_panel=_WHAT)] = None,
     v2: Annotated[float | None, _share("v2", "Share of sessions in version 2 of the wire format.")] = None,
+    v3: Annotated[float | None, _share("v3", "Share of sessions in version 3 of the wire format.")] = None,
     rate: Annotated[float | None, typer.Option(min=1, max=MAX_RATE, help="Live: this many records per second.",
                                                rich_help_panel=_HOW)] = None,
     live: Annotated[bool, typer.Option("--live", help="Live: one simulated second per second.",
@@ -94,7 +95,7 @@ def simulate(
     workers: Annotated[int, typer.Option(min=1, max=64, rich_help_panel=_HOW,
                                          help="Worker processes. The events do not depend on their number.")] = 1,
     messy: Annotated[bool, typer.Option(
-        "--messy", help="A realistic mix of disturbances, with --v2. A share that is given as well wins.",
+        "--messy", help="A realistic mix of disturbances, with --v2 and --v3. A share that is given as well wins.",
         rich_help_panel=_SHARE)] = False,
     duplicates: Annotated[float | None, _share("duplicates", "Records sent twice: same id, same bytes.")] = None,
     late: Annotated[float | None, _share("late", "Records delivered one hour to three days late.")] = None,
@@ -130,7 +131,7 @@ def simulate(
     """
     given = {
         "duplicates": duplicates, "late": late, "out_of_order": out_of_order, "malformed": malformed,
-        "invalid": invalid, "unknown_fields": unknown_fields, "v2": v2, "hot_key": hot_key,
+        "invalid": invalid, "unknown_fields": unknown_fields, "v2": v2, "v3": v3, "hot_key": hot_key,
     }  # fmt: skip
     shares = {**(MESSY if messy else {}), **{name: share for name, share in given.items() if share is not None}}
     now = datetime.now(UTC).replace(tzinfo=None, microsecond=0)

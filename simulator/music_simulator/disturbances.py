@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from music_platform.contracts.events import AUTH, LISTEN, PAGE_VIEW, STATUS_CHANGE
-from music_simulator.behaviour import NEXT_SONG, STATES
+from music_simulator.behaviour import NEXT_SONG, PLAYBACK_END, STATES
 from music_simulator.clock import DAY
 from music_simulator.options import Options
 from music_simulator.randomness import F64, U64, hashed, key_of, mix, uniform, unit
@@ -36,6 +36,7 @@ RECORD = np.dtype([
 Records = npt.NDArray[np.void]
 
 _IS_SONG = np.array([state.page == NEXT_SONG for state in STATES])
+_IS_PLAYBACK_END = np.array([state.page == PLAYBACK_END for state in STATES])
 _CHANGES_LEVEL = np.array([state.page in ("Submit Upgrade", "Submit Downgrade") for state in STATES])
 
 
@@ -61,8 +62,8 @@ class Disturbances:
             out[name] = source[name]
         out["kind"] = np.repeat(np.arange(4), [len(of_kind) for of_kind in by_kind])
         out["identity"] = self._identity(out)
-        out["version"] = 1 + self._is_v2(out)
-        return self._disturbed(out)
+        out["version"] = self._version(out)
+        return self._disturbed(out[(out["version"] >= 3) | ~_IS_PLAYBACK_END[out["state"]]])
 
     def _identity(self, records: Records) -> U64:
         parts = records["who"].astype(np.uint64)
@@ -70,12 +71,11 @@ class Disturbances:
             parts = (parts << np.uint64(bits)) | records[name].astype(np.uint64)
         return hashed(key_of(self.options.seed ^ (self.options.first_user << 1), "event"), parts)
 
-    def _is_v2(self, records: Records) -> npt.NDArray[np.bool_]:
+    def _version(self, records: Records) -> npt.NDArray[np.int64]:
         """All events of a session have the same version, since one client sends them."""
-        if self.options.v2 == 0:
-            return np.zeros(len(records), dtype=np.bool_)
         session = (records["who"].astype(np.uint64) << np.uint64(20)) | records["session"].astype(np.uint64)
-        return uniform(key_of(self.options.seed, "version"), session) < self.options.v2
+        u = uniform(key_of(self.options.seed, "version"), session)
+        return np.where(u < self.options.v3, 3, np.where(u < self.options.v3 + self.options.v2, 2, 1))
 
     def _disturbed(self, records: Records) -> Records:
         o, identity = self.options, records["identity"]

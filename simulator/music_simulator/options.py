@@ -6,7 +6,7 @@ from math import log
 from typing import Any
 
 from music_platform.errors import PlatformError
-from music_simulator.behaviour import MOMENTS
+from music_simulator.behaviour import MOMENTS, PLAYBACK_END
 
 #: Distance between the user ids of two seeds. The seed is taken modulo ID_SEEDS so that ids stay exact in JSON.
 ID_STEP, ID_SEEDS = 10_000_000, 1000
@@ -23,7 +23,7 @@ EARLIEST = datetime(2005, 1, 2)
 FIRST_DAY = datetime(2026, 6, 1)
 #: Pages that a user views in a day, approximately.
 PAGES_PER_USER_AND_DAY = 2.0
-SHARES = ("duplicates", "late", "out_of_order", "malformed", "invalid", "unknown_fields", "v2", "hot_key")
+SHARES = ("duplicates", "late", "out_of_order", "malformed", "invalid", "unknown_fields", "v2", "v3", "hot_key")
 #: The shares of `--messy`: what a busy service with old clients and flaky networks sends.
 MESSY = {
     "duplicates": 0.02,
@@ -33,11 +33,12 @@ MESSY = {
     "invalid": 0.001,
     "unknown_fields": 0.01,
     "v2": 0.4,
+    "v3": 0.3,
 }
 
 
 #: Pages that can be left out. Leaving out Pause leaves out Resume too.
-OMITTABLE = tuple(page for page in MOMENTS if page != "Resume")
+OMITTABLE = tuple(page for page in MOMENTS if page not in ("Resume", PLAYBACK_END))
 
 
 class BadOptionError(PlatformError):
@@ -90,6 +91,7 @@ class Options:
     invalid: float = 0.0
     unknown_fields: float = 0.0
     v2: float = 0.0
+    v3: float = 0.0
     hot_key: float = 0.0
     bursts: tuple[Burst, ...] = field(default=())
     omit: tuple[str, ...] = field(default=())
@@ -134,6 +136,8 @@ class Options:
                 raise BadOptionError(f"--{name.replace('_', '-')} {getattr(self, name)}: must be a share from 0 to 1")
         if self.malformed + self.invalid > 1:
             raise BadOptionError("--malformed and --invalid together must not exceed 1")
+        if self.v2 + self.v3 > 1:
+            raise BadOptionError("--v2 and --v3 together must not exceed 1")
         if self.late + self.out_of_order > 1:
             raise BadOptionError("--late and --out-of-order together must not exceed 1")
         if self.id_base is not None and not 0 <= self.id_base <= MAX_ID_BASE:

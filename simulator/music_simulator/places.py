@@ -10,6 +10,18 @@ from functools import lru_cache
 from pathlib import Path
 
 COUNTRY = "US"
+_EASTERN, _CENTRAL, _MOUNTAIN, _PACIFIC = (
+    f"America/{city}" for city in ("New_York", "Chicago", "Denver", "Los_Angeles")
+)
+#: Time zone of each state: that of most of its people. All other states are in the Eastern zone.
+_ZONES = {
+    **dict.fromkeys(
+        ("AL", "AR", "IA", "IL", "KS", "LA", "MN", "MO", "MS", "ND", "NE", "OK", "SD", "TN", "TX", "WI"), _CENTRAL
+    ),
+    **dict.fromkeys(("CO", "ID", "MT", "NM", "UT", "WY"), _MOUNTAIN),
+    **dict.fromkeys(("CA", "NV", "OR", "WA"), _PACIFIC),
+    "AK": "America/Anchorage", "AZ": "America/Phoenix", "HI": "Pacific/Honolulu",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -22,6 +34,11 @@ class Place:
     lat: float
     lon: float
     weight: int
+
+    @property
+    def time_zone(self) -> str:
+        """IANA name of its time zone."""
+        return _ZONES.get(self.state, _EASTERN)
 
 
 @lru_cache(maxsize=1)

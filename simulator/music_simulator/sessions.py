@@ -12,12 +12,14 @@ import numpy.typing as npt
 
 from music_simulator import chain
 from music_simulator.behaviour import (
+    LEAVE_CHANCE,
     MAX_PAUSE_SECONDS,
     MIN_SESSION_GAP_SECONDS,
     MOVES_PER_YEAR,
     PAGE_GAP_SECONDS,
     PAUSE_CHANCE,
     PAUSE_MEAN_SECONDS,
+    PLAYBACK_END,
     REACTIONS,
     REDIRECT_SECONDS,
     SESSION_GAP_SECONDS,
@@ -57,7 +59,7 @@ STARTS_OUT = Draw(1, START_AUTHS["Logged Out"] / sum(START_AUTHS.values()))
 
 #: Draws per step. Step n uses the counters from n · DRAWS.
 DRAWS = 16
-NEXT, GAP, SKIPS, SKIP_AT, PAUSES, PAUSE_LENGTH, REACTS, REACT_AT, PAUSE_AT, SONG = range(10)
+NEXT, GAP, SKIPS, SKIP_AT, PAUSES, PAUSE_LENGTH, REACTS, REACT_AT, PAUSE_AT, SONG, LEAVES, LEAVE_AT = range(12)
 START_GAP, LOST, RUSH, RUSH_AT, MOVES, MOVED_TO, FIRST_PAGE, FIRST_SONG = range(8)
 
 
@@ -149,9 +151,19 @@ class Sessions:
         listened[heard_whole] = self.catalogue.durations[prior[heard_whole]]
 
         added, last = np.zeros(len(a), dtype=np.int32), at.copy()
+        # A song that plays when the session ends is heard to its end, or until the user leaves.
+        left = np.maximum(self.song_ends[a] - at, 0)
+        leaves = (unit(hashed(key, counter + np.uint64(LEAVES))) < LEAVE_CHANCE) & (left > 1)
+        part = unit(hashed(key, counter + np.uint64(LEAVE_AT)))
+        left = np.where(leaves, 1 + (part * (left - 1)).astype(np.int64), left)
         p = np.flatnonzero(playing)
         if p.size:
-            pages += self._moments(a, p, at, level, key, counter, waits, ends, then, added, last, listened)
+            pages += self._moments(a, p, at, level, key, counter, waits, ends, left, then, added, last, listened)
+        e = np.flatnonzero(ends & ~playing & (prior != NO_SONG))
+        if e.size:
+            last[e] = at[e] + left[e]
+            pages.append(self._playback_ends(a[e], prior[e], level[e], last[e], last[e] - self.song_began[a[e]],
+                                             self.item[a[e]] + 1))  # fmt: skip
 
         stops = ~ends & chain.STOPS_SONG[following] & (prior != NO_SONG)
         if stops.any():
@@ -175,13 +187,14 @@ class Sessions:
 
     def _moments(
         self, a: npt.NDArray[np.intp], p: npt.NDArray[np.intp], at: I64, level: I64, key: U64, counter: U64,
-        waits: npt.NDArray[np.bool_], ends: npt.NDArray[np.bool_], then: I64, added: npt.NDArray[np.int32], last: I64,
-        listened: npt.NDArray[np.float32],
+        waits: npt.NDArray[np.bool_], ends: npt.NDArray[np.bool_], left: I64, then: I64, added: npt.NDArray[np.int32],
+        last: I64, listened: npt.NDArray[np.float32],
     ) -> list[Pages]:  # fmt: skip
-        """What happens during the songs of a[p]: reaction, pause, resume, skip, in this order.
+        """What happens during the songs of a[p]: reaction, pause, resume, skip or end of playback, in this order.
 
-        Changes in place what the rest of the step uses: `then` (a pause delays the next song, a skip brings it
-        forward), `added` (items used), `last` (time of the last one) and `listened`.
+        `left`: seconds of the song that are heard if it is the last one of its session. Changes in place what the rest
+        of the step uses: `then` (a pause delays the next song, a skip brings it forward), `added` (items used), `last`
+        (time of the last one) and `listened`.
         """
         key, counter, now, paid = key[p], counter[p], at[p], level[p]
         user, song, waits, ends = a[p], self.song[a[p]], waits[p], ends[p]
@@ -189,7 +202,7 @@ class Sessions:
         def drawn(which: int) -> F64:
             return unit(hashed(key, counter + np.uint64(which)))
 
-        span = np.where(ends, self._seconds[song], then[p] - now)
+        span = np.where(ends, left[p], then[p] - now)
         skip = waits & (drawn(SKIPS) < self._skip_chance) & (span > 1)
         heard = np.where(skip, 1 + (drawn(SKIP_AT) * (span - 1)).astype(np.int64), span)
         pause = (waits | ends) & (drawn(PAUSES) < self._pause_chance)
@@ -220,6 +233,10 @@ class Sessions:
         if skip.any():
             pages[-1]["listened"] = heard[skip]
             listened[p[skip]] = np.nan
+        if ends.any():
+            m = np.flatnonzero(ends)
+            pages.append(self._playback_ends(user[m], song[m], paid[m], skip_at[m], heard[m], item[m]))
+            last[p[m]] = skip_at[m]
         moved = skip | (pause & waits)
         then[p[moved]] = skip_at[moved]
         added[p] = item - self.item[user] - 1
@@ -233,6 +250,15 @@ class Sessions:
         rows["second"], rows["who"], rows["session"] = second, user * self.parts + self.part, self.session[user]
         rows["item"], rows["state"], rows["song"], rows["place"] = item, state, song, self.place[user]
         rows["listened"], rows["login"] = np.nan, 0
+        return rows
+
+    def _playback_ends(
+        self, user: npt.NDArray[np.intp], song: npt.NDArray[np.int32], level: I64, second: I64, heard: I64,
+        item: npt.NDArray[np.int32],
+    ) -> Pages:  # fmt: skip
+        """The ends of songs that no other page ends. Clients of version 3 send them."""
+        rows = self._pages(user, second, chain.MOMENT[PLAYBACK_END][level], song, item)
+        rows["listened"] = np.where(heard >= self._seconds[song], self.catalogue.durations[song], heard)
         return rows
 
     def _play(self, users: npt.NDArray[np.intp], u: F64) -> None:

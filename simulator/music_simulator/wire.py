@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import orjson
 
-from music_simulator.behaviour import ABOUT_A_SONG, NEXT_SONG, STATES
+from music_simulator.behaviour import ABOUT_A_SONG, LEVELS, NEXT_SONG, SOURCES, STATES
 from music_simulator.catalogue import Catalogue
 from music_simulator.clock import Clock
 from music_simulator.devices import CONNECTIONS
 from music_simulator.disturbances import INVALID, KINDS, MALFORMED, Records
 from music_simulator.faults import invalid, malformed
-from music_simulator.places import places
-from music_simulator.randomness import I64, U64, key_of, mix, uniform
+from music_simulator.places import COUNTRY, places
+from music_simulator.randomness import F64, I64, U64, cumulative_shares, key_of, mix, uniform, weighted
 from music_simulator.users import GENDERS, Population
 
 #: A user's n-th session (from 0) has the number user id · SESSIONS_OF_A_USER + n.
@@ -59,6 +59,21 @@ def session_ids(records: Records, population: Population) -> I64:
     return who * SESSIONS_OF_A_USER + records["session"].astype(np.int64)
 
 
+def heard_seconds(records: Records) -> F64:
+    """Seconds heard of the song that each record ends, as they are sent; NaN where it ends none."""
+    found: F64 = records["listened"].astype(np.float64).round(3)
+    return found
+
+
+def playback_sources(records: Records, population: Population) -> I64:
+    """Index of where the song of each record was started from; a listen and its page view have the same."""
+    parts = records["who"].astype(np.uint64)
+    for name, bits in (("session", 20), ("item", 15)):
+        parts = (parts << np.uint64(bits)) | records[name].astype(np.uint64)
+    chance = uniform(key_of(population.options.seed, "source"), parts)
+    return weighted(cumulative_shares(list(SOURCES.values())), chance)
+
+
 class Wire:
     """Renders records. Keeps the texts that repeat; those of users are rendered for each batch."""
 
@@ -88,6 +103,9 @@ class Wire:
         self._song_id = [b"," + fields(songId=song) for song in catalogue.song_ids]
         self._device = [b"," + fields(device={"type": d.type, "os": d.os}) for d in population.devices.kinds]
         self._connection = [b"," + fields(connection=name) for name in CONNECTIONS]
+        self._zone = [b"," + fields(country=COUNTRY, timeZone=p.time_zone) for p in places()]
+        self._source = [b"," + fields(source=name) for name in SOURCES]
+        self._level_after = [b"," + fields(levelAfter=LEVELS[s.level == LEVELS[0]]) for s in STATES]
         names = population
         self._first = [b',"firstName":' + orjson.dumps(name) for name in names.first_names]
         self._last = [b',"lastName":' + orjson.dumps(name) for name in names.last_names]
@@ -179,9 +197,9 @@ class Wire:
         return [texts[i] for i in np.where(known, position, -1).tolist()]
 
     def _ends(self, records: Records) -> list[bytes]:
-        """Ends of the records: schema version, fields of version 2, fields that are not in the contract."""
+        """Ends of the records: schema version, fields of versions 2 and 3, fields that are not in the contract."""
         ends = [b'","schemaVersion":1}'] * len(records)
-        more = np.flatnonzero((records["version"] == 2) | records["unknown"])
+        more = np.flatnonzero((records["version"] >= 2) | records["unknown"])
         if not more.size:
             return ends
         some = records[more]
@@ -193,15 +211,22 @@ class Wire:
         extra = (*UNKNOWN_FIELDS, b"")
         unknown = np.where(some["unknown"], some["identity"] % np.uint64(len(UNKNOWN_FIELDS)), len(UNKNOWN_FIELDS))
         unknown = unknown.tolist()
-        heard = some["listened"].astype(np.float64).round(3).tolist()
+        heard, place = heard_seconds(some).tolist(), some["place"].tolist()
+        source, state = playback_sources(some, self._population).tolist(), some["state"].tolist()
+        with_source = _WITH_SONG[some["state"]].tolist()
+        changes = (some["kind"] == KINDS.index("status_change")).tolist()
         for n, (i, version) in enumerate(zip(more.tolist(), some["version"].tolist(), strict=True)):
             if version == 1:
                 ends[i] = b'","schemaVersion":1' + extra[unknown[n]] + b"}"
                 continue
             listened = b"" if heard[n] != heard[n] else b',"listenedSeconds":%a' % heard[n]
+            since_3 = b"" if version == 2 else b"".join((
+                self._zone[place[n]], self._source[source[n]] if with_source[n] else b"",
+                self._level_after[state[n]] if changes[n] else b"",
+            ))  # fmt: skip
             ends[i] = b"".join((
-                b'","schemaVersion":2', self._device[device[n]], self._connection[connection[n]], listened,
-                extra[unknown[n]], b"}",
+                b'","schemaVersion":%d' % version, self._device[device[n]], self._connection[connection[n]], listened,
+                since_3, extra[unknown[n]], b"}",
             ))  # fmt: skip
         return ends
 

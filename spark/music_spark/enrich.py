@@ -124,7 +124,9 @@ def _read(folder: Path, table: reference.ReferenceTable, log: Callable[[str], No
 
 def _songs(songs: pa.Table, artists: pa.Table) -> pa.Table:
     """A row for each song id, and one for each pair of artist and title that identifies a single song."""
+    artists = artists.filter(pc.is_valid(artists["artist_id"]))
     artist_of = dict(zip(artists["artist_id"].to_pylist(), artists["name"].to_pylist(), strict=True))
+    songs = songs.filter(pc.is_valid(songs["song_id"]))
     rows = songs.select(["song_id", "title", "artist_id", "genre"]).to_pylist()
     pairs = [
         f"n{name}{_SEPARATOR}{row['title']}" if row["title"] and (name := artist_of.get(row["artist_id"])) else None
@@ -137,6 +139,8 @@ def _songs(songs: pa.Table, artists: pa.Table) -> pa.Table:
 
 
 def _users(users: pa.Table) -> pa.Table:
+    # A row without an id is nobody's, and not every guest's.
+    users = users.filter(pc.is_valid(users["user_id"]))
     found = dict(zip(users["user_id"].to_pylist(), users["country"].to_pylist(), strict=True))
     return pa.table([list(found), list(found.values())], schema=_USER)
 

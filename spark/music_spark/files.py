@@ -23,19 +23,23 @@ from music_spark.write import FILES_PER_BATCH, create_table, lake_schema
 #: Lines that are converted to columns at once.
 LINES_TOGETHER = 50_000
 
+#: In the error of a file that is no longer the one that was measured.
+CHANGED = "was changed while it was read"
+
 #: What reading a damaged gzip file raises.
 GZIP_ERRORS = (OSError, EOFError, zlib.error)
 
 
 @dataclass(frozen=True)
 class LineFile:
-    """A file of lines: its name in coordinates (folder/name), the shape of its lines, when it was written, and the
-    lines that were counted in it."""
+    """A file of lines: its name in coordinates (folder/name), the shape of its lines, when it was written, and what was
+    measured: its lines, and the CRC-32 of its content (None in notes of earlier releases)."""
 
     name: str
     shape: Shape
     modified_ms: int
     lines: int
+    checksum: int | None = None
 
 
 @dataclass(frozen=True)
@@ -84,12 +88,11 @@ def file_batches(
     for batch in batches:
         for path, content in zip(batch.column("path"), batch.column("content"), strict=True):
             file = files["/".join(path.as_py().rsplit("/", 2)[1:])]
+            if file.checksum is not None and zlib.crc32(content.as_buffer()) != file.checksum:
+                raise ValueError(f"{file.name} {CHANGED}: write files elsewhere and move them in")
             lines = split(content.as_py(), file.name, max_bytes)
             if len(lines) != file.lines:
-                raise ValueError(
-                    f"{file.name} was changed while it was read: it had {file.lines:,} lines and now has "
-                    f"{len(lines):,}. Write files elsewhere and move them in. The next run reads it again."
-                )
+                raise ValueError(f"{file.name} {CHANGED}: it had {file.lines:,} lines and now has {len(lines):,}")
             for start in range(0, len(lines), LINES_TOGETHER):
                 part = lines[start : start + LINES_TOGETHER]
                 origin = file_origin(file.name, len(part), start + 1, file.modified_ms, ingested_at)
@@ -100,6 +103,6 @@ def split(content: bytes, name: str, max_bytes: int) -> list[bytes]:
     """The lines of a file, including text after the last line feed. A file named .gz is decompressed."""
     text = GzipFile(fileobj=io.BytesIO(content)).read(max_bytes + 1) if name.endswith(".gz") else content
     if len(text) > max_bytes:
-        raise ValueError(f"{name} was changed while it was read: it has more than {max_bytes:,} bytes of text")
+        raise ValueError(f"{name} {CHANGED}: it has more than {max_bytes:,} bytes of text")
     lines = text.split(b"\n")
     return lines if lines[-1] else lines[:-1]

@@ -6,7 +6,7 @@ single writer and knows the checkpoint's generation. A cluster runs the same cod
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,9 +18,9 @@ from pyspark.sql import SparkSession
 
 from music_platform.contracts.shapes import Shape
 from music_spark.enrich import Reference, enriched, lookups
-from music_spark.read import KafkaSource, read_records
+from music_spark.read import KafkaSource, Record, given_records, read_range, read_records
 from music_spark.shape import lake_batches
-from music_spark.write import create_table, lake_schema, start_micro_batches
+from music_spark.write import FILES_PER_BATCH, create_table, lake_schema, start_micro_batches
 
 #: Turns records from `read_records` into rows of the lake.
 Step = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
@@ -92,6 +92,20 @@ def run_micro_batches(session: SparkSession, job: Job) -> Iterator[MicroBatch]:
                 query.stop()
     if error := query.exception():
         raise error
+
+
+def append_records(
+    session: SparkSession, job: Job, topic: str, partition: int, start: int, records: Sequence[Record], app_id: str
+) -> None:
+    """Append the records of a partition from `start` up to these, and these, unless they were appended before: Delta
+    takes an offset once, by `app_id` and the last offset."""
+    create_table(session, job.table)
+    rows = given_records(session, topic, partition, records)
+    if start < records[0].offset:
+        rows = read_range(session, job.source, topic, partition, start, records[0].offset).union(rows)
+    identity = {"txnAppId": app_id, "txnVersion": str(records[-1].offset)}
+    shaped = rows.mapInArrow(lake_step(job), lake_schema()).coalesce(FILES_PER_BATCH)
+    shaped.write.format("delta").mode("append").options(**identity).save(job.table)
 
 
 def _micro_batch(progress: Any) -> MicroBatch:

@@ -9,7 +9,7 @@ from typing import cast
 
 from pyspark.sql import SparkSession
 
-from music_spark.session import open_session
+from music_spark.session import SparkUnreachableError, away, open_session
 
 
 def session_id(session: SparkSession) -> str:
@@ -29,11 +29,18 @@ def notice_restarts(session: SparkSession) -> None:
 
 
 def stop_orphans(url: str, token: str | None, session: str, log: Callable[[str], None]) -> None:
-    """Stop every query that is still running in a dead client's session, and wait until it has stopped."""
+    """Stop every query that is still running in a dead client's session, and wait until it has stopped.
+
+    The session is found by its id and by the user in the address (`user_id`), as the dead client entered it. Raises
+    SparkUnreachableError within seconds if the server does not answer.
+    """
     from pyspark.errors import PySparkException
+    from pyspark.sql.connect.client.retries import DefaultPolicy
 
     try:
         joined = open_session(url, token, session)
+        # By default the client tries again for ten minutes.
+        joined.client.set_retry_policies([DefaultPolicy(max_retries=3, max_backoff=1000)])
         try:
             for query in joined.streams.active:
                 log(f"stopping query {query.name}, which was left running")
@@ -43,5 +50,7 @@ def stop_orphans(url: str, token: str | None, session: str, log: Callable[[str],
         finally:
             joined.stop()
     except PySparkException as error:
+        if any(word in str(error) for word in ("RETRIES_EXCEEDED", "UNAVAILABLE")):
+            raise SparkUnreachableError(away(url)) from error
         if "INVALID_HANDLE" not in str(error):
             raise

@@ -11,9 +11,10 @@ from typing import Any
 
 import orjson
 
-from music_platform.contracts.events import Name
+from music_platform.contracts.events import MAX_RECORD_BYTES, Name
 
 NO_VALUE = "payload: none (tombstone)"
+TOO_LONG = f"payload: longer than {MAX_RECORD_BYTES:,} bytes"
 NOT_UTF8 = "payload: not UTF-8"
 NOT_AN_OBJECT = "payload: not exactly one JSON object"
 #: Python's own parser also reads records with unknown fields. It accepts somewhat fewer levels than orjson.
@@ -22,7 +23,7 @@ TOO_DEEP = "payload: nested too deeply"
 
 def parse(value: bytes | None) -> dict[str, Any] | None:
     """The JSON object in the bytes, or None; `parse_problem` then says why."""
-    if value is None:
+    if value is None or len(value) > MAX_RECORD_BYTES:
         return None
     try:
         parsed = orjson.loads(value)
@@ -35,6 +36,8 @@ def parse_problem(value: bytes | None) -> str:
     """Why the bytes are not a record, without quoting any of them."""
     if value is None:
         return NO_VALUE
+    if len(value) > MAX_RECORD_BYTES:
+        return TOO_LONG
     try:
         value.decode("utf-8")
     except UnicodeDecodeError:

@@ -1,12 +1,13 @@
 """Read: Kafka's records as a stream, one row per record, nothing interpreted yet."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from music_platform.contracts.events import REDRIVE_HEADER
+from music_platform.contracts.events import COORDINATES, MAX_COORDINATES, REDRIVE_HEADER
 
 #: Milliseconds that a fetch at the live tail waits for more records. With Kafka's default, 500 ms are lost for each
 #: partition of each micro-batch.
@@ -24,10 +25,13 @@ class KafkaSource:
     client_config: Mapping[str, str] = field(default_factory=dict)
     #: `earliest`, or Spark's JSON of topic → partition → offset; used only if there is no checkpoint yet.
     starting_offsets: str = "earliest"
+    #: Further options of the source itself, such as `groupIdPrefix`.
+    more_options: Mapping[str, str] = field(default_factory=dict)
 
     def options(self) -> dict[str, str]:
         """Options of Spark's Kafka source."""
         return {
+            **self.more_options,
             "kafka.bootstrap.servers": self.bootstrap_servers,
             "kafka.fetch.max.wait.ms": str(FETCH_MAX_WAIT_MS),
             # Records of an aborted transaction were never acknowledged.
@@ -43,17 +47,77 @@ class KafkaSource:
 
 
 def read_records(session: SparkSession, source: KafkaSource) -> DataFrame:
-    """The stream of records: topic, partition, offset, timestamp, value (bytes), redrive_of.
+    """The stream of records: topic, partition, offset, timestamp, key and value (bytes), redrive_of.
 
     Only the header that matters is passed on. Passing all of them, as an array, made the transfer to Python three times
     slower.
     """
     records = session.readStream.format("kafka").options(**source.options()).load()
-    return records.select("topic", "partition", "offset", "timestamp", "value", redrive_of())
+    return records.select("topic", "partition", "offset", "timestamp", "key", "value", redrive_of())
+
+
+@dataclass(frozen=True)
+class Record:
+    """A record of a partition that was not read by Spark: its offset, timestamp (as it is, meant as epoch
+    milliseconds), key, value, and the coordinates in its redrive header."""
+
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    redrive_of: str | None
+
+
+#: Microseconds beyond which no timestamp is told from another: no time that a contract accepts.
+MAX_MICROSECONDS = 2**62
+
+
+def read_range(
+    session: SparkSession, source: KafkaSource, topic: str, partition: int, start: int, end: int
+) -> DataFrame:
+    """The records of a partition from one offset up to another, exclusive, in the columns of `read_records`."""
+    left_out = {"subscribe", "startingOffsets", "maxOffsetsPerTrigger"}
+    options = {name: value for name, value in source.options().items() if name not in left_out}
+    ranged = {
+        "assign": json.dumps({topic: [partition]}),
+        "startingOffsets": json.dumps({topic: {str(partition): start}}),
+        "endingOffsets": json.dumps({topic: {str(partition): end}}),
+    }
+    records = session.read.format("kafka").options(**options, **ranged).load()
+    return records.select("topic", "partition", "offset", "timestamp", "key", "value", redrive_of())
+
+
+def given_records(session: SparkSession, topic: str, partition: int, records: Sequence[Record]) -> DataFrame:
+    """These records in the same columns. One that Spark has no timestamp for gets a far one."""
+    rows = [
+        (
+            topic,
+            partition,
+            each.offset,
+            max(-MAX_MICROSECONDS, min(MAX_MICROSECONDS, each.timestamp * 1000)),
+            each.key,
+            each.value,
+            each.redrive_of,
+        )
+        for each in records
+    ]
+    names = "topic string, partition int, offset bigint, us bigint, key binary, value binary, redrive_of string"
+    given = session.createDataFrame(rows, names)
+    at = F.timestamp_micros("us").alias("timestamp")
+    return given.select("topic", "partition", "offset", at, "key", "value", "redrive_of")
 
 
 def redrive_of() -> Column:
-    """The last value of the redrive header of a redriven record; NULL for every other record."""
-    ours = F.filter("headers", lambda header: (header["key"] == REDRIVE_HEADER) & header["value"].isNotNull())
-    value = F.try_element_at(ours, F.lit(-1))["value"]
-    return F.make_valid_utf8(value.cast("string")).alias("redrive_of")
+    """The last value of the redrive header of a redriven record; NULL for every other record.
+
+    Whoever produces may send a header of this name. One that names no record is none of ours.
+    """
+    ours = F.filter(
+        "headers",
+        lambda header: (
+            (header["key"] == REDRIVE_HEADER)
+            & (F.octet_length(header["value"]) <= MAX_COORDINATES)
+            & F.make_valid_utf8(header["value"].cast("string")).rlike(COORDINATES)
+        ),
+    )
+    return F.try_element_at(ours, F.lit(-1))["value"].cast("string").alias("redrive_of")

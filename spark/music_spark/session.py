@@ -8,8 +8,14 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
+from music_platform.errors import PlatformError
+
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+
+class SparkUnreachableError(PlatformError):
+    """No Spark session could be opened."""
 
 
 def away(url: str | None) -> str:
@@ -116,3 +122,12 @@ def store_conf(environment: Mapping[str, str]) -> dict[str, str]:
             f"{gcs}.operation.move.enable": "false",
         }
     return conf
+
+
+#: Variables with which the object stores' clients log in.
+CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "GOOGLE_APPLICATION_CREDENTIALS")
+
+
+def executor_credentials(environment: Mapping[str, str]) -> dict[str, str]:
+    """Settings that give the executors of a cluster the credentials of the object stores."""
+    return {f"spark.executorEnv.{name}": environment[name] for name in CREDENTIALS if environment.get(name)}

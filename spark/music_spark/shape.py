@@ -9,6 +9,7 @@ with unknown fields, a broken rule or a value out of range are checked one by on
 
 import base64
 import gc
+import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -29,7 +31,9 @@ from music_spark.validate import (
     PYTHON_TYPES,
     bounds,
     epoch_ms,
+    is_blank,
     names_a_song,
+    origin_violation,
     unknown_fields,
     violation,
 )
@@ -45,6 +49,10 @@ RECORD_SCHEMA = pa.schema([(c.column, ARROW_TYPES[c.sql_type]) for c in contract
 
 _JSON_ARROW = {JsonType.STRING: pa.string(), JsonType.INTEGER: pa.int64(), JsonType.NUMBER: pa.float64(),
                JsonType.BOOLEAN: pa.bool_(), JsonType.TIME: pa.int64()}  # fmt: skip
+
+#: Bytes of a payload that is too long that its row keeps.
+KEPT_BYTES = 1 << 20
+EXTRA_TOO_LONG = f"payload: unknown fields longer than {contract.MAX_TEXT_BYTES:,} bytes"
 
 #: The shape of a record, its kind among the shape's cases, the names of its fields and the types of their values.
 SchemaFingerprint = tuple[str, str, tuple[Name, ...], tuple[type, ...]]
@@ -85,7 +93,7 @@ def fields_of(fingerprint: SchemaFingerprint, shape: Shape) -> tuple[Field | Non
 def lake_batches(
     batches: Iterable[pa.RecordBatch], shapes: Mapping[str, Shape], topic_ids: Mapping[str, str]
 ) -> Iterator[pa.RecordBatch]:
-    """The lake's rows for batches of records with topic, partition, offset, timestamp, value, redrive_of.
+    """The lake's rows for batches of records with topic, partition, offset, timestamp, key, value, redrive_of.
 
     `shapes` maps each topic to the shape of its records, `topic_ids` to Kafka's id of it. The order of rows is not
     kept.
@@ -116,7 +124,11 @@ def lake_rows(values: list[bytes | None], shapes: list[Shape], origin: "Origin")
     groups: dict[SchemaFingerprint, RecordGroup] = {}
     one_by_one: list[int] = []
     before: Shape | None = None
+    refused = origin.refused()
     for number, (shape, value) in enumerate(zip(shapes, values, strict=True)):
+        if refused and number in refused:
+            one_by_one.append(number)
+            continue
         if shape is not before:
             before, holders, kind_field, only = shape, shape.holders, shape.kind_field, shape.cases.get("")
         parsed = parse(value)
@@ -152,7 +164,10 @@ def lake_rows(values: list[bytes | None], shapes: list[Shape], origin: "Origin")
             yield _lake_batch(origin.take(group.numbers), columns)
     if one_by_one:
         one_by_one.sort()
-        found = [_single(values[n], shapes[n], origin.written_ms[n].as_py(), origin.written) for n in one_by_one]
+        found = [
+            _single(values[n], shapes[n], origin.written_ms[n].as_py(), origin.written, origin.key(n))
+            for n in one_by_one
+        ]
         columns = {name: pa.array([row.get(name) for row in found], ARROW_TYPES[kind]) for name, kind in _SINGLE}
         yield _lake_batch(origin.take(one_by_one), columns)
 
@@ -173,12 +188,19 @@ def _columns(group: RecordGroup, written_ms: pa.Array) -> dict[str, pa.Array] | 
             reached = pc.min_max(array).as_py()
             if (low is not None and reached["min"] < low) or (high is not None and reached["max"] > high):
                 return None
-        if field.not_empty and pc.any(pc.equal(array, "")).as_py():
-            return None
+        if field.json_type is JsonType.STRING:
+            blank = pc.equal(pc.utf8_trim(array, contract.BLANKS), "")
+            if pc.any(blank).as_py():
+                if field.not_empty or field.column in _IDENTIFYING or group.case.kind in field.required_in:
+                    return None
+                array = pc.if_else(blank, None, array)
         columns[field.column] = array.cast(ARROW_TYPES[field.sql_type])
     latest = pc.add(written_ms.take(pa.array(group.numbers)), contract.MAX_AHEAD_MS)
     return None if pc.any(pc.greater(columns["ts"], latest)).as_py() else columns
 
+
+#: Columns whose blank decides about other fields: a listen names its song by id, or else by artist and title.
+_IDENTIFYING = {contract.SONG_ID_COLUMN, *contract.SONG_NAME_COLUMNS}
 
 _SINGLE: tuple[tuple[str, ColumnType], ...] = (
     ("event_kind", ColumnType.STRING),
@@ -186,22 +208,31 @@ _SINGLE: tuple[tuple[str, ColumnType], ...] = (
     ("extra", ColumnType.STRING),
     ("payload", ColumnType.STRING),
     ("payload_base64", ColumnType.STRING),
+    ("key_base64", ColumnType.STRING),
     ("quarantine_reason", ColumnType.STRING),
 )
 
 
-def _single(value: bytes | None, shape: Shape, written_ms: int, written: str = KAFKA_TIMESTAMP) -> dict[str, Any]:
+def _single(
+    value: bytes | None, shape: Shape, written_ms: int, written: str = KAFKA_TIMESTAMP, key: bytes | None = None
+) -> dict[str, Any]:
     """Contract and outcome columns of one record, checked rule by rule."""
+    if written == KAFKA_TIMESTAMP and (reason := origin_violation(written_ms)):
+        return _quarantined(value, key, reason, shape)
     parsed = parse(value)
     if parsed is None or value is None:
-        return _quarantined(value, parse_problem(value), shape)
+        return _quarantined(value, key, parse_problem(value), shape)
     try:
         record = flatten(parse_exact(value), shape.holders)
         if reason := violation(record, shape, written_ms, written):
-            return _quarantined(value, reason, shape, shape.case(record))
-        return _row(record, shape)
+            return _quarantined(value, key, reason, shape, shape.case(record))
+        row = _row(record, shape)
     except RecursionError:
-        return _quarantined(value, TOO_DEEP, shape)
+        return _quarantined(value, key, TOO_DEEP, shape)
+    # Written out, 1e15 is four times as long.
+    if row["extra"] and len(row["extra"].encode()) > contract.MAX_TEXT_BYTES:
+        return _quarantined(value, key, EXTRA_TOO_LONG, shape, shape.case(record))
+    return row
 
 
 def _row(record: dict[Name, Any], shape: Shape) -> dict[str, Any]:
@@ -212,6 +243,8 @@ def _row(record: dict[Name, Any], shape: Shape) -> dict[str, Any]:
             found = epoch_ms(found)
         elif field.sql_type is ColumnType.STRING and isinstance(found, int):
             found = str(found)
+        elif is_blank(found):
+            found = None
         if field.column:
             row[field.column] = found
     case, rest = shape.case(record), unknown_fields(record, shape)
@@ -223,11 +256,24 @@ def _as_json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def _quarantined(value: bytes | None, reason: str, shape: Shape, case: Case | None = None) -> dict[str, Any]:
+def _quarantined(
+    value: bytes | None, key: bytes | None, reason: str, shape: Shape, case: Case | None = None
+) -> dict[str, Any]:
     # If the shape has a single kind of record, a broken record is of that kind too.
     case = case or (shape.cases[""] if shape.kind_field is None else None)
     row: dict[str, Any] = {"quarantine_reason": reason, "event_kind": case.kind if case else None}
-    if value is not None:
+    too_long = {
+        name: {"bytes": len(part), "sha256": hashlib.sha256(part).hexdigest()}
+        for name, part in (("payload", value), ("key", key))
+        if part is not None and len(part) > contract.MAX_RECORD_BYTES
+    }
+    if too_long:
+        row["extra"] = _as_json(too_long)
+    if key is not None and "key" not in too_long:
+        row["key_base64"] = base64.b64encode(key).decode("ascii")
+    if value is not None and "payload" in too_long:
+        row["payload"] = value[:KEPT_BYTES].decode("utf-8", "replace")
+    elif value is not None:
         try:
             row["payload"] = value.decode("utf-8")
         except UnicodeDecodeError:
@@ -244,6 +290,17 @@ class Origin:
     coordinates: pa.Array
     written_ms: pa.Array
     written: str
+    keys: pa.Array | None = None
+
+    def refused(self) -> set[int]:
+        """Numbers of the records that their origin alone has quarantined."""
+        if self.written != KAFKA_TIMESTAMP:
+            return set()
+        return set(np.flatnonzero(~_in_range(self.written_ms).to_numpy(zero_copy_only=False)).tolist())
+
+    def key(self, number: int) -> bytes | None:
+        """The key of a record; None if it has none."""
+        return None if self.keys is None else self.keys[number].as_py()
 
     def take(self, numbers: list[int]) -> dict[str, pa.Array]:
         """The columns of some records, with their coordinates under ''."""
@@ -254,6 +311,7 @@ class Origin:
 def _topic_origin(records: pa.RecordBatch, topic_ids: Mapping[str, str], ingested_at: datetime) -> Origin:
     topics = records.column("topic").to_pylist()
     timestamp = records.column("timestamp").cast(ARROW_TYPES[ColumnType.TIMESTAMP])
+    written_ms = pc.divide(timestamp.cast(pa.int64()), 1000)
     ids = pa.array([topic_ids[topic] for topic in topics], pa.string())
     partition, offset = records.column("partition").cast(pa.int64()), records.column("offset").cast(pa.int64())
     columns = {
@@ -262,12 +320,19 @@ def _topic_origin(records: pa.RecordBatch, topic_ids: Mapping[str, str], ingeste
         "kafka_topic_id": ids,
         "kafka_partition": partition,
         "kafka_offset": offset,
-        "kafka_timestamp": timestamp,
+        "kafka_timestamp": pc.if_else(_in_range(written_ms), timestamp, None),
         "redrive_of": records.column("redrive_of"),
         "ingested_at": pa.array([ingested_at] * len(topics), ARROW_TYPES[ColumnType.TIMESTAMP]),
     }
     coordinates = pc.binary_join_element_wise(ids, partition.cast(pa.string()), offset.cast(pa.string()), "/")
-    return Origin(columns, coordinates, pc.divide(timestamp.cast(pa.int64()), 1000), KAFKA_TIMESTAMP)
+    return Origin(columns, coordinates, written_ms, KAFKA_TIMESTAMP, records.column("key"))
+
+
+def _in_range(written_ms: pa.Array) -> pa.Array:
+    """Whether each time is one that `origin_violation` accepts."""
+    return pc.and_(
+        pc.greater_equal(written_ms, contract.EARLIEST_TS), pc.less_equal(written_ms, contract.END_OF_TIME_MS)
+    )
 
 
 def file_origin(file: str, lines: int, first: int, modified_ms: int, ingested_at: datetime) -> Origin:

@@ -3,6 +3,7 @@
 A reason never contains a value: it goes to metadata and alerts, and values can be personal.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -46,17 +47,39 @@ def bounds(field: Field) -> tuple[float | None, float | None]:
 
 
 def epoch_ms(text: str) -> int:
-    """An ISO 8601 time in epoch milliseconds; UTC if it has no zone. Raises ValueError."""
+    """An ISO 8601 time in epoch milliseconds; UTC if it has no zone. Raises ValueError.
+
+    The end of a day (24:00) is the beginning of the next, and a leap second the second after it: epoch time has none.
+    """
+    text, later = _in_pythons_range(text)
     time = datetime.fromisoformat(text)
     try:
-        return ((time if time.tzinfo else time.replace(tzinfo=UTC)) - _EPOCH) // timedelta(milliseconds=1)
+        return ((time if time.tzinfo else time.replace(tzinfo=UTC)) - _EPOCH + later) // timedelta(milliseconds=1)
     except OverflowError as error:
         raise ValueError(text) from error
+
+
+#: The end of a day; a leap second.
+_END_OF_DAY = re.compile(r"^([0-9W-]{8,10}[T ])24(:?00(?::?00(?:[.,]0+)?)?)?(?![0-9:.,])")
+_LEAP_SECOND = re.compile(r"^([0-9W-]{8,10}[T ]\d{2}:?\d{2}:?)60(?![0-9])")
+
+
+def _in_pythons_range(text: str) -> tuple[str, timedelta]:
+    """The time as Python reads it, and what has to be added."""
+    if found := _END_OF_DAY.match(text):
+        return f"{found[1]}00{found[2] or ''}{text[found.end() :]}", timedelta(days=1)
+    if found := _LEAP_SECOND.match(text):
+        return f"{found[1]}59{text[found.end() :]}", timedelta(seconds=1)
+    return text, timedelta()
 
 
 def _of_field(field: Field, value: Any, kind: str) -> str | None:
     if value is None:
         return f"{field.path}: missing" if kind in field.required_in else None
+    if field.json_type is JsonType.STRING and is_blank(value):
+        if field.not_empty:
+            return f"{field.path}: empty"
+        return f"{field.path}: blank" if kind in field.required_in else None
     if type(value) not in PYTHON_TYPES[field.json_type]:
         return f"{field.path}: expected {field.json_type.value}, found {_FOUND[type(value)]}"
     if field.json_type is JsonType.TIME:
@@ -67,9 +90,19 @@ def _of_field(field: Field, value: Any, kind: str) -> str | None:
     low, high = bounds(field)
     if low is not None and value < low:
         return f"{field.path}: below {low:.15g}"
-    if high is not None and value > high:
-        return f"{field.path}: above {high:.15g}"
-    return f"{field.path}: empty" if field.not_empty and value == "" else None
+    return f"{field.path}: above {high:.15g}" if high is not None and value > high else None
+
+
+def is_blank(value: Any) -> bool:
+    """Whether a value is a text without any character but white space, which counts as no value."""
+    return isinstance(value, str) and not value.strip(contract.BLANKS)
+
+
+def origin_violation(written_ms: int) -> str | None:
+    """The rule that a record's own Kafka timestamp breaks, as those in seconds, micro- or nanoseconds do."""
+    if written_ms < contract.EARLIEST_TS:
+        return f"{KAFKA_TIMESTAMP}: below {contract.EARLIEST_TS}"
+    return f"{KAFKA_TIMESTAMP}: above {contract.END_OF_TIME_MS}" if written_ms > contract.END_OF_TIME_MS else None
 
 
 def names_a_song(present: Mapping[Name, Any], shape: Shape) -> bool:
@@ -80,7 +113,7 @@ def names_a_song(present: Mapping[Name, Any], shape: Shape) -> bool:
 
 def _given(present: Mapping[Name, Any], shape: Shape, column: str) -> bool:
     name = shape.name_of.get(column)
-    return name is not None and present.get(name) is not None
+    return name is not None and present.get(name) is not None and not is_blank(present[name])
 
 
 def violation(record: Mapping[Name, Any], shape: Shape, written_ms: int, written: str = KAFKA_TIMESTAMP) -> str | None:

@@ -24,6 +24,7 @@ from music_platform.stack.services import create_dagster_store
 from music_platform.topics import topic_names
 from music_platform.warehouse.connection import connect
 from tests.support import slowdown
+from tests.support.snowflake_grammar import Sent, refused
 from tests.support.stack import settings_for
 
 
@@ -88,7 +89,7 @@ class Platform:
         with connect(self.settings) as session:
             return list(session.cursor().execute(statement).fetchall())  # type: ignore[union-attr, arg-type]
 
-    def statements(self) -> list[dict[str, str]]:
+    def statements(self) -> list[dict[str, Any]]:
         """The latest statements that the stack's warehouse has got, from whomever, with their query tags."""
         return latest_statements(self.settings)
 
@@ -98,7 +99,7 @@ class Platform:
         return found
 
 
-def latest_statements(settings: Settings) -> list[dict[str, str]]:
+def latest_statements(settings: Settings) -> list[dict[str, Any]]:
     """What the local warehouse shows of the statements that it has got."""
     request = urllib.request.Request(
         f"http://{LOOPBACK}:{settings.warehouse_port}/statements",
@@ -118,6 +119,25 @@ def _key(value: bytes | None) -> bytes | None:
     )
 
 
+@pytest.fixture(scope="session")
+def sent() -> Iterator[Sent]:
+    """What the session's warehouse was sent. When the session ends, Snowflake's grammar has to take all of it."""
+    found = Sent()
+    yield found
+    assert found.too_long == []
+    assert refused(found.shapes) == []
+
+
+@pytest.fixture(autouse=True)
+def collected(request: pytest.FixtureRequest, sent: Sent) -> Iterator[None]:
+    """Collect the statements of each test on the session's stack."""
+    yield
+    if "stack" in request.fixturenames:
+        sent.add(latest_statements(request.getfixturevalue("stack").settings))
+    if "warehouse_settings" in request.fixturenames:
+        sent.add(latest_statements(request.getfixturevalue("warehouse_settings")))
+
+
 @pytest.fixture
 def platform(stack: LocalStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Platform:
     """A provisioned platform of the test's own."""
@@ -135,7 +155,10 @@ def platform(stack: LocalStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setenv(name, value)
     dagster_home = tmp_path / "dagster"
     dagster_home.mkdir()
-    (dagster_home / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    (dagster_home / "dagster.yaml").write_text(
+        "telemetry: {enabled: false}\n"
+        "run_launcher: {module: music_platform.orchestration.launcher, class: HealthCheckedLauncher}\n"
+    )
     create_dagster_store(dagster_home)
     provision(settings)
     return Platform(settings, dagster_home)

@@ -17,7 +17,7 @@ from tests.support.ingestion import Platform, listens
 
 #: The edit: one more field, in a new version.
 ANCHOR = '    _field("listenedSeconds"'
-MOOD = '    _field("mood", "mood", S, "Mood of the listener.", since=3),\n'
+MOOD = '    _field("mood", "mood", S, "Mood of the listener.", since=4),\n'
 
 #: A drain of the edited checkout with its own Spark: workers of the session's server import this checkout's modules.
 DRAIN = """
@@ -78,7 +78,7 @@ def test_a_field_is_carried_in_extra_until_the_contract_names_it(stack: LocalSta
         assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
 
     run(sys.executable, "-m", "music_platform.cli.contract")
-    assert (checkout / "music_platform/contracts/schemas/v3/listen.json").exists()
+    assert (checkout / "music_platform/contracts/schemas/v4/listen.json").exists()
     platform.produce(listens(5, first=10, mood="keen"))
     run(sys.executable, "-c", DRAIN)
 

@@ -19,6 +19,7 @@ from confluent_kafka.admin import AdminClient
 from music_platform.contracts.events import TOPICS
 from music_platform.errors import LocalStackError
 from music_platform.settings import PORT_FIELDS
+from music_platform.stack import services
 from music_platform.stack.local_stack import LocalStack
 from music_platform.stack.ports import is_free
 from music_platform.stack.processes import await_end, is_alive, processes_of_home, tree_of
@@ -86,7 +87,8 @@ def test_the_doctor_finds_nothing_wrong(full: LocalStack) -> None:
 def test_services_listen_on_loopback_only(full: LocalStack) -> None:
     pids = {process.pid for process in processes_of_services(full)}
     listening = [c for c in psutil.net_connections("inet") if c.status == psutil.CONN_LISTEN and c.pid in pids]
-    assert {c.laddr.port for c in listening} >= {getattr(full.settings, name) for name in PORT_FIELDS}
+    used = [port for name in services.services_of(full.settings) for port in services.PORT_SETTINGS[name]]
+    assert {c.laddr.port for c in listening} >= {getattr(full.settings, name) for name in used}
     assert {c.laddr.ip for c in listening} <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
 
 

@@ -52,6 +52,8 @@ def marked(home: Path, postgres: str, received: Received) -> Settings:
     assert user != postgres
     given = {
         **{name: mark_of(name) for name in SECRETS},
+        "kafka_client_properties": f'{{"client.rack": "{mark_of("kafka_client_properties")}"}}',
+        "kafka_jvm_properties": f'{{"client.rack": "{mark_of("kafka_jvm_properties")}"}}',
         "dagster_postgres_url": user,
         "alert_urls": f"{received.url}{mark_of('alert_urls')}",
         "watch_ping_url": f"{received.ping_url}/{mark_of('watch_ping_url')}",

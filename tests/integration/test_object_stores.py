@@ -9,7 +9,6 @@ import pytest
 from pyspark.sql import SparkSession
 
 from music_platform import failpoints
-from music_platform.ingestion.conservation import file_imbalances, raw_files, taken_in
 from music_platform.ingestion.maintenance import maintain
 from music_platform.ingestion.rebuild import rebuild
 from music_platform.lake.delta_log import DeltaTable
@@ -18,7 +17,6 @@ from music_platform.lake.paths import events_path
 from music_platform.lake.snapshot import snapshot
 from music_platform.settings import Settings
 from music_platform.stack.local_stack import LocalStack
-from music_platform.warehouse.connection import connect
 from tests.support import worker
 from tests.support.harness import CONTEXT, finish
 from tests.support.ingestion import Platform, listens
@@ -41,10 +39,6 @@ class OnStore(Platform):
     def drop(self, name: str, content: bytes) -> None:
         folder, _, file = name.rpartition("/")
         Folder.at(f"{self.settings.intake_root}/{folder}").write(file, content)
-
-    def unbalanced(self) -> list[object]:
-        with connect(self.settings) as session:
-            return [*self.imbalances(), *file_imbalances(taken_in(self.settings), raw_files(session))]
 
     def _spark(self) -> SparkSession:
         return self.spark
@@ -85,7 +79,7 @@ def chain(platform: OnStore) -> None:
     platform.ingest()
     platform.produce(listens(100, first=100))
     platform.ingest()
-    assert (platform.count(), platform.count("source = 'file'"), platform.unbalanced()) == (210, 10, [])
+    assert (platform.count(), platform.count("source = 'file'"), platform.imbalances()) == (210, 10, [])
     root = platform.settings.intake_root
     assert Folder.at(f"{root}/playback").names() == [".part.jsonl"]
     assert Folder.at(f"{root}/_archive/playback").names() == ["a.jsonl"]
@@ -93,10 +87,10 @@ def chain(platform: OnStore) -> None:
     assert maintain(platform.context).compacted >= 3
     platform.produce(listens(50, first=200))
     platform.ingest()
-    assert (platform.count(), platform.unbalanced()) == (260, [])
+    assert (platform.count(), platform.imbalances()) == (260, [])
     assert snapshot(DeltaTable(events_path(platform.settings.lake_root))).rows == 260
     rebuild(platform.context)
-    assert (platform.count(), platform.unbalanced(), platform.ingest()) == (260, [], [])
+    assert (platform.count(), platform.imbalances(), platform.ingest()) == (260, [], [])
 
 
 def die(platform: OnStore, store: Store, folder: Path) -> None:
@@ -112,4 +106,4 @@ def die(platform: OnStore, store: Store, folder: Path) -> None:
         assert finish(run) == -9, (point, Path(log).read_text()[-3000:])
         assert platform.count() - before in (0, 10, 40, 50), f"{point}: a batch is there wholly or not at all"
         platform.ingest()
-        assert (platform.count(), platform.unbalanced()) == (sent, []), point
+        assert (platform.count(), platform.imbalances()) == (sent, []), point

@@ -64,7 +64,7 @@ def test_the_store_answers_the_same_from_postgresql(tmp_path: Path, monkeypatch:
             note_inputs(instance, done.run_id, (LIVE, POLICY), current_inputs(instance))
             assert current_inputs(instance).raw == 7
             assert built_inputs(instance, LIVE) == current_inputs(instance) != Inputs()
-            assert 0 <= ages(instance, [RAW_EVENTS], 2e9)["events"] < 1e9
+            assert 0 <= ages(instance, [RAW_EVENTS], 2e9)["raw/events"] < 1e9
             assert [(check.key, check.description) for check in failed_checks(instance, [CHECK])] == [(CHECK, "3 of 7")]
             assert failures_in_a_row(instance, "fails") == Failures()
             for _ in range(KEPT_RUNS + 2):

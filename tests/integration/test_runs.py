@@ -11,6 +11,7 @@ from music_platform.orchestration.sensors import lag_tick
 from tests.integration.conftest import Platform
 from tests.integration.test_chain import GOOD
 from tests.support import slowdown
+from tests.support.run_monitoring import look_at_runs
 
 INGESTION = 'key:"lake/events" or key:"raw/events"'
 
@@ -28,6 +29,9 @@ def test_a_run_killed_between_lake_and_load_is_completed_by_the_next_tick(platfo
     assert killed.returncode != 0
     assert platform.value("select count(*) from RAW.EVENTS") == 0
 
+    assert "a run is in progress" in str(tick(platform).skip_reason), "Dagster has not looked at the run yet"
+    with dg.DagsterInstance.from_config(str(platform.dagster_home)) as instance:
+        look_at_runs(instance)
     next_tick = tick(platform)
     assert len(next_tick.run_requests or []) == 1
     with dg.DagsterInstance.from_config(str(platform.dagster_home)) as instance:
@@ -55,7 +59,7 @@ def test_a_load_is_known_although_the_run_fails_after_it(platform: Platform) -> 
         load = instance.get_latest_materialization_event(RAW_EVENTS)
         assert load is not None
         assert load.asset_materialization is not None
-        assert load.asset_materialization.metadata["dagster/partition_row_count"].value == 3
+        assert load.asset_materialization.metadata["rows"].value == 3
 
 
 def test_nothing_is_committed_before_the_data_is_and_a_request_has_no_key_to_collide(platform: Platform) -> None:
@@ -94,6 +98,22 @@ def test_a_service_that_is_down_fails_the_run_with_a_clear_message(
     assert failed.returncode == 1
     assert sentence in failed.stdout
     assert "Start it with `music-platform up`, or " in failed.stdout
+
+
+def test_what_follows_the_lake_and_a_group_that_only_producers_and_loads_fill_can_be_materialized(
+    platform: Platform,
+) -> None:
+    platform.produce([(events.LISTEN, GOOD)] * 3)
+    platform.materialize("--select", 'group:kafka or key:"ops/loads"')
+    assert platform.value("select count(*) from RAW.EVENTS") == 0
+    with dg.DagsterInstance.from_config(str(platform.dagster_home)) as instance:
+        topic = instance.get_latest_materialization_event(TOPIC_KEYS[events.LISTEN])
+        assert topic is not None
+        assert topic.asset_materialization is not None
+        assert topic.asset_materialization.metadata["lag"].value == 3
+    platform.materialize("--select", 'key:"lake/events"+')
+    assert platform.value("select count(*) from RAW.EVENTS") == 3
+    assert platform.value("select sum(plays) from GOLD.TOP_SONGS_DAILY") == 3
 
 
 def test_two_runs_at_once_write_each_record_once_and_both_succeed(platform: Platform) -> None:

@@ -103,7 +103,35 @@ def test_the_chain_with_certificates_on_both_sides(stack: LocalStack, tmp_path: 
 
 def test_settings_that_the_local_broker_does_not_support_are_refused(tmp_path: Path) -> None:
     with (
-        pytest.raises(LocalStackError, match="KAFKA_SASL_MECHANISM=PLAIN"),
-        running_stack(tmp_path / "home", ONLY, **(SASL | {"kafka_sasl_mechanism": "SCRAM-SHA-512"})),
+        pytest.raises(LocalStackError, match="KAFKA_SASL_MECHANISM=PLAIN or SCRAM-SHA-256"),
+        running_stack(tmp_path / "home", ONLY, **(SASL | {"kafka_sasl_mechanism": "GSSAPI"})),
     ):
         pass
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("mechanism", ["SCRAM-SHA-256", "SCRAM-SHA-512"])
+def test_the_chain_with_scram_and_a_wrong_password(stack: LocalStack, tmp_path: Path, mechanism: str) -> None:
+    scram = SASL | {"kafka_sasl_mechanism": mechanism}
+    with running_stack(tmp_path / "home", ONLY, **scram) as secured:
+        chain(secured.settings, stack, tmp_path, mechanism.replace("-", "_"))
+        assert not [
+            path for path in (tmp_path / "home").rglob("*") if path.is_file() and PASSWORD.encode() in path.read_bytes()
+        ], "the password stands in no file of the home"
+        wrong = secured.settings.model_copy(update={"kafka_sasl_password": "wrong"})
+        with pytest.raises(BrokerRefusedError, match="refuses this client"):
+            topic_offsets(wrong.kafka_client_config(), topic_names(wrong).values())
+    with (
+        pytest.raises(LocalStackError, match="was first started with another user, password or mechanism"),
+        running_stack(tmp_path / "home", ONLY, **(scram | {"kafka_sasl_password": "another"})),
+    ):
+        pass
+
+
+def test_three_brokers_log_in_to_each_other_with_scram(tmp_path: Path) -> None:
+    with running_stack(
+        tmp_path / "home", ONLY, **(SASL | {"kafka_sasl_mechanism": "SCRAM-SHA-512"}), kafka_brokers=3
+    ) as secured:
+        create_topics(secured.settings)
+        names = topic_names(secured.settings).values()
+        assert topic_offsets(secured.settings.kafka_client_config(), names).records() == 0

@@ -7,10 +7,10 @@ with plain Python, so that the truth file is held against a second pair of eyes.
 import csv
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,10 @@ Row = dict[str, Any]
 HALF_HOUR = timedelta(minutes=30)
 #: Users that a place must have to be named.
 MIN_CELL_USERS = 5
+#: Seconds of a song that must be heard for a stream, and the longest that a song plays.
+STREAM_SECONDS, LONGEST_PLAY = 30, timedelta(hours=12)
+#: Pages that end a song → what ended it.
+STOPS = {"Skip": "skip", "Logout": "logout", "Cancel": "logout", "Playback End": "end"}
 
 
 @dataclass
@@ -33,6 +37,10 @@ class Event:
     raw: Row
     user: str | None
     session: tuple[str, int, datetime] | None = None
+    date_session: tuple[str, int, datetime] | None = None
+    busy_until: datetime | None = None
+    heard: Decimal = Decimal(0)
+    ended_by: str = "unknown"
     device: tuple[str, str] = ("", "")
 
     @property
@@ -42,6 +50,15 @@ class Event:
     @property
     def page(self) -> str | None:
         return self.raw.get("page") if self.kind == "page_view" else None
+
+    @property
+    def starts_a_song(self) -> bool:
+        return self.kind == "listen" or self.page == "NextSong"
+
+    @property
+    def place(self) -> tuple[datetime, int]:
+        """Place in its session number."""
+        return self.ts, self.raw["itemInSession"]
 
     def text(self, name: str) -> str:
         return self.raw.get(name) or "Unknown"
@@ -67,6 +84,7 @@ class Stream:
             self.devices = sorted(csv.DictReader(file), key=lambda row: int(row["priority"]))
         self._read()
         self._sessions()
+        self._endings()
         self.listens = [event for event in self.events if event.kind == "listen"]
         days = [event.day for event in self.listens]
         self.spine = [min(days) + timedelta(days=n) for n in range((max(days) - min(days)).days + 1)] if days else []
@@ -111,19 +129,71 @@ class Stream:
                 return row["device_type"], row["os"]
         return "Other", "Other"
 
+    def _visitor(self, event: Event) -> str:
+        if event.user:
+            return event.user
+        number = event.raw["sessionId"]
+        found = self.users_of[number]
+        return next(iter(found)) if len(found) == 1 else f"guest-{number}"
+
     def _sessions(self) -> None:
+        self.users_of: dict[int, set[str]] = defaultdict(set)
+        for event in self.events:
+            if event.user:
+                self.users_of[event.raw["sessionId"]].add(event.user)
         groups: dict[tuple[str, int], list[Event]] = defaultdict(list)
         for event in self.events:
             number = event.raw["sessionId"]
-            groups[event.user or f"guest-{number}", number].append(event)
+            groups[self._visitor(event), number].append(event)
         for (visitor, number), events in groups.items():
-            events.sort(key=lambda e: e.ts)
-            start = last = events[0].ts
-            for event in events:
-                if event.ts - last >= HALF_HOUR:
-                    start = event.ts
-                event.session = (visitor, number, start)
-                last = event.ts
+            events.sort(key=lambda e: (*e.place, e.kind))
+            for begin, event in _runs(events):
+                event.session = (visitor, number, begin.ts)
+            for day in group(events, lambda e: e.day).values():
+                for begin, event in _runs(day):
+                    event.date_session = (visitor, number, begin.ts)
+            self._busy(events)
+
+    def _busy(self, events: list[Event]) -> None:
+        """Until when each event leaves the session busy: its own time, or the end of what plays."""
+        plays = datetime.min
+        for event in events:
+            plays = _plays_until(event, plays)
+            event.busy_until = max(event.ts, plays)
+
+    def _endings(self) -> None:
+        """What ended each listen, and how much of it was heard."""
+        for events in group(self.events, lambda e: e.raw["sessionId"]).values():
+            marks = [e for e in events if e.starts_a_song or e.page in (*STOPS, "Pause", "Resume")]
+            at = group(marks, lambda e: e.place)
+            order = sorted(at)
+            for number, place in enumerate(order):
+                listens = [e for e in at[place] if e.kind == "listen"]
+                paused, since, end = timedelta(0), None, None
+                for later in order[number + 1 :] if listens else ():
+                    paused += later[0] - since if since else timedelta(0)
+                    since = None
+                    if any(e.starts_a_song or e.page in STOPS for e in at[later]):
+                        end = later
+                        break
+                    if any(e.page == "Pause" for e in at[later]):
+                        since = later[0]
+                for listen in listens:
+                    self._heard(listen, at[end] if end else [], paused)
+
+    def _heard(self, listen: Event, end: list[Event], paused: timedelta) -> None:
+        length = round(Decimal(str(listen.raw["duration"])), 6)
+        if not end:
+            listen.heard = length
+            return
+        starts = any(e.starts_a_song for e in end)
+        listen.ended_by = "next" if starts else next(STOPS[e.page] for e in end if e.page in STOPS)
+        said = [e.raw["listenedSeconds"] for e in end if "listenedSeconds" in e.raw]
+        named = [e.raw["songId"] for e in end if e.page in ("Skip", "Playback End") and "songId" in e.raw]
+        if said and not (named and named[0] != listen.raw["songId"]):
+            listen.heard = round(Decimal(str(said[0])), 6)
+        else:
+            listen.heard = min(length, Decimal(str((end[0].ts - listen.ts - paused).total_seconds())))
 
     def song(self, event: Event) -> tuple[str, str, str, str]:
         row = self.songs[event.raw["songId"]]
@@ -137,12 +207,37 @@ def group(events: Iterable[Event], key: Callable[[Event], Any]) -> dict[Any, lis
     return groups
 
 
+def _plays_until(event: Event, before: datetime) -> datetime:
+    """Until when a song plays after the event, if it played until `before`."""
+    if event.starts_a_song:
+        length = (Decimal(str(event.raw["duration"])) * 1000).quantize(Decimal(1), ROUND_HALF_UP)
+        return event.ts + min(timedelta(milliseconds=int(length)), LONGEST_PLAY)
+    return event.ts if event.page in STOPS else before
+
+
+def _runs(events: list[Event]) -> Iterator[tuple[Event, Event]]:
+    """Each event with the first of its run: half an hour in which nothing happens or plays ends one."""
+    begin, busy, plays = events[0], events[0].ts, datetime.min
+    for event in events:
+        if event.ts - busy >= HALF_HOUR:
+            begin = event
+        plays = _plays_until(event, plays)
+        busy = max(event.ts, plays)
+        yield begin, event
+
+
 def users(events: Iterable[Event]) -> int:
     return len({event.user for event in events if event.user})
 
 
-def seconds(events: Iterable[Event]) -> float:
-    return float(sum((round(Decimal(str(e.raw["duration"])), 6) for e in events if e.kind == "listen"), Decimal(0)))
+def heard(events: Iterable[Event]) -> dict[str, float]:
+    listens = [e for e in events if e.kind == "listen"]
+    nominal = sum((round(Decimal(str(e.raw["duration"])), 6) for e in listens), Decimal(0))
+    return {"heard_seconds": float(sum((e.heard for e in listens), Decimal(0))), "nominal_seconds": float(nominal)}
+
+
+def streams(events: Iterable[Event]) -> int:
+    return sum(event.kind == "listen" and event.heard >= STREAM_SECONDS for event in events)
 
 
 def pages(events: Iterable[Event], page: str) -> int:
@@ -179,7 +274,8 @@ def top_songs_daily(s: Stream) -> list[Row]:
             "thumbs_up": pages(group, "Thumbs Up"),
             "thumbs_down": pages(group, "Thumbs Down"),
             "unique_listeners": users(e for e in group if e.kind == "listen"),
-            "seconds": seconds(group),
+            "streams": streams(group),
+            **heard(group),
         }
         for (day, song), group in group_by_song(s, events).items()
     ]
@@ -193,7 +289,7 @@ def top_artists_daily(s: Stream) -> list[Row]:
     return [
         {
             "activity_date": day, "artist_id": artist, "artist_name": name, "plays": plays(events),
-            "unique_listeners": users(events), "seconds": seconds(events),
+            "unique_listeners": users(events), "streams": streams(events), **heard(events),
         }
         for (day, artist, name), events in group(s.listens, lambda e: (e.day, *s.song(e)[2:])).items()
     ]  # fmt: skip
@@ -202,7 +298,13 @@ def top_artists_daily(s: Stream) -> list[Row]:
 def top_genres_daily(s: Stream) -> list[Row]:
     groups = group(s.listens, lambda e: (e.day, s.songs[e.raw["songId"]]["genre"] or "Unknown"))
     return [
-        {"activity_date": day, "genre": genre, "plays": plays(events), "unique_listeners": users(events)}
+        {
+            "activity_date": day,
+            "genre": genre,
+            "plays": plays(events),
+            "unique_listeners": users(events),
+            "streams": streams(events),
+        }
         for (day, genre), events in groups.items()
     ]
 
@@ -213,8 +315,8 @@ def user_engagement_daily(s: Stream) -> list[Row]:
         {
             "activity_date": day, "user_id": user, "device_type": device, "state": state,
             "plays": plays(events), "skips": pages(events, "Skip"), "pauses": pages(events, "Pause"),
-            "playlist_adds": pages(events, "Add to Playlist"), "sessions": len({e.session for e in events}),
-            "seconds": seconds(events),
+            "playlist_adds": pages(events, "Add to Playlist"), "sessions": len({e.date_session for e in events}),
+            "streams": streams(events), **heard(events),
         }
         for (day, user, device, state), events in group(
             counted, lambda e: (e.day, e.user, e.device[0], e.text("state"))
@@ -227,9 +329,10 @@ def active_users_daily(s: Stream) -> list[Row]:
     seen = group(s.listens, lambda e: e.day)
     for day in s.spine:
         counts = [users(e for back in range(n) for e in seen.get(day - timedelta(days=back), ())) for n in (1, 7, 30)]
+        full = day - timedelta(days=29) >= s.spine[0]
         names = ("daily_active_users", "active_users_7d", "active_users_30d")
         row = dict(zip(names, counts, strict=True))
-        rows.append({"activity_date": day, **row, "stickiness": ratio(counts[0], counts[2])})
+        rows.append({"activity_date": day, **row, "stickiness": ratio(counts[0], counts[2]) if full else None})
     return rows
 
 
@@ -239,13 +342,13 @@ def daily_summary(s: Stream) -> list[Row]:
         {
             "plays": len(listens[day]),
             "active_users": users(listens[day]),
-            "sessions": len({e.session for e in events[day]}),
+            "sessions": len({e.date_session for e in events[day]}),
         }
         for day in s.spine
     ]
     rows = []
     for at, (day, counts) in enumerate(zip(s.spine, days, strict=True)):
-        row: Row = {"activity_date": day, **counts}
+        row: Row = {"activity_date": day, **counts, "streams": streams(listens[day])}
         for name, count in counts.items():
             row[f"{name}_change"] = count - days[at - 1][name] if at else None
             row[f"{name}_7d_avg"] = sum(d[name] for d in days[at - 6 : at + 1]) / 7 if at >= 6 else None
@@ -259,6 +362,7 @@ def hourly_metrics(s: Stream) -> list[Row]:
     return [
         {
             "activity_hour": at, "plays": len(listens.get(at, ())), "users": users(listens.get(at, ())),
+            "streams": streams(listens.get(at, ())),
             "plays_previous_day": len(listens.get(at - timedelta(days=1), ())) if n >= 24 else None,
         }
         for n, at in enumerate(hours)
@@ -279,7 +383,14 @@ def location_metrics_daily(s: Stream) -> list[Row]:
             if others:
                 cells.setdefault((state if users(others) >= MIN_CELL_USERS else "Other", "Other"), []).extend(others)
         rows += [
-            {"activity_date": day, "state": state, "city": city, "plays": plays(cell), "users": users(cell)}
+            {
+                "activity_date": day,
+                "state": state,
+                "city": city,
+                "plays": plays(cell),
+                "streams": streams(cell),
+                "users": users(cell),
+            }
             for (state, city), cell in cells.items()
         ]
     return rows
@@ -288,33 +399,125 @@ def location_metrics_daily(s: Stream) -> list[Row]:
 def demographics_daily(s: Stream) -> list[Row]:
     groups = group(s.listens, lambda e: (e.day, e.text("gender"), e.text("level"), e.text("state")))
     return [
-        {"activity_date": d, "gender": g, "level": lv, "state": st, "users": users(events), "plays": plays(events)}
+        {
+            "activity_date": d,
+            "gender": g,
+            "level": lv,
+            "state": st,
+            "users": users(events),
+            "plays": plays(events),
+            "streams": streams(events),
+        }
         for (d, g, lv, st), events in groups.items()
     ]
 
 
 def device_metrics_daily(s: Stream) -> list[Row]:
     return [
-        {"activity_date": day, "device_type": kind, "device_os": os, "plays": plays(events), "users": users(events)}
+        {
+            "activity_date": day,
+            "device_type": kind,
+            "device_os": os,
+            "plays": plays(events),
+            "users": users(events),
+            "streams": streams(events),
+        }
         for (day, kind, os), events in group(s.listens, lambda e: (e.day, *e.device)).items()
     ]
 
 
 def conversion_funnel_daily(s: Stream) -> list[Row]:
-    days = group(s.events, lambda e: e.day)
+    month = timedelta(days=30)
+    sessions = [(key, events) for key, events in group(s.events, lambda e: e.session).items()]
+    of_user = group((e for e in s.events if e.user), lambda e: e.user)
     rows = []
     for day in s.spine:
-        events = days[day]
-        visitors = len({e.session for e in events if e.kind == "page_view"})
-        registrations, views = pages(events, "Submit Registration"), pages(events, "Upgrade")
-        upgrades = sum(e.kind == "status_change" and e.raw["level"] == "free" for e in events)
+        visitors, guests, registered = set[str](), set[int](), set[int]()
+        joined: dict[str, datetime] = {}
+        for (visitor, number, start), events in sessions:
+            views = [e for e in events if e.kind == "page_view"]
+            if start.date() != day or not views:
+                continue
+            visitors.add(visitor)
+            as_guest = [e.ts for e in views if e.raw["auth"] == "Guest"]
+            submitted = [e.ts for e in views if e.page == "Submit Registration"]
+            if as_guest:
+                guests.add(number)
+                if submitted and max(submitted) > min(as_guest):
+                    registered.add(number)
+                    joined[visitor] = min(joined.get(visitor, datetime.max), max(submitted))
+        viewers = buyers = 0
+        for user, at in joined.items():
+            seen = [e.ts for e in of_user[user] if e.page == "Upgrade" and at <= e.ts <= at + month]
+            viewers += bool(seen)
+            buyers += any(
+                e.kind == "status_change" and e.raw["level"] == "free" and min(seen) <= e.ts <= at + month
+                for e in of_user[user] if seen
+            )  # fmt: skip
+        complete = day + month < s.spine[-1]
         rows.append(
             {
-                "activity_date": day, "visitors": visitors, "registrations": registrations, "upgrade_views": views,
-                "upgrades": upgrades, "registration_rate": ratio(registrations, visitors),
-                "upgrade_rate": ratio(upgrades, views), "conversion_rate": ratio(upgrades, visitors),
+                "activity_date": day, "visitors": len(visitors), "guests": len(guests),
+                "registrations": len(registered), "upgrade_viewers_30d": viewers, "upgraders_30d": buyers,
+                "is_complete": complete, "registration_rate": ratio(len(registered), len(guests)),
+                "upgrade_view_rate": ratio(viewers, len(registered)) if complete else None,
+                "conversion_rate": ratio(buyers, len(registered)) if complete else None,
             }
         )  # fmt: skip
+    return rows
+
+
+def _plan(state: dict[str, Any]) -> tuple[str, str] | None:
+    """What a user in this state subscribes to."""
+    if state["level"] in (None, "free") or state["cancelled"]:
+        return None
+    return state["level"], state["country"]
+
+
+def subscription_movements_daily(s: Stream) -> list[Row]:
+    names = ("first_seen", "new", "reactivated", "moved_in", "moved_out", "downgraded", "cancelled")
+    counts: dict[tuple[date, tuple[str, str]], Counter[str]] = defaultdict(Counter)
+    for events in group((e for e in s.events if e.user), lambda e: e.user).values():
+        events.sort(key=lambda e: (e.ts, e.raw["sessionId"], e.raw["itemInSession"], e.kind))
+        state: dict[str, Any] = {"level": None, "country": "Unknown", "cancelled": False}
+        before: tuple[str, str] | None = None
+        had, first = False, True
+        for day, of_day in group(events, lambda e: e.day).items():
+            for event in of_day:
+                level = event.raw.get("level")
+                if event.kind == "status_change":
+                    level = "paid" if level == "free" else "free"
+                state["level"] = level or state["level"]
+                state["country"] = event.raw.get("country", state["country"])
+                state["cancelled"] = event.page == "Cancellation Confirmation"
+            now = _plan(state)
+            if now != before:
+                if now is None:
+                    counts[day, before or ("", "")]["cancelled" if state["cancelled"] else "downgraded"] += 1
+                elif before is not None:
+                    counts[day, before]["moved_out"] += 1
+                    counts[day, now]["moved_in"] += 1
+                elif had:
+                    counts[day, now]["reactivated"] += 1
+                else:
+                    began = first and events[0].raw["level"] != "free"
+                    counts[day, now]["first_seen" if began else "new"] += 1
+            before, had, first = now, had or now is not None, False
+    rows = []
+    for cell in {cell for _, cell in counts}:
+        begun = min(day for day, c in counts if c == cell)
+        balance = 0
+        for day in sorted({*(d for d, c in counts if c == cell), *(d for d in s.spine if d >= begun)}):
+            n = counts.get((day, cell), Counter())
+            came = n["first_seen"] + n["new"] + n["reactivated"] + n["moved_in"]
+            went = n["moved_out"] + n["downgraded"] + n["cancelled"]
+            if s.spine[0] <= day <= s.spine[-1]:
+                rows.append(
+                    {"activity_date": day, "plan": cell[0], "country": cell[1], "opening": balance}
+                    | {name: n[name] for name in names}
+                    | {"closing": balance + came - went}
+                )
+            balance += came - went
     return rows
 
 
@@ -379,7 +582,8 @@ def listening_sessions(s: Stream) -> list[Row]:
         rows.append(
             {
                 "session_key": f"{user}/{number}/{milliseconds}", "user_id": user, "session_id": number,
-                "session_start": start, "session_end": last.ts, "songs": len(listens), "seconds": seconds(listens),
+                "session_start": start, "session_end": last.busy_until, "plays": len(listens),
+                "streams": streams(listens), **heard(listens),
                 "level": last.raw.get("level"),
             }
         )  # fmt: skip
@@ -429,7 +633,7 @@ MARTS: dict[str, Callable[[Stream], list[Row]]] = {
     for make in (
         top_songs_daily, top_artists_daily, top_genres_daily, user_engagement_daily, active_users_daily, daily_summary,
         hourly_metrics, location_metrics_daily, demographics_daily, device_metrics_daily, conversion_funnel_daily,
-        churn_monthly, retention_cohorts, user_activity_tiers, listening_sessions, song_of_the_year,
-        artist_of_the_year, stream_anomalies,
+        subscription_movements_daily, churn_monthly, retention_cohorts, user_activity_tiers, listening_sessions,
+        song_of_the_year, artist_of_the_year, stream_anomalies,
     )
 }  # fmt: skip

@@ -58,10 +58,11 @@ class Platform:
     def ingest(self) -> list[Any]:
         return list(drain(self.context))
 
-    def command(self, *arguments: str, answer: str | None = None) -> str:
+    def command(self, *arguments: str, answer: str | None = None, fails: bool = False) -> str:
         """Run `music-platform …` on this platform, in this process; what it printed.
 
-        With an answer there is a terminal, at which the command's question gets it; a refusal has to exit with 1.
+        With an answer there is a terminal, at which the command's question gets it; a refusal has to exit with 1, and
+        so has a command that fails.
         """
         variables = settings_environment(self.settings, secrets=True) | {"COLUMNS": "200"}
         with patch.dict(os.environ, variables), patch.object(terminal, "has_terminal", lambda: answer is not None):
@@ -70,8 +71,8 @@ class Platform:
                 done = CliRunner().invoke(app, arguments, input=answer)
             finally:
                 get_settings.cache_clear()
-        assert done.exit_code == (1 if answer == "n" else 0), done.output
-        return done.output
+        assert done.exit_code == int(fails or answer == "n"), done.output
+        return done.output + (str(done.exception) if fails else "")
 
     def rows(self, statement: str) -> list[tuple[Any, ...]]:
         with connect(self.settings) as session:
@@ -83,9 +84,11 @@ class Platform:
         return int(self.rows(f"SELECT COUNT(*) FROM RAW.EVENTS WHERE {where}")[0][0])
 
     def imbalances(self) -> list[str]:
+        """What the conservation check says of topics and files. It has to have looked."""
         with connect(self.settings) as session:
-            wrong = audit(session, self.settings).wrong
-        return [f"{partition.topic}/{partition.number}: {said}" for partition, said in wrong]
+            found = audit(session, self.settings)
+        assert found.postponed is None, found.postponed
+        return found.complaints
 
     def recreate(self, kind: str = LISTEN) -> None:
         """Delete the topic and create it again, as `up` would."""

@@ -19,7 +19,7 @@ SHAPES = {topic: own(kind) for topic, kind in KIND_OF_TOPIC.items()}
 TOPIC_IDS = {topic: f"id-of-{topic}" for topic in KIND_OF_TOPIC}
 INPUT_SCHEMA = pa.schema([
     ("topic", pa.string()), ("partition", pa.int32()), ("offset", pa.int64()), ("timestamp", pa.timestamp("us", "UTC")),
-    ("value", pa.binary()), ("redrive_of", pa.string()),
+    ("key", pa.binary()), ("value", pa.binary()), ("redrive_of", pa.string()),
 ])  # fmt: skip
 
 

@@ -195,14 +195,24 @@ def _device(event: dict[str, Any], devices: list[dict[str, str]]) -> str:
 def _date_sessions(events: list[dict[str, Any]]) -> dict[int, tuple[Any, ...]]:
     """id(event) → its session among those of its date."""
     groups: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
+    users: dict[int, set[int]] = defaultdict(set)
     for event in events:
-        visitor = event.get("userId", f"guest-{event['sessionId']}")
+        if "userId" in event:
+            users[event["sessionId"]].add(event["userId"])
+    for event in events:
+        found_users = users[event["sessionId"]]
+        owner = next(iter(found_users)) if len(found_users) == 1 else f"guest-{event['sessionId']}"
+        visitor = event.get("userId", owner)
         groups[_date(event), visitor, event["sessionId"]].append(event)
     found: dict[int, tuple[Any, ...]] = {}
     for group, members in groups.items():
-        number, before = 0, None
-        for event in sorted(members, key=lambda e: e["ts"]):
-            number += before is not None and event["ts"] - before >= HALF_HOUR_MS
-            before = event["ts"]
+        number, busy, plays = 0, None, 0.0
+        for event in sorted(members, key=lambda e: (e["ts"], e.get("itemInSession", 0))):
+            number += busy is not None and event["ts"] - busy >= HALF_HOUR_MS
+            if event["kind"] == "listen" or event.get("page") == "NextSong":
+                plays = event["ts"] + event.get("duration", 0) * 1000
+            elif event.get("page") in ("Skip", "Logout", "Cancel", "Playback End"):
+                plays = event["ts"]
+            busy = max(event["ts"], plays)
             found[id(event)] = (*group, number)
     return found

@@ -23,6 +23,7 @@ KEYS = {
     "demographics_daily": ("activity_date", "gender", "level", "state"),
     "device_metrics_daily": ("activity_date", "device_type", "device_os"),
     "conversion_funnel_daily": ("activity_date",),
+    "subscription_movements_daily": ("activity_date", "plan", "country"),
     "churn_monthly": ("activity_month",),
     "retention_cohorts": ("cohort_week", "activity_week"),
     "user_activity_tiers": ("user_id",),

@@ -33,6 +33,8 @@ PROJECT = Path(__file__).parents[2] / "dbt_project"
 QUERIES = Path(__file__).parents[2] / "queries"
 FLAGS = ("--no-use-colors", "--no-send-anonymous-usage-stats", "--profiles-dir", str(PROJECT))
 QUIET = ("--quiet", "--log-level-file", "none", "--project-dir", str(PROJECT))
+#: A test that would only warn fails here.
+STRICT = ("--warn-error-options", json.dumps({"error": ["LogTestResult", "NoNodesForSelectionCriteria"]}))
 DBT = (sys.executable, "-c", "from dbt.cli.main import cli; cli()")
 
 Rows = list[dict[str, Any]]
@@ -91,7 +93,7 @@ class TestWarehouse:
         lines: list[str] = []
         with variables_set(self.dbt_variables()):
             runner = dbtRunner(manifest(), [lambda event: lines.append(event.info.msg)])
-            result = runner.invoke([*arguments, *FLAGS, *QUIET])
+            result = runner.invoke([*arguments, *FLAGS, *QUIET, *STRICT])
         output = "\n".join(lines)
         if not result.success:
             raise BuildError(f"{output}\n{result.exception or ''}")

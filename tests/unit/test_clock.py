@@ -56,4 +56,4 @@ def test_a_mart_of_the_future_is_not_taken_for_a_new_one() -> None:
     with dg.DagsterInstance.ephemeral() as instance:
         with freeze_time(AHEAD):
             instance.report_runless_asset_event(dg.AssetMaterialization(key))
-        assert ages(instance, [key], NOW) == {"m": inf}
+        assert ages(instance, [key], NOW) == {"gold/m": inf}

@@ -231,3 +231,18 @@ def test_a_shell_of_the_home_keeps_the_secrets_of_env_and_nothing_else(
     seen = loaded_in(tmp_path, {**exported, "PYTHONPATH": str(CHECKOUT)})
     assert (seen["kafka_bootstrap_servers"], seen["snowflake_password"]) == (None, "hush")
     assert seen["lag_limit_seconds"] == 300
+
+
+def test_secrets_may_be_files_as_containers_mount_them(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = project / "secrets"
+    folder.mkdir()
+    (folder / "music_secret").write_text("from a file\n")
+    (folder / "kafka_sasl_password").write_text("from a file too")
+    (folder / "..data").mkdir()
+    monkeypatch.setenv("MUSIC_SECRETS_DIR", str(folder))
+    monkeypatch.setenv("KAFKA_SASL_PASSWORD", "from the environment")
+    settings = load_settings()
+    assert settings.music_secret == "from a file"
+    assert settings.kafka_sasl_password == "from the environment"
+    monkeypatch.setenv("MUSIC_SECRETS_DIR", str(project / "nowhere"))
+    assert load_settings().music_secret is None

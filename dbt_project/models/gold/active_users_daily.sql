@@ -7,7 +7,13 @@
 {%- set dates = dates_to_build(window) %}
 
 with spine as (
-    select activity_date from {{ ref('dim_dates') }} where is_in_spine and {{ on_dates('activity_date', dates) }}
+    select activity_date, date_number
+    from (
+        select activity_date, row_number() over (order by activity_date) as date_number
+        from {{ ref('dim_dates') }}
+        where is_in_spine
+    ) as dates
+    where {{ on_dates('activity_date', dates) }}
 ),
 
 user_dates as (
@@ -34,6 +40,7 @@ span_counts as (
 counted as (
     select
         spine.activity_date,
+        spine.date_number,
         coalesce(sum(case when span_counts.activity_date = spine.activity_date then span_counts.users end), 0)::number(38, 0)
             as daily_active_users,
         coalesce(sum(case
@@ -49,7 +56,7 @@ counted as (
         on
             span_counts.activity_date > dateadd('day', -30, spine.activity_date)
             and span_counts.activity_date <= spine.activity_date
-    group by spine.activity_date
+    group by spine.activity_date, spine.date_number
 )
 
 select
@@ -57,5 +64,5 @@ select
     daily_active_users,
     active_users_7d,
     active_users_30d,
-    case when active_users_30d > 0 then daily_active_users::float / active_users_30d end as stickiness
+    case when date_number >= 30 and active_users_30d > 0 then daily_active_users::float / active_users_30d end as stickiness
 from counted

@@ -1,7 +1,7 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_dates',
-    meta={'tier': 'live', 'spine': true, 'after': range(7) | list}
+    meta={'tier': 'live', 'spine': true, 'subjects': ['events', 'listens', 'visitors'], 'after': range(7) | list}
 ) }}
 {%- set window = open_window() %}
 {%- set dates = dates_to_build(window) %}
@@ -16,7 +16,11 @@ with spine as (
 ),
 
 listening as (
-    select activity_date, sum(plays) as plays, count(distinct case when plays > 0 then user_id end) as active_users
+    select
+        activity_date,
+        sum(plays) as plays,
+        sum(streams) as streams,
+        count(distinct case when plays > 0 then user_id end) as active_users
     from {{ ref('user_engagement_daily') }}
     where {{ on_dates('activity_date', read_dates) }}
     group by activity_date
@@ -34,6 +38,7 @@ counted as (
         spine.activity_date,
         spine.date_number,
         coalesce(listening.plays, 0) as plays,
+        coalesce(listening.streams, 0) as streams,
         coalesce(listening.active_users, 0) as active_users,
         coalesce(sessions.sessions, 0) as sessions
     from spine
@@ -48,6 +53,7 @@ compared as (
         counted.activity_date,
         counted.date_number,
         max(case when earlier.date_number = counted.date_number then earlier.plays end) as plays,
+        max(case when earlier.date_number = counted.date_number then earlier.streams end) as streams,
         max(case when earlier.date_number = counted.date_number then earlier.active_users end) as active_users,
         max(case when earlier.date_number = counted.date_number then earlier.sessions end) as sessions,
         max(case when earlier.date_number = counted.date_number - 1 then earlier.plays end) as plays_before,
@@ -65,6 +71,7 @@ compared as (
 select
     activity_date,
     plays::number(38, 0) as plays,
+    streams::number(38, 0) as streams,
     active_users,
     sessions,
     (plays - plays_before)::number(38, 0) as plays_change,

@@ -1,7 +1,7 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_dates',
-    meta={'tier': 'policy'}
+    meta={'tier': 'policy', 'subjects': ['events', 'listens']}
 ) }}
 {%- set window = open_window() %}
 
@@ -11,7 +11,8 @@ select
     level,
     state,
     count(distinct user_id) as users,
-    count(*) as plays
+    count(*) as plays,
+    count_if(is_stream) as streams
 from {{ ref('listens') }}
 where {{ on_dates('activity_date', dates_to_build(window)) }}
 group by activity_date, gender, level, state

@@ -1,7 +1,7 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_dates',
-    meta={'tier': 'policy'}
+    meta={'tier': 'policy', 'subjects': ['events', 'listens']}
 ) }}
 {%- set window = open_window() %}
 
@@ -10,6 +10,7 @@ select
     device_type,
     device_os,
     count(*) as plays,
+    count_if(is_stream) as streams,
     count(distinct user_id) as users
 from {{ ref('listens') }}
 where {{ on_dates('activity_date', dates_to_build(window)) }}

@@ -1,7 +1,7 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_dates',
-    meta={'tier': 'live', 'spine': true, 'after': [0, 1], 'date': 'activity_hour::date'}
+    meta={'tier': 'live', 'spine': true, 'subjects': ['events', 'listens'], 'after': [0, 1], 'date': 'activity_hour::date'}
 ) }}
 {%- set window = open_window() %}
 {%- set dates = dates_to_build(window) %}
@@ -24,7 +24,7 @@ hours as (
 ),
 
 counted as (
-    select activity_hour, count(*) as plays, count(distinct user_id) as users
+    select activity_hour, count(*) as plays, count_if(is_stream) as streams, count(distinct user_id) as users
     from {{ ref('listens') }}
     where {{ on_dates('activity_date', shifted(dates, [-1, 0])) }}
     group by activity_hour
@@ -33,6 +33,7 @@ counted as (
 select
     hours.activity_hour,
     coalesce(counted.plays, 0) as plays,
+    coalesce(counted.streams, 0) as streams,
     coalesce(counted.users, 0) as users,
     case when hours.date_before is not null then coalesce(previous.plays, 0) end as plays_previous_day
 from hours

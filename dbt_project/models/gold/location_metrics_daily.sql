@@ -3,13 +3,13 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_dates',
-    meta={'tier': 'live', 'variables': ['min_cell_users']},
+    meta={'tier': 'live', 'subjects': ['events', 'listens']},
     cluster_by=['activity_date']
 ) }}
 {%- set window = open_window() %}
 
 with heard as (
-    select activity_date, state, city, user_id, count(*) as plays
+    select activity_date, state, city, user_id, count(*) as plays, count_if(is_stream) as streams
     from {{ ref('listens') }}
     where {{ on_dates('activity_date', dates_to_build(window)) }}
     group by activity_date, state, city, user_id
@@ -21,6 +21,7 @@ in_cities as (
         state,
         user_id,
         plays,
+        streams,
         case
             when count(distinct user_id) over (partition by activity_date, state, city) >= {{ var('min_cell_users') }}
                 then city
@@ -34,6 +35,7 @@ in_states as (
         activity_date,
         user_id,
         plays,
+        streams,
         shown_city,
         case
             when
@@ -51,6 +53,7 @@ select
     shown_state as state,
     shown_city as city,
     sum(plays)::number(38, 0) as plays,
+    sum(streams)::number(38, 0) as streams,
     count(distinct user_id) as users
 from in_states
 group by activity_date, shown_state, shown_city

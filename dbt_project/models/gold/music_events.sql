@@ -7,7 +7,7 @@ select
     listens.device_type as device,
     to_varchar(listens.event_time::timestamp_ntz, 'YYYY-MM-DD"T"HH24:MI:SS') as timestamp,
     to_json(events.extra) as _rescued_data,
-    coalesce(users.country, events.extra:country::varchar) as country,
+    coalesce(users.country, events.country) as country,
     coalesce(events.level, users.level) as subscription,
     songs.song_title as title,
     songs.artist_name as artist,

@@ -1,7 +1,7 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_dates',
-    meta={'tier': 'live', 'subjects': ['events', 'songs']},
+    meta={'tier': 'live', 'subjects': ['events', 'songs', 'listens']},
     cluster_by=['activity_date']
 ) }}
 {%- set window = open_window() %}
@@ -11,8 +11,10 @@ with counted as (
         listens.activity_date,
         songs.artist_id,
         count(*) as plays,
+        count_if(listens.is_stream) as streams,
         count(distinct listens.user_id) as unique_listeners,
-        sum(listens.duration) as seconds
+        sum(listens.heard_seconds) as heard_seconds,
+        sum(listens.duration) as nominal_seconds
     from {{ ref('listens') }} as listens
     inner join {{ ref('dim_songs') }} as songs on listens.song_key = songs.song_key
     where {{ on_dates('listens.activity_date', dates_to_build(window)) }}
@@ -24,7 +26,9 @@ select
     counted.artist_id,
     artists.artist_name,
     counted.plays,
+    counted.streams,
     counted.unique_listeners,
-    coalesce(counted.seconds, 0)::number(38, 6) as seconds
+    coalesce(counted.heard_seconds, 0)::number(38, 6) as heard_seconds,
+    coalesce(counted.nominal_seconds, 0)::number(38, 6) as nominal_seconds
 from counted
 left join {{ ref('dim_artists') }} as artists on counted.artist_id = artists.artist_id

@@ -1,7 +1,7 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_dates',
-    meta={'tier': 'live', 'subjects': ['events', 'songs']},
+    meta={'tier': 'live', 'subjects': ['events', 'songs', 'listens']},
     cluster_by=['activity_date']
 ) }}
 {%- set window = open_window() %}
@@ -12,8 +12,10 @@ with listens as (
         activity_date,
         song_key,
         count(*) as plays,
+        count_if(is_stream) as streams,
         count(distinct user_id) as unique_listeners,
-        sum(duration) as seconds
+        sum(heard_seconds) as heard_seconds,
+        sum(duration) as nominal_seconds
     from {{ ref('listens') }}
     where {{ on_dates('activity_date', dates) }}
     group by activity_date, song_key
@@ -41,13 +43,15 @@ counted as (
         coalesce(listens.activity_date, actions.activity_date) as activity_date,
         coalesce(listens.song_key, actions.song_key) as song_key,
         coalesce(listens.plays, 0) as plays,
+        coalesce(listens.streams, 0) as streams,
         coalesce(actions.skips, 0) as skips,
         coalesce(actions.pauses, 0) as pauses,
         coalesce(actions.playlist_adds, 0) as playlist_adds,
         coalesce(actions.thumbs_up, 0) as thumbs_up,
         coalesce(actions.thumbs_down, 0) as thumbs_down,
         coalesce(listens.unique_listeners, 0) as unique_listeners,
-        coalesce(listens.seconds, 0) as seconds
+        coalesce(listens.heard_seconds, 0) as heard_seconds,
+        coalesce(listens.nominal_seconds, 0) as nominal_seconds
     from listens
     full outer join actions
         on listens.activity_date = actions.activity_date and listens.song_key = actions.song_key
@@ -60,12 +64,14 @@ select
     songs.artist_id,
     songs.artist_name,
     counted.plays,
+    counted.streams,
     counted.skips,
     counted.pauses,
     counted.playlist_adds,
     counted.thumbs_up,
     counted.thumbs_down,
     counted.unique_listeners,
-    counted.seconds::number(38, 6) as seconds
+    counted.heard_seconds::number(38, 6) as heard_seconds,
+    counted.nominal_seconds::number(38, 6) as nominal_seconds
 from counted
 left join {{ ref('dim_songs') }} as songs on counted.song_key = songs.song_key

@@ -1,18 +1,38 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_dates',
-    meta={'tier': 'live', 'keys': ['user_id']},
+    meta={'tier': 'live', 'keys': ['user_id'], 'subjects': ['events', 'listens', 'visitors']},
     cluster_by=['activity_date']
 ) }}
 {%- set window = open_window() %}
 -- depends_on: {{ ref('events') }}
 
 with actions as (
-    select activity_date, user_id, visitor, session_id, event_time, device_type, state, 'listen' as action, duration
+    select
+        activity_date,
+        user_id,
+        session_id,
+        event_time,
+        device_type,
+        state,
+        'listen' as action,
+        is_stream,
+        heard_seconds,
+        duration
     from {{ ref('listens') }}
     where user_id is not null and {{ rows_to_build(window) }}
     union all
-    select activity_date, user_id, visitor, session_id, event_time, device_type, state, page as action, null as duration
+    select
+        activity_date,
+        user_id,
+        session_id,
+        event_time,
+        device_type,
+        state,
+        page as action,
+        false as is_stream,
+        null as heard_seconds,
+        null as duration
     from {{ ref('page_views') }}
     where
         user_id is not null
@@ -30,16 +50,18 @@ select
     actions.device_type,
     actions.state,
     count_if(actions.action = 'listen') as plays,
+    count_if(actions.is_stream) as streams,
     count_if(actions.action = 'Skip') as skips,
     count_if(actions.action = 'Pause') as pauses,
     count_if(actions.action = 'Add to Playlist') as playlist_adds,
     count(distinct sessions.session_id::varchar || '/' || sessions.part::varchar) as sessions,
-    coalesce(sum(actions.duration), 0)::number(38, 6) as seconds
+    coalesce(sum(actions.heard_seconds), 0)::number(38, 6) as heard_seconds,
+    coalesce(sum(actions.duration), 0)::number(38, 6) as nominal_seconds
 from actions
 left join sessions
     on
         actions.activity_date = sessions.activity_date
-        and actions.visitor = sessions.visitor
+        and actions.user_id = sessions.visitor
         and actions.session_id = sessions.session_id
         and actions.event_time between sessions.part_start and sessions.part_end
 group by actions.activity_date, actions.user_id, actions.device_type, actions.state

@@ -8,7 +8,13 @@
 {%- do open_window() %}
 
 with catalogue as (
-    select artist_id, artist_name, home_city, home_state, false as is_inferred from {{ ref('stg_artists') }}
+    select
+        artist_id,
+        coalesce(artist_name, 'Unknown') as artist_name,
+        home_city,
+        home_state,
+        false as is_inferred
+    from {{ ref('stg_artists') }}
 )
 
 select * from catalogue
@@ -21,5 +27,5 @@ select
     true as is_inferred
 from {{ ref('dim_songs') }} as songs
 left join catalogue on songs.artist_id = catalogue.artist_id
-where songs.artist_id is not null and catalogue.artist_id is null
+where catalogue.artist_id is null
 group by songs.artist_id

@@ -1,4 +1,4 @@
--- Songs of the catalogue, and inferred ones that appear only in events.
+-- Songs of the catalogue, and inferred ones that appear only in events. What the catalogue does not say is unknown.
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_changed',
@@ -9,9 +9,9 @@
 
 select
     song_id as song_key,
-    title as song_title,
-    artist_id,
-    artist_name,
+    coalesce(title, 'Unknown') as song_title,
+    coalesce(artist_id, 'unknown') as artist_id,
+    coalesce(artist_name, 'Unknown') as artist_name,
     coalesce(genre, 'Unknown') as genre,
     release_year,
     false as is_inferred

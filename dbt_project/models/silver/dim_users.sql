@@ -1,4 +1,5 @@
--- Type 2: each row has a user's attributes from valid_from (inclusive) to valid_to (exclusive).
+-- Type 2: each row has a user's attributes from valid_from (inclusive) to valid_to (exclusive). The level is the one that the
+-- user's events carry, and the one after a level change. A cancellation closes the last row, until an event opens another.
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_users',
@@ -7,122 +8,106 @@
 {%- set window = open_window() %}
 -- depends_on: {{ ref('events') }}
 
-with numbered as (
-    select
-        *,
-        row_number() over (
-            partition by user_id order by event_time, session_id, item_in_session, event_kind, event_id
-        ) as state_number,
-        lag(said) over (
-            partition by user_id order by event_time, session_id, item_in_session, event_kind, event_id
-        ) as said_before
+with states as (
+    select *, row_number() over (partition by user_id order by {{ state_order() }}) as state_number
     from {{ ref('user_states') }}
     {% if touched_dates(window) is not none %}
     where user_id in ({{ changed_events(['user_id'], window) }})
     {% endif %}
 ),
 
-states as (
-    select * from numbered where said_before is null or said <> said_before or event_kind = 'status_change'
-),
-
+-- Names as they were written last, and the first time of registration.
 people as (
-    select user_id, first_name, last_name, gender, registered_at
-    from states
-    qualify row_number() over (partition by user_id order by registered_at nulls last, state_number) = 1
-),
-
-firsts as (
     select
-        states.user_id,
-        least(min(states.event_time), coalesce(min(states.registered_at), min(states.event_time))) as valid_from
+        user_id,
+        max_by(first_name, case when first_name is not null then state_number end) as first_name,
+        max_by(last_name, case when last_name is not null then state_number end) as last_name,
+        max_by(gender, case when gender is not null then state_number end) as gender,
+        min(registered_at) as registered_at,
+        least(min(event_time), coalesce(min(registered_at), min(event_time))) as first_time,
+        min_by(level, case when level is not null then state_number end) as first_level,
+        min(case when city is not null or state is not null or zip is not null then state_number end) as first_place
     from states
-    group by states.user_id
+    group by user_id
 ),
 
--- Of several changes at the same instant, the last one opens the row.
-level_changes as (
-    select user_id, event_time as valid_from, {{ other_level('level') }} as level
-    from states
-    where event_kind = 'status_change'
-    qualify row_number() over (partition by user_id, event_time order by state_number desc) = 1
-),
-
--- Before the first change, a user had the level that the change ended. Without a change, the first event has the level.
-first_levels as (
-    select user_id, level
-    from states
-    where level is not null
-    qualify row_number() over (
-        partition by user_id order by case when event_kind = 'status_change' then 0 else 1 end, state_number
-    ) = 1
-),
-
-places as (
+-- What was true before the first event, then what each event says.
+said as (
+    select
+        user_id,
+        first_time as valid_from,
+        0 as state_number,
+        first_level as level,
+        first_place as place_number,
+        false as is_closed
+    from people
+    union all
     select
         user_id,
         event_time as valid_from,
         state_number,
-        city,
-        state,
-        zip,
-        to_json(array_construct(city, state, zip)) as place,
-        lag(to_json(array_construct(city, state, zip))) over (partition by user_id order by state_number) as place_before
+        case when event_kind = 'status_change' then level_after else level end as level,
+        case when city is not null or state is not null or zip is not null then state_number end as place_number,
+        cancels as is_closed
     from states
-    where city is not null or state is not null or zip is not null
 ),
 
-first_places as (
-    select user_id, city, state, zip from places where place_before is null
-),
-
-moves as (
-    select user_id, valid_from, city, state, zip
-    from places
-    where place <> place_before
-    qualify row_number() over (partition by user_id, valid_from order by state_number desc) = 1
-),
-
-instants as (
-    select user_id, valid_from from firsts
-    union
-    select user_id, valid_from from level_changes
-    union
-    select user_id, valid_from from moves
-),
-
-carried as (
+known as (
     select
-        instants.user_id,
-        instants.valid_from,
-        lead(instants.valid_from) over (partition by instants.user_id order by instants.valid_from) as valid_to,
-        last_value(level_changes.level) ignore nulls over (
-            partition by instants.user_id order by instants.valid_from rows between unbounded preceding and current row
+        user_id,
+        valid_from,
+        state_number,
+        last_value(level) ignore nulls over (
+            partition by user_id order by state_number rows between unbounded preceding and current row
         ) as level,
-        last_value(moves.valid_from) ignore nulls over (
-            partition by instants.user_id order by instants.valid_from rows between unbounded preceding and current row
-        ) as moved_at
-    from instants
-    left join level_changes
-        on instants.user_id = level_changes.user_id and instants.valid_from = level_changes.valid_from
-    left join moves on instants.user_id = moves.user_id and instants.valid_from = moves.valid_from
+        last_value(place_number) ignore nulls over (
+            partition by user_id order by state_number rows between unbounded preceding and current row
+        ) as place_number,
+        is_closed
+    from said
+),
+
+-- Of several states at the same instant, the last one counts.
+placed as (
+    select
+        known.user_id,
+        known.valid_from,
+        known.level,
+        known.is_closed,
+        places.city,
+        places.state,
+        places.zip,
+        to_json(array_construct(known.level, known.is_closed::varchar, places.city, places.state, places.zip)) as attributes
+    from known
+    left join states as places on known.user_id = places.user_id and known.place_number = places.state_number
+    qualify row_number() over (partition by known.user_id, known.valid_from order by known.state_number desc) = 1
+),
+
+compared as (
+    select *, lag(attributes) over (partition by user_id order by valid_from) as attributes_before from placed
+),
+
+periods as (
+    select
+        *,
+        lead(valid_from) over (partition by user_id order by valid_from) as valid_to
+    from compared
+    where attributes_before is null or attributes <> attributes_before
 )
 
 select
-    carried.user_id,
-    carried.valid_from,
-    carried.valid_to,
-    carried.valid_to is null as is_current,
-    coalesce(carried.level, first_levels.level) as level,
-    case when carried.moved_at is null then first_places.city else moves.city end as city,
-    case when carried.moved_at is null then first_places.state else moves.state end as state,
-    case when carried.moved_at is null then first_places.zip else moves.zip end as zip,
+    periods.user_id,
+    periods.valid_from,
+    periods.valid_to,
+    periods.valid_to is null as is_current,
+    periods.level,
+    periods.city,
+    periods.state,
+    periods.zip,
     people.first_name,
     people.last_name,
     people.gender,
     people.registered_at
-from carried
-left join people on carried.user_id = people.user_id
-left join first_levels on carried.user_id = first_levels.user_id
-left join first_places on carried.user_id = first_places.user_id
-left join moves on carried.user_id = moves.user_id and carried.moved_at = moves.valid_from
+from periods
+left join people on periods.user_id = people.user_id
+where not periods.is_closed

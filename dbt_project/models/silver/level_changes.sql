@@ -11,11 +11,10 @@ select
     event_time,
     activity_date,
     user_id,
-    visitor,
     session_id,
     item_in_session,
     level as level_before,
-    {{ other_level('level') }} as level_after,
+    coalesce({{ level_after() }}, 'Unknown') as level_after,
     batch_id
 from {{ ref('events') }}
 where event_kind = 'status_change' and {{ on_dates('activity_date', dates_to_build(window)) }}

@@ -11,7 +11,6 @@ select
     event_time,
     activity_date,
     user_id,
-    visitor,
     session_id,
     item_in_session,
     level,

@@ -1,5 +1,6 @@
--- A session: a run of one visitor's events under one session number, without a pause of 30 minutes or more. Chained from its
--- parts in session_dates. A late event can join two sessions, so those near touched dates are rebuilt from all their parts.
+-- A session: a run of one visitor's events under one session number, without 30 minutes in which nothing happens or plays.
+-- Chained from its parts in session_dates. A late event can join two sessions, so those near touched dates are rebuilt from
+-- all their parts.
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_sessions',
@@ -8,7 +9,7 @@
 ) }}
 {%- set window = open_window() %}
 -- depends_on: {{ ref('events') }}
-{%- set dates = touched_dates(window) %}
+{%- set dates = touched_dates(window, session_subjects()) %}
 
 with parts as (
     {% if dates is none %}
@@ -16,9 +17,9 @@ with parts as (
     {% else %}
     select parts.*
     from {{ ref('session_dates') }} as parts
-    inner join ({{ changed_events(['visitor', 'session_id'], window) }}) as changed
-        on parts.visitor = changed.visitor and parts.session_id = changed.session_id
-    where {{ on_dates('parts.activity_date', dates) }}
+    where
+        {{ on_dates('parts.activity_date', dates) }}
+        and parts.session_id in ({{ changed_events(['session_id'], window) }})
     union
     select parts.*
     from {{ ref('session_dates') }} as parts
@@ -32,14 +33,23 @@ with parts as (
     {% endif %}
 ),
 
+played as (
+    select
+        *,
+        greatest(part_end, coalesce(last_value(plays_until) ignore nulls over (
+            partition by visitor, session_id order by part_start rows between unbounded preceding and current row
+        ), part_end)) as busy_until
+    from parts
+),
+
 spaced as (
-    select *, lag(part_end) over (partition by visitor, session_id order by part_start) as part_end_before from parts
+    select *, lag(busy_until) over (partition by visitor, session_id order by part_start) as busy_until_before from played
 ),
 
 chained as (
     select
         *,
-        sum(case when {{ opens_a_session('part_end_before', 'part_start') }} then 1 else 0 end) over (
+        sum(case when {{ opens_a_session('busy_until_before', 'part_start') }} then 1 else 0 end) over (
             partition by visitor, session_id order by part_start rows between unbounded preceding and current row
         ) as session_number
     from spaced
@@ -58,11 +68,12 @@ select
     session_id,
     max(user_id) as user_id,
     min(part_start) as session_start,
-    max(part_end) as session_end,
+    max(case when from_the_end = 1 then busy_until end) as session_end,
     sum(events) as events,
     sum(page_views) as page_views,
     sum(listens) as listens,
-    sum(seconds)::number(38, 6) as seconds,
+    min(first_guest_view_at) as first_guest_view_at,
+    max(last_registration_at) as last_registration_at,
     max(case when from_the_end = 1 then last_level end) as last_level
 from ranked
 group by visitor, session_id, session_number

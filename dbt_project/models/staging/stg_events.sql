@@ -1,14 +1,27 @@
+-- An event whose clock is wrong counts at the time of its record.
+with timed as (
+    select
+        *,
+        coalesce(
+            event_time > dateadd('minute', {{ var('clock_ahead_minutes') }}, kafka_timestamp)
+            or event_time < dateadd('day', -{{ var('clock_behind_days') }}, kafka_timestamp),
+            false
+        ) as is_clock_suspect
+    from {{ source('raw', 'events') }}
+)
+
 select
     event_id,
     event_kind,
-    event_time,
-    event_time::date as activity_date,
-    date_trunc('hour', event_time) as activity_hour,
+    case when is_clock_suspect then kafka_timestamp else event_time end as event_time,
+    (case when is_clock_suspect then kafka_timestamp else event_time end)::date as activity_date,
+    date_trunc('hour', case when is_clock_suspect then kafka_timestamp else event_time end) as activity_hour,
+    event_time as client_time,
+    is_clock_suspect,
     schema_version,
     session_id,
     item_in_session,
     user_id,
-    {{ visitor() }} as visitor,
     level,
     user_agent,
     city,
@@ -53,4 +66,4 @@ select
     ingested_at,
     batch_id,
     loaded_at
-from {{ source('raw', 'events') }}
+from timed

@@ -96,6 +96,8 @@ def parse(name: str, text: str) -> Shape:
         found = tomllib.loads(text)
         if ("kind" in found) == ("kind_field" in found):
             raise MappingError("give either kind or kind_field")
+        if "." in found.get("kind_field", ""):
+            raise MappingError("kind_field has to be a key of the record itself, without a dot")
         cases = {"": {"kind": found["kind"]}} if "kind" in found else found["kinds"]
         shape = Shape(
             name,

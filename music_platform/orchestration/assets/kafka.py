@@ -1,13 +1,19 @@
-"""The topics as external assets: producers fill them, the lag sensor observes them."""
+"""The topics as assets. Producers fill them: materializing one reads its offsets and writes nothing to it.
 
-import hashlib
-import json
-from collections.abc import Mapping
+They can be materialized so that every selection can be: `group:kafka`, or a topic and everything downstream of it.
+"""
+
+from collections.abc import Iterator
 
 import dagster as dg
 
 from music_platform.contracts import events, shapes
+from music_platform.ingestion.backlog import read_kafka_backlog
+from music_platform.orchestration._dagster import get_current_timestamp
 from music_platform.orchestration.keys import KAFKA, OWNERS, topic_key
+from music_platform.orchestration.resources import sentences
+from music_platform.orchestration.runs import name_process
+from music_platform.orchestration.topic_state import moved_at, topic_materialization
 from music_platform.settings import Settings
 from music_platform.topics import topic_names
 
@@ -19,36 +25,45 @@ _DESCRIPTIONS = {
 }
 
 
-def topic_specs(settings: Settings) -> list[dg.AssetSpec]:
-    """One external asset per topic."""
-    return [
+def build_topics(settings: Settings) -> dg.AssetsDefinition:
+    """The topics of these settings, as one op that reads the offsets of any subset of them."""
+    specs = [
         dg.AssetSpec(
             topic_key(name),
             group_name=KAFKA,
             kinds={"kafka"},
             owners=OWNERS,
             description=f"{_description(settings, name)} Records as producers wrote them, kept for the broker's "
-            "retention.",
-            metadata={"topic": topic, "brokers": settings.bootstrap_servers},
+            "retention. The lag sensor reports its offsets when they move; materializing it reads them now.",
+            metadata={
+                "topic": topic,
+                "brokers": settings.bootstrap_servers,
+                "dagster/uri": f"kafka://{settings.bootstrap_servers}/{topic}",
+            },
         )
         for name, topic in topic_names(settings).items()
     ]
+
+    @dg.multi_asset(name="topics", specs=specs, can_subset=True)
+    def topics(
+        context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings]
+    ) -> Iterator[dg.MaterializeResult[None]]:
+        name_process(context.instance, context.run_id)
+        with sentences():
+            offsets, backlog = read_kafka_backlog(settings)
+            for name, topic in topic_names(settings).items():
+                if topic_key(name) not in context.selected_asset_keys:
+                    continue
+                if topic in offsets.troubles:
+                    raise offsets.troubles[topic]
+                end = offsets.end[topic]
+                moved = moved_at(context.instance, name, end, get_current_timestamp())
+                state = topic_materialization(name, offsets.first[topic], end, backlog.behind[topic], moved)
+                yield dg.MaterializeResult(asset_key=state.asset_key, metadata=state.metadata, tags=state.tags)
+
+    return topics
 
 
 def _description(settings: Settings, name: str) -> str:
     shape = settings.shape_of_topic.get(name)
     return shapes.mapped()[shape].description if shape else _DESCRIPTIONS[name]
-
-
-def topic_observation(name: str, first: Mapping[int, int], end: Mapping[int, int], lag: int) -> dg.AssetObservation:
-    """The topic's current state. Its data version is the hash of its end offsets."""
-    version = hashlib.sha256(json.dumps(sorted(end.items())).encode()).hexdigest()[:16]
-    return dg.AssetObservation(
-        topic_key(name),
-        metadata={
-            "records": sum(end.values()) - sum(first.values()),
-            "lag": lag,
-            "end_offsets": dg.MetadataValue.json({str(p): offset for p, offset in sorted(end.items())}),
-        },
-        tags={"dagster/data_version": version},
-    )

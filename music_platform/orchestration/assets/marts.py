@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import replace
 from datetime import date
 from functools import cache
 from typing import Any
@@ -13,9 +14,9 @@ from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtC
 from dagster_snowflake import SnowflakeResource
 
 from music_platform.orchestration.assets.lineage import COLUMN_LINEAGE, ColumnLineage
-from music_platform.orchestration.dbt_project import dbt_manifest, dbt_project, prune_targets
+from music_platform.orchestration.dbt_project import dbt_manifest, dbt_project, project_digest, prune_targets
 from music_platform.orchestration.freshness import LIVE, TIERS
-from music_platform.orchestration.inputs import Inputs, current_inputs, inputs_of, note_inputs
+from music_platform.orchestration.inputs import Inputs, built_inputs, current_inputs, inputs_of, note_inputs
 from music_platform.orchestration.keys import OWNERS
 from music_platform.orchestration.quality import BLOCKING, failed_checks
 from music_platform.orchestration.resources import dbt_variables, sentences, warehouse_session
@@ -119,10 +120,10 @@ def build_dbt_assets() -> dg.AssetsDefinition:
         prune_targets()
         counts = warehouse_session(snowflake, settings, context.run, ROW_COUNTS, settings.snowflake_transform_role)
         with sentences(), dbt_variables(settings, **{RUN_VARIABLE: context.run_id}), counts as session:
-            if context.run.job_name == LIVE and not config.dbt_arguments():
+            whole = [tier for tier in TIERS if tier_keys(tier) <= context.selected_asset_keys]
+            if context.run.job_name == LIVE and LIVE in whole and not config.dbt_arguments():
                 yield from _follow(context, settings, session)
                 return
-            whole = [tier for tier in TIERS if tier_keys(tier) <= context.selected_asset_keys]
             inputs = inputs_of(context.instance, whole)
             build = dbt.cli(["build", *NO_UNIT_TESTS, *config.dbt_arguments()], context=context)
             lineage = ColumnLineage(build.manifest, build.target_path)
@@ -134,29 +135,34 @@ def build_dbt_assets() -> dg.AssetsDefinition:
 
 
 def _follow(context: dg.AssetExecutionContext, settings: Settings, session: Any) -> Iterator[Any]:
-    """Build the live models repeatedly, while there are new inputs and for a limited time.
+    """Build all live models repeatedly, while there are new inputs and for a limited time.
 
-    The first build's events are the step's own. Those of later builds are logged as they arrive.
+    The first build's events are the step's own. Those of later builds are logged as they arrive. If the project has
+    changed since the last run, the first build also creates the views and loads the seeds, which builds leave alone.
     """
+    digest, before = project_digest(), built_inputs(context.instance, LIVE)
     project, manifest = dbt_project(), dbt_manifest()
     target = project.manifest_path.parent / f"models-{context.run_id}"
-    dbt = WarmDbt(project, [_fqn(manifest, node) for node in _unique_ids(context)], target)
+    selected = set(_unique_ids(context))
+    dbt = WarmDbt(project, [_fqn(manifest, node) for node in selected], target)
+    also = [] if before and before.project == digest else _views_and_seeds(manifest)
     lineage, translator = ColumnLineage(manifest, target), MusicDbtTranslator()
     deadline, first = time.monotonic() + settings.max_drain_seconds, True
     while True:
-        started, inputs = time.monotonic(), current_inputs(context.instance)
-        build = dbt.build()
+        started, inputs = time.monotonic(), replace(current_inputs(context.instance), project=digest)
+        build = dbt.build(also if first else ())
         events = [
-            event
+            (event, is_own)
             for message in build.messages
+            for is_own in [first and message.raw_event["data"]["node_info"]["unique_id"] in selected]
             for event in message.to_default_asset_events(
-                manifest, translator, context if first else None, target, project
+                manifest, translator, context if is_own else None, target, project
             )
         ]
-        rows = _row_counts(session, lineage, [node for node in map(_materialized_node, events) if node])
-        for event in events:
+        rows = _row_counts(session, lineage, [node for event, _ in events if (node := _materialized_node(event))])
+        for event, is_own in events:
             described = _with_figures(event, lineage, rows.__getitem__)
-            if first:
+            if is_own:
                 yield described
             else:
                 context.log_event(described)
@@ -173,14 +179,14 @@ def _new_inputs_arrive(instance: dg.DagsterInstance, built: Inputs, patience: fl
     """Wait for new inputs, until the time is up or another build is queued. Whether there are any to build from.
 
     There are none while a blocking check fails, as it may since the run began. The sensor starts the next run when it
-    has passed.
+    has passed. Nor when the project has changed: this run has read the one before.
     """
     end = min(time.monotonic() + patience, deadline)
     while time.monotonic() < end:
         if any(run.job_name in BUILDING for run in instance.get_runs(WAITING)):
             return False
-        if current_inputs(instance) != built:
-            return not failed_checks(instance, BLOCKING)
+        if (now := current_inputs(instance)) != built:
+            return now.project == built.project and not failed_checks(instance, BLOCKING)
         time.sleep(POLL_SECONDS)
     return False
 
@@ -233,6 +239,16 @@ def key_tests(keys: Collection[dg.AssetKey]) -> list[dg.AssetCheckKey]:
         spec.key
         for spec in build_dbt_assets().check_specs
         if spec.asset_key in keys and "nightly" not in nodes[(spec.metadata or {})["dagster_dbt/unique_id"]]["tags"]
+    ]
+
+
+def _views_and_seeds(manifest: Mapping[str, Any]) -> list[str]:
+    """Fully qualified names of the project's views and seeds."""
+    return [
+        _fqn(manifest, node)
+        for node, props in manifest["nodes"].items()
+        if props["resource_type"] == "seed"
+        or (props["resource_type"] == "model" and props["config"]["materialized"] == "view")
     ]
 
 

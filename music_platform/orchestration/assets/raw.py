@@ -18,16 +18,17 @@ from music_platform.ingestion.drain import drain
 from music_platform.ingestion.rebuild import rebuild
 from music_platform.lake.delta_log import DeltaTable
 from music_platform.lake.paths import events_path
-from music_platform.lake.snapshot import Snapshot
 from music_platform.orchestration.assets.columns import table_schema
 from music_platform.orchestration.assets.markdown import markdown_table
+from music_platform.orchestration.freshness import LIVE, freshness_policy
 from music_platform.orchestration.inputs import LOADED_AT, last_load
 from music_platform.orchestration.keys import LAKE, LAKE_EVENTS, OWNERS, RAW, RAW_EVENTS, topic_key
 from music_platform.orchestration.resources import sentences, spark_session, warehouse_session
 from music_platform.orchestration.runs import PROGRESS_TAG, name_process
-from music_platform.settings import Settings, get_settings
+from music_platform.settings import Settings
 from music_platform.topics import topic_names
 from music_platform.warehouse.loader import Loaded, loaded_version
+from music_platform.warehouse.schema import RAW_EVENTS as TABLE
 from music_spark.job import MicroBatch
 
 if TYPE_CHECKING:
@@ -36,26 +37,8 @@ if TYPE_CHECKING:
 #: Columns of the sample rows: where a row came from and what became of it, but nothing personal.
 SAMPLE_COLUMNS = ("kafka_topic", "kafka_partition", "kafka_offset", "event_kind", "event_time", "quarantine_reason")
 SAMPLE_ROWS = 5
-
-lake_spec = dg.AssetSpec(
-    LAKE_EVENTS,
-    deps=[topic_key(name) for name in topic_names(get_settings())],
-    group_name=LAKE,
-    kinds={"spark", "deltalake"},
-    owners=OWNERS,
-    description="Every record of the topics, valid or quarantined, exactly once. A Delta table to which micro-batches "
-    "append.",
-    metadata={"dagster/column_schema": table_schema(events.lake_columns())},
-)
-raw_spec = dg.AssetSpec(
-    RAW_EVENTS,
-    deps=[LAKE_EVENTS],
-    group_name=RAW,
-    kinds={"snowflake"},
-    owners=OWNERS,
-    description="Every row of the lake, exactly once. Each version of the lake table is loaded in one transaction.",
-    metadata={"dagster/column_schema": table_schema(events.raw_columns()), "dagster/table_name": "MUSIC.RAW.EVENTS"},
-)
+#: Metadata of a materialization: rows of the whole table.
+ROW_COUNT = "dagster/row_count"
 
 
 @dataclass
@@ -67,11 +50,11 @@ class Drained:
     totals: dict[str, float] = field(default_factory=dict)
     last_step: dict[str, Any] = field(default_factory=dict)
 
-    def add(self, context: dg.AssetExecutionContext, step: dict[str, Any], version: int, **figures: float) -> None:
-        """Report a step."""
+    def add(self, context: dg.AssetExecutionContext, version: int, step: dict[str, Any], **figures: float) -> None:
+        """Report a step up to a version of the lake. The UI plots its figures over time."""
         tags = {"dagster/data_version": str(version)}
-        context.log_event(dg.AssetMaterialization(self.key, metadata=step, tags=tags))
-        self.last_step = step
+        self.last_step = {**figures, "lake_version": version, **step}
+        context.log_event(dg.AssetMaterialization(self.key, metadata=self.last_step, tags=tags))
         for name, value in figures.items():
             self.totals[name] = self.totals.get(name, 0) + value
 
@@ -94,20 +77,52 @@ class DrainConfig(dg.Config):
     )
 
 
-@dg.multi_asset(name="drain", specs=[lake_spec, raw_spec], can_subset=True, pool="ingest")
-def lake_and_raw(
-    context: dg.AssetExecutionContext,
-    config: DrainConfig,
-    spark: LazyPySparkResource,
-    snowflake: SnowflakeResource,
-    settings: dg.ResourceParam[Settings],
-) -> Iterator[dg.MaterializeResult[Any]]:
-    """Write micro-batches to the lake and load lake versions into RAW until there is no backlog."""
-    name_process(context.instance, context.run_id)
-    with sentences(), ExitStack() as opened:
-        # Opened only if there is something to read: an idle run needs no Spark.
-        session = cache(lambda: opened.enter_context(spark_session(spark, settings)))
-        yield from _drain(context, config, session, snowflake, settings)
+def build_lake_and_raw(settings: Settings) -> dg.AssetsDefinition:
+    """The lake and RAW of these settings, as one op."""
+    lake_spec = dg.AssetSpec(
+        LAKE_EVENTS,
+        deps=[topic_key(name) for name in topic_names(settings)],
+        group_name=LAKE,
+        kinds={"spark", "deltalake"},
+        owners=OWNERS,
+        description="Every record of the topics, valid or quarantined, exactly once. A Delta table to which "
+        "micro-batches append.",
+        metadata={
+            "dagster/column_schema": table_schema(events.lake_columns()),
+            "dagster/uri": events_path(settings.lake_root),
+        },
+        freshness_policy=freshness_policy(settings, LIVE),
+    )
+    raw_spec = dg.AssetSpec(
+        RAW_EVENTS,
+        deps=[LAKE_EVENTS],
+        group_name=RAW,
+        kinds={"snowflake"},
+        owners=OWNERS,
+        description="Every row of the lake, exactly once. All versions that wait are loaded in one transaction.",
+        metadata={
+            "dagster/column_schema": table_schema(events.raw_columns()),
+            "dagster/table_name": f"{settings.snowflake_database}.{TABLE}",
+        },
+        freshness_policy=freshness_policy(settings, LIVE),
+    )
+
+    @dg.multi_asset(name="drain", specs=[lake_spec, raw_spec], can_subset=True, pool="ingest")
+    def lake_and_raw(
+        context: dg.AssetExecutionContext,
+        config: DrainConfig,
+        spark: LazyPySparkResource,
+        snowflake: SnowflakeResource,
+        settings: dg.ResourceParam[Settings],
+    ) -> Iterator[dg.MaterializeResult[Any]]:
+        """Write micro-batches to the lake and load lake versions into RAW until there is no backlog."""
+        name_process(context.instance, context.run_id)
+        with sentences(), ExitStack() as opened:
+            # Opened only if there is something to read: an idle run needs no Spark.
+            session = cache(lambda: opened.enter_context(spark_session(spark, settings)))
+            yield from _drain(context, config, session, snowflake, settings)
+
+    return lake_and_raw
 
 
 def _drain(
@@ -129,33 +144,45 @@ def _drain(
     )
     if config.rebuild_raw:
         rebuilt = rebuild(ingestion)
-        raw.add(context, _rebuilt_metadata(rebuilt), rebuilt.version, rows=rebuilt.rows, files=len(rebuilt.files))
+        step_metadata = {"rebuilt": True, **_loaded_now()}
+        raw.add(context, rebuilt.version, step_metadata, rows=rebuilt.rows, files=len(rebuilt.files))
     for step in drain(ingestion, to_lake=to_lake, to_raw=to_raw):
         if isinstance(step, MicroBatch):
-            version = table.latest_version()
-            lake.add(context, _lake_metadata(step, version), version, rows=step.records, seconds=step.seconds)
+            lake.add(context, table.latest_version(), _batch(step), rows=step.records, seconds=round(step.seconds, 2))
         else:
             if not raw.totals:
                 context.instance.add_run_tags(context.run_id, {PROGRESS_TAG: "true"})
-            raw.add(context, _raw_metadata(step), step.version, rows=step.rows, files=step.files)
+            raw.add(context, step.version, _loaded_now(), **_load_figures(step))
+    ended = table.latest_version()
+    if not to_raw:
+        yield lake.result(ended)
+        return
+    with warehouse_session(snowflake, settings, context.run, RAW_EVENTS) as session:
+        loaded = loaded_version(session)
+        rows, sample = _contents(session)
     if to_lake:
-        yield lake.result(table.latest_version())
-    if to_raw:
-        with warehouse_session(snowflake, settings, context.run, RAW_EVENTS) as session:
-            result = raw.result(
-                loaded_version(session), sample=_sample(session), **_loaded_at(raw, ingestion.last_load)
-            )
-        yield result
+        # Each row of the lake is in RAW exactly once, if RAW is as recent.
+        yield lake.result(ended, **({ROW_COUNT: rows} if loaded == ended else {}))
+    yield raw.result(loaded, sample=sample, **{ROW_COUNT: rows}, **_loaded_at(raw, ingestion.last_load))
 
 
-def _lake_metadata(batch: MicroBatch, version: int) -> dict[str, Any]:
+def _batch(batch: MicroBatch) -> dict[str, Any]:
+    return {"micro_batch": batch.number, "end_offsets": dg.MetadataValue.json(batch.end_offsets)}
+
+
+def _load_figures(loaded: Loaded) -> dict[str, float]:
     return {
-        "dagster/partition_row_count": batch.records,
-        "micro_batch": batch.number,
-        "seconds": round(batch.seconds, 2),
-        "lake_version": version,
-        "end_offsets": dg.MetadataValue.json(batch.end_offsets),
+        "rows": loaded.rows,
+        "versions": loaded.versions,
+        "files": loaded.files,
+        "bytes": loaded.bytes,
+        "stage_seconds": round(loaded.stage_seconds, 2),
+        "copy_seconds": round(loaded.copy_seconds, 2),
     }
+
+
+def _loaded_now() -> dict[str, Any]:
+    return {LOADED_AT: dg.MetadataValue.timestamp(time.time())}
 
 
 def _loaded_at(raw: Drained, before: float | None) -> dict[str, Any]:
@@ -165,33 +192,13 @@ def _loaded_at(raw: Drained, before: float | None) -> dict[str, Any]:
     return {LOADED_AT: dg.MetadataValue.timestamp(before)} if before else {}
 
 
-def _rebuilt_metadata(snapshot: Snapshot) -> dict[str, Any]:
-    return {
-        "dagster/partition_row_count": snapshot.rows,
-        "files": len(snapshot.files),
-        "lake_version": snapshot.version,
-        "rebuilt": True,
-        LOADED_AT: dg.MetadataValue.timestamp(time.time()),
-    }
-
-
-def _raw_metadata(loaded: Loaded) -> dict[str, Any]:
-    return {
-        "dagster/partition_row_count": loaded.rows,
-        "files": loaded.files,
-        "stage_seconds": round(loaded.stage_seconds, 2),
-        "copy_seconds": round(loaded.copy_seconds, 2),
-        "lake_version": loaded.version,
-        LOADED_AT: dg.MetadataValue.timestamp(time.time()),
-    }
-
-
-def _sample(session: Any) -> dg.MetadataValue:
-    names = ", ".join(SAMPLE_COLUMNS)
-    newest = "(SELECT MAX(batch_id) FROM RAW.EVENTS)"
-    rows = (
-        session.cursor()
-        .execute(f"SELECT {names} FROM RAW.EVENTS WHERE batch_id = {newest} LIMIT {SAMPLE_ROWS}")
-        .fetchall()
-    )
-    return dg.MetadataValue.md(markdown_table(SAMPLE_COLUMNS, rows))
+def _contents(session: Any) -> tuple[int, dg.MetadataValue]:
+    """Rows in RAW, and some of the newest batch."""
+    ((rows, newest),) = session.cursor().execute("SELECT COUNT(*), MAX(batch_id) FROM RAW.EVENTS").fetchall()
+    found = []
+    if newest is not None:
+        # With the number in the statement the warehouse reads that batch's partitions only.
+        names = ", ".join(SAMPLE_COLUMNS)
+        statement = f"SELECT {names} FROM RAW.EVENTS WHERE batch_id = {int(newest)} LIMIT {SAMPLE_ROWS}"
+        found = session.cursor().execute(statement).fetchall()
+    return int(rows), dg.MetadataValue.md(markdown_table(SAMPLE_COLUMNS, found))

@@ -23,7 +23,7 @@ def file_state(path: Path) -> str:
     return f"{found.st_size} bytes, {found.st_mtime_ns} ns"
 
 
-def _reference_asset(table: ReferenceTable) -> dg.AssetsDefinition:
+def _reference_asset(table: ReferenceTable, database: str) -> dg.AssetsDefinition:
     @dg.asset(
         key=REFERENCE_KEYS[table.name],
         group_name=RAW,
@@ -32,7 +32,7 @@ def _reference_asset(table: ReferenceTable) -> dg.AssetsDefinition:
         description=f"{table.description} Replaced from {table.name}.csv in the folder REFERENCE_DIR.",
         metadata={
             "dagster/column_schema": table_schema(table.columns),
-            "dagster/table_name": f"MUSIC.RAW.{table.name.upper()}",
+            "dagster/table_name": f"{database}.RAW.{table.name.upper()}",
         },
     )
     def load_table(
@@ -62,4 +62,6 @@ def _reference_asset(table: ReferenceTable) -> dg.AssetsDefinition:
     return load_table
 
 
-reference_assets = [_reference_asset(table) for table in TABLES]
+def build_reference_assets(settings: Settings) -> list[dg.AssetsDefinition]:
+    """One asset per reference table."""
+    return [_reference_asset(table, settings.snowflake_database) for table in TABLES]

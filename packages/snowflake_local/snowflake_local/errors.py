@@ -162,6 +162,10 @@ SENTENCES: tuple[tuple[re.Pattern[str], Callable[[Found], Error]], ...] = tuple(
             lambda m: sql_error(f"Error parsing JSON: {m.string.splitlines()[0]}", 100069, "22P02"),
         ),
         (
+            r"text too long for a VARCHAR: (\S+)",
+            lambda m: sql_error(f"String in column {m[1].upper()} is too long and would be truncated", 100078, "22000"),
+        ),
+        (
             r"No files found that match the pattern \"(.*?)\"",
             lambda m: sql_error(f"Remote file '{m[1].rsplit('/', 1)[-1]}' was not found.", 100016, "22000"),
         ),

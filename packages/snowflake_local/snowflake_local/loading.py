@@ -10,6 +10,10 @@ from snowflake_local.quoting import literal
 from snowflake_local.sessions import Session
 from snowflake_local.stages import staged_files, values_query
 
+#: Characters of a VARCHAR, and the beginning of the error where a text has more.
+MAX_TEXT = 16_777_216
+TOO_LONG = "text too long for a VARCHAR:"
+
 
 def patch_copy() -> None:
     """Make fakesnow read the source of a COPY with this module's functions."""
@@ -32,7 +36,21 @@ def _columns_of_file(expr: exp.Select) -> exp.Select:
             if len(keys) != 1:
                 raise unsupported("COPY of a nested field ($1:a.b); use $1:a")
             extract.replace(exp.column(exp.to_identifier(keys[0], quoted=True)))
+    for cast in list(expr.find_all(exp.Cast)):
+        if cast.to.this in exp.DataType.TEXT_TYPES and isinstance(column := cast.this.unnest(), exp.Column):
+            cast.replace(_bounded(cast, column))
     return expr
+
+
+def _bounded(text: exp.Cast, column: exp.Column) -> exp.Expr:
+    """The column as text, or an error where Snowflake's VARCHAR does not hold it. DuckDB's has no limit."""
+    # The bytes are known without counting; only where they are too many does it matter how many characters they make.
+    too_long = exp.and_(
+        *(exp.GT(this=exp.Anonymous(this=name, expressions=[column.copy()]), expression=exp.Literal.number(MAX_TEXT))
+          for name in ("strlen", "length"))
+    )  # fmt: skip
+    refused = exp.Anonymous(this="error", expressions=[exp.Literal.string(f"{TOO_LONG} {column.name}")])
+    return exp.Case().when(too_long, refused).else_(text.copy())
 
 
 #: Options of COPY that fakesnow supports.

@@ -61,7 +61,7 @@ class Server:
         self._sessions = sessions
         self._requests = Requests()
         self._statements = 0
-        self._latest: deque[dict[str, str]] = deque(maxlen=KEPT_STATEMENTS)
+        self._latest: deque[dict[str, str | int]] = deque(maxlen=KEPT_STATEMENTS)
 
     def app(self) -> ASGIApp:
         """The ASGI application."""
@@ -168,8 +168,13 @@ class Server:
         if (session := self._sessions.get(_token(request))) is None:
             return _refusal(*LOGIN_AGAIN)
         self._statements += 1
+        text = str(body.get("sqlText", ""))
         self._latest.append(
-            {"text": body.get("sqlText", "")[:LONGEST_SHOWN], "query_tag": session.parameters.get("QUERY_TAG", "")}
+            {
+                "text": text[:LONGEST_SHOWN],
+                "characters": len(text),
+                "query_tag": session.parameters.get("QUERY_TAG", ""),
+            }
         )
         base_url = f"{request.url.scheme}://{request.url.netloc}"
         return self._requests.once(

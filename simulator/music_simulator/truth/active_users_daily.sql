@@ -7,5 +7,7 @@ counted as (
         (select count(distinct user_id) from seen where seen.day between spine.day - 29 and spine.day) as active_users_30d
     from spine
 )
-select day as activity_date, * exclude (day), daily_active_users / nullif(active_users_30d, 0) as stickiness
+select
+    day as activity_date, * exclude (day),
+    case when day - 29 >= (select min(day) from spine) then daily_active_users / nullif(active_users_30d, 0) end as stickiness
 from counted order by activity_date

@@ -1,3 +1,7 @@
+-- The users that a place must have to be named, and the seconds of a stream; dbt_project.yml has the same.
+create macro min_cell_users() as 5;
+create macro stream_seconds() as 30;
+
 -- The valid events that were delivered, each once, with everything that the marts need. A copy does not differ from its
 -- original in anything selected here, so DISTINCT keeps one of them.
 create table event as
@@ -9,7 +13,12 @@ with delivered as (
         log.session_id,
         log.item,
         log.login,
+        log.version,
+        case when log.version >= 2 and log.listened_e6 >= 0 then log.listened_e6 end as listened_e6,
+        case when log.version >= 3 then sources.name end as source,
+        case when log.version >= 3 then places.country end as country,
         states.page,
+        states.auth,
         states.level,
         case when states.knows_user then genders.name end as gender,
         log.song,
@@ -20,29 +29,110 @@ with delivered as (
     from log
     cross join clock
     join kinds on kinds.number = log.kind
+    join sources on sources.number = log.source
     join states on states.number = log.state
     join places on places.number = log.place
     join devices on devices.number = log.device
     join genders on genders.number = log.gender
     where log.fault = 0 and log.number not in (select number from lost)
 ),
+-- The events of a session id without a user belong to its user, if it has exactly one.
+owners as (
+    select session_id, case when count(distinct user_id) = 1 then any_value(user_id) end as owner from delivered group by 1
+),
 owned as (
-    select *, cast(ts as date) as day, coalesce(user_id, 'guest-' || session_id) as visitor from delivered
+    select *, cast(ts as date) as day, coalesce(user_id, owner, 'guest-' || session_id) as visitor
+    from delivered join owners using (session_id)
+),
+-- Until when the song plays that an event starts; for an event that ends a song, its own time.
+marked as (
+    select
+        owned.*,
+        case
+            when kind = 'listen' or page = 'NextSong' then ts + to_milliseconds(least(cast(round(songs.duration_e5 / 100) as bigint), 43200000))
+            when page in ('Skip', 'Logout', 'Cancel', 'Playback End') then ts
+        end as plays_until
+    from owned left join songs on songs.number = owned.song
+),
+busy as (
+    select
+        *,
+        greatest(ts, last_value(plays_until ignore nulls) over through) as busy_until,
+        greatest(ts, last_value(plays_until ignore nulls) over through_day) as busy_until_of_day
+    from marked
+    window
+        through as (partition by visitor, session_id order by ts, item, kind rows unbounded preceding),
+        through_day as (partition by visitor, session_id, day order by ts, item, kind rows unbounded preceding)
 ),
 spaced as (
-    select *, ts - lag(ts) over (partition by visitor, session_id order by ts) as pause from owned
+    select
+        * exclude (plays_until),
+        ts - lag(busy_until) over (partition by visitor, session_id order by ts, item, kind) as pause,
+        ts - lag(busy_until_of_day) over (partition by visitor, session_id, day order by ts, item, kind) as pause_of_day
+    from busy
 )
--- A session: a run of one visitor's events under one session id, without a pause of half an hour or more.
+-- A session: a run of one visitor's events under one session id, without half an hour in which nothing happens or plays.
+-- `day_run` is the same among the events of one date.
 select
-    * exclude (pause),
+    * exclude (pause, pause_of_day),
     count(*) filter (where pause is null or pause >= interval 30 minute)
-        over (partition by visitor, session_id order by ts range unbounded preceding) as run
+        over (partition by visitor, session_id order by ts, item, kind rows unbounded preceding) as run,
+    count(*) filter (where pause_of_day is null or pause_of_day >= interval 30 minute)
+        over (partition by visitor, session_id, day order by ts, item, kind rows unbounded preceding) as day_run
 from spaced;
 
+-- How each song ended: the first event after its start, by (ts, item), that starts another one or ends this one.
+create table ending as
+with marks as (
+    select
+        session_id, ts, item,
+        bool_or(kind = 'listen' or page = 'NextSong') as starts,
+        max(page) filter (where page in ('Skip', 'Logout', 'Cancel', 'Playback End')) as stop,
+        bool_or(page = 'Pause') as pauses,
+        max(song) filter (where page in ('Skip', 'Playback End')) as stopped_song,
+        max(song) filter (where kind = 'listen' or page = 'NextSong') as song,
+        max(listened_e6) as listened_e6
+    from event
+    where kind = 'listen'
+       or page in ('NextSong', 'Skip', 'Logout', 'Cancel', 'Playback End', 'Pause', 'Resume')
+    group by session_id, ts, item
+),
+pauses as (
+    select *, lead(ts) over (partition by session_id order by ts, item) - ts as length from marks
+),
+starts as (select session_id, ts, item, song from marks where starts),
+ends as (select session_id, ts, item, starts, stop, stopped_song, listened_e6 from marks where starts or stop is not null),
+paired as (
+    select starts.*, min(row(ends.ts, ends.item)) as ended_at
+    from starts
+    left join ends on ends.session_id = starts.session_id and row(ends.ts, ends.item) > row(starts.ts, starts.item)
+    group by all
+)
+select
+    paired.session_id, paired.ts, paired.item,
+    case when ends.starts then 'next' when ends.stop = 'Skip' then 'skip' when ends.stop = 'Playback End' then 'end'
+         when ends.stop is not null then 'logout' else 'unknown' end as ended_by,
+    case when ends.stopped_song is null or ends.stopped_song = paired.song then ends.listened_e6 end as listened_e6,
+    epoch_us(ends.ts) - epoch_us(paired.ts) - coalesce((
+        select sum(epoch_us(pauses.ts + pauses.length) - epoch_us(pauses.ts)) from pauses
+        where pauses.session_id = paired.session_id and pauses.pauses
+          and row(pauses.ts, pauses.item) > row(paired.ts, paired.item) and row(pauses.ts, pauses.item) < paired.ended_at
+    ), 0) as played_e6
+from paired
+left join ends on ends.session_id = paired.session_id and row(ends.ts, ends.item) = paired.ended_at;
+
 create view listen as
-select event.*, songs.* exclude (number), date_trunc('hour', ts) as hour, date_trunc('week', ts)::date as week
-from event join songs on songs.number = event.song
-where event.kind = 'listen';
+with ended as (
+    select
+        event.*, songs.* exclude (number), date_trunc('hour', event.ts) as hour, date_trunc('week', event.ts)::date as week,
+        ending.ended_by, ending.listened_e6 is null as heard_is_estimated,
+        coalesce(ending.listened_e6, least(ending.played_e6, duration_e5 * 10), duration_e5 * 10) as heard_e6
+    from event
+    join songs on songs.number = event.song
+    join ending on ending.session_id = event.session_id and ending.ts = event.ts and ending.item = event.item
+    where event.kind = 'listen'
+)
+select *, heard_e6 >= stream_seconds() * 1000000 as is_stream from ended;
 
 -- Every date from the first to the last with a listen.
 create view spine as
@@ -51,9 +141,6 @@ select cast(unnest(generate_series(min(day), max(day), interval 1 day)) as date)
 create view session as
 select
     visitor, any_value(user_id) as user_id, session_id, run,
-    min(ts) as session_start, max(ts) as session_end,
+    min(ts) as session_start, arg_max(busy_until, (ts, item, kind)) as session_end,
     arg_max(level, (ts, item, kind)) as level
 from event group by visitor, session_id, run;
-
--- The users that a place must have to be named; dbt_project.yml has the same.
-create macro min_cell_users() as 5;

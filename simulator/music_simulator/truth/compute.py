@@ -11,10 +11,10 @@ import orjson
 import pyarrow as pa
 
 from music_platform.contracts.events import TOPICS
-from music_simulator.behaviour import STATES
+from music_simulator.behaviour import SOURCES, STATES
 from music_simulator.disturbances import INVALID, KINDS, LATE, MALFORMED, OUT_OF_ORDER
 from music_simulator.generation import World
-from music_simulator.places import places
+from music_simulator.places import COUNTRY, places
 from music_simulator.users import GENDERS
 
 _SQL = Path(__file__).parent
@@ -22,8 +22,8 @@ _SQL = Path(__file__).parent
 MARTS = (
     "top_songs_daily", "top_artists_daily", "top_genres_daily", "user_engagement_daily", "active_users_daily",
     "daily_summary", "hourly_metrics", "location_metrics_daily", "demographics_daily", "device_metrics_daily",
-    "conversion_funnel_daily", "churn_monthly", "retention_cohorts", "user_activity_tiers", "listening_sessions",
-    "song_of_the_year", "artist_of_the_year", "stream_anomalies",
+    "conversion_funnel_daily", "subscription_movements_daily", "churn_monthly", "retention_cohorts",
+    "user_activity_tiers", "listening_sessions", "song_of_the_year", "artist_of_the_year", "stream_anomalies",
 )  # fmt: skip
 #: Record counts by topic: name in the truth file → condition on the log.
 _COUNTS = {
@@ -35,6 +35,7 @@ _COUNTS = {
     "late": f"delay = {LATE} and copy = 0",
     "out_of_order": f"delay = {OUT_OF_ORDER} and copy = 0",
     "version_2": "version = 2",
+    "version_3": "version = 3",
     "unknown_fields": "unknown",
 }
 _ROWS_AT_ONCE = 20_000
@@ -75,10 +76,12 @@ def _load(connection: duckdb.DuckDBPyConnection, log: Path, lost: set[int], worl
         "lost": {"number": pa.array(sorted(lost), pa.int64())},
         "clock": {"start_epoch": [world.clock.start_epoch]},
         "kinds": {"number": range(len(KINDS)), "name": KINDS},
+        "sources": {"number": range(len(SOURCES)), "name": list(SOURCES)},
         "genders": {"number": range(len(GENDERS)), "name": GENDERS},
         "states": {
             "number": range(len(STATES)),
             "page": [s.page for s in STATES],
+            "auth": [s.auth for s in STATES],
             "level": [s.level for s in STATES],
             "knows_user": [s.knows_user for s in STATES],
         },
@@ -86,6 +89,7 @@ def _load(connection: duckdb.DuckDBPyConnection, log: Path, lost: set[int], worl
             "number": range(len(places())),
             "city": [p.city for p in places()],
             "state": [p.state for p in places()],
+            "country": [COUNTRY] * len(places()),
         },
         "devices": {
             "number": range(len(world.population.devices.kinds)),

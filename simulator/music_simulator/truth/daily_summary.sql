@@ -2,8 +2,9 @@ with counted as (
     select
         spine.day as activity_date,
         (select count(*) from listen where listen.day = spine.day) as plays,
+        (select count(*) from listen where listen.day = spine.day and is_stream) as streams,
         (select count(distinct user_id) from listen where listen.day = spine.day) as active_users,
-        (select count(distinct (visitor, session_id, run)) from event where event.day = spine.day) as sessions
+        (select count(distinct (visitor, session_id, day_run)) from event where event.day = spine.day) as sessions
     from spine
 )
 select

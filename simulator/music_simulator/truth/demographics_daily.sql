@@ -1,2 +1,3 @@
-select day as activity_date, gender, level, state, count(distinct user_id) as users, count(*) as plays
+select day as activity_date, gender, level, state, count(distinct user_id) as users, count(*) as plays,
+    count(*) filter (where is_stream) as streams
 from listen group by all order by activity_date, gender, level, state

@@ -1,2 +1,3 @@
-select day as activity_date, device_type, device_os, count(*) as plays, count(distinct user_id) as users
+select day as activity_date, device_type, device_os, count(*) as plays, count(*) filter (where is_stream) as streams,
+    count(distinct user_id) as users
 from listen group by all order by activity_date, device_type, device_os

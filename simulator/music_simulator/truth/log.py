@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from music_simulator.disturbances import RECORD, Records
 from music_simulator.generation import World
 from music_simulator.users import Population
-from music_simulator.wire import session_ids
+from music_simulator.wire import heard_seconds, playback_sources, session_ids
 
 _COPIED = (
     "second", "item", "state", "song", "place", "kind", "login", "fault", "delay", "copy", "version", "unknown",
@@ -44,12 +44,15 @@ class DeliveryLog:
     ) -> dict[str, np.ndarray[tuple[int], np.dtype[np.generic]]]:
         who = records["who"].astype(np.int64)
         agent_kind = population.devices.kind_of_agent[population.user_agent(who)]
-        device = np.where(records["version"] == 2, population.device(who, population.user_agent(who)), agent_kind)
+        device = np.where(records["version"] >= 2, population.device(who, population.user_agent(who)), agent_kind)
+        heard = heard_seconds(records)
         return {
             "number": np.arange(self._rows, self._rows + len(records), dtype=np.int64),
             **{name: np.ascontiguousarray(records[name]) for name in _COPIED},
             "user_number": population.user_id(who),
             "session_id": session_ids(records, population),
+            "listened_e6": np.where(np.isnan(heard), -1, np.rint(np.nan_to_num(heard) * 1e6)).astype(np.int64),
+            "source": playback_sources(records, population),
             "device": device.astype(np.int16),
             "gender": population.profile(population.account(who)).gender.astype(np.int8),
         }

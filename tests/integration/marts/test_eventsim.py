@@ -53,11 +53,18 @@ def test_real_eventsim_data_comes_out_as_its_facts_say(warehouse: TestWarehouse)
         "select state, sum(plays) as plays from GOLD.LOCATION_METRICS_DAILY group by 1 order by 2 desc limit 3"
     )
     assert [(row["state"], row["plays"]) for row in states] == [("CA", 5716), ("TX", 5660), ("NY", 4870)]
-    assert warehouse.value("select sum(seconds) from GOLD.TOP_SONGS_DAILY") == Decimal("15350606.250560")
+    assert warehouse.value("select sum(nominal_seconds) from GOLD.TOP_SONGS_DAILY") == Decimal("15350606.250560")
     levels = "select level, sum(plays) as plays from GOLD.DEMOGRAPHICS_DAILY group by 1 order by 1"
     assert [row["plays"] for row in warehouse.query(levels)] == [21_838, 42_446]
     assert warehouse.value("select count(distinct user_id) from SILVER.LISTENS") == 3_657
     assert warehouse.value("select count(*) from SILVER.DIM_SONGS") == 9_038
-    assert warehouse.value("select sum(upgrades) from GOLD.CONVERSION_FUNNEL_DAILY") == 100
+    assert warehouse.value("select count(*) from SILVER.LEVEL_CHANGES where level_before = 'free'") == 100
+    # A session is a session id, but for 16 that have a pause of half an hour in them.
+    assert warehouse.value("select count(distinct session_id) from SILVER.SESSIONS") == 17_202
+    assert warehouse.value("select count(*) from SILVER.SESSIONS") == 17_218
+    (funnel,) = warehouse.query(
+        "select sum(guests) as guests, sum(registrations) as registrations from GOLD.CONVERSION_FUNNEL_DAILY"
+    )
+    assert (funnel["guests"], funnel["registrations"]) == (4_313, 1_545)
     (churn,) = warehouse.query("select cancelled, downgraded from GOLD.CHURN_MONTHLY")
     assert (churn["cancelled"], churn["downgraded"]) == (1, 8)

@@ -88,7 +88,7 @@ def test_a_join_by_name_does_not_fan_out(feed: Feeder, warehouse: TestWarehouse)
              "hourly_metrics", "location_metrics_daily", "demographics_daily", "device_metrics_daily",
              "user_activity_tiers")  # fmt: skip
     assert {mart: warehouse.value(f"select sum(plays) from GOLD.{mart}") for mart in marts} == dict.fromkeys(marts, 5)
-    assert warehouse.value("select sum(songs) from GOLD.LISTENING_SESSIONS") == 5
+    assert warehouse.value("select sum(plays) from GOLD.LISTENING_SESSIONS") == 5
     keys = {row["song_key"]: row["artist_id"] for row in warehouse.query("select * from GOLD.TOP_SONGS_DAILY")}
     assert len(keys) == 5  # S1, S2, S3, the ambiguous pair and the unknown song
     assert keys["S3"] == "A1"
@@ -171,10 +171,42 @@ def test_two_events_of_one_user_session_and_time_are_two(feed: Feeder, warehouse
 
 
 def test_no_date_dimension_ends(feed: Feeder, warehouse: TestWarehouse) -> None:
-    feed(listen("2009-12-31T10:00:00"), listen("2049-06-01T10:00:00", produced="2049-06-01"))
+    feed(
+        listen("2009-12-31T10:00:00", produced="2009-12-31T10:00:00"),
+        listen("2049-06-01T10:00:00", produced="2049-06-01T10:00:00"),
+    )
     bounds = warehouse.query("select min(activity_date) a, max(activity_date) b, count(*) n from GOLD.DAILY_SUMMARY")[0]
     assert (str(bounds["a"]), str(bounds["b"])) == ("2009-12-31", "2049-06-01")
     assert bounds["n"] == warehouse.value("select datediff('day', '2009-12-31'::date, '2049-06-01'::date) + 1")
+
+
+def test_a_wrong_clock_counts_at_the_time_of_its_record_and_moves_nothing(
+    feed: Feeder, warehouse: TestWarehouse
+) -> None:
+    def heard_at(day: int, user: int, time: str | None = None, **fields: object) -> Record:
+        sent = f"2026-06-{day:02d}T10:00:01"
+        return listen(time or f"2026-06-{day:02d}T10:00:00", user=user, session=user, produced=sent, **fields)
+
+    feed(*(heard_at(day, user) for day in range(1, 11) for user in (1, 2)))
+    marts = ("DAILY_SUMMARY", "HOURLY_METRICS", "RETENTION_COHORTS", "STREAM_ANOMALIES")
+    sizes = {mart: warehouse.value(f"select count(*) from GOLD.{mart}") for mart in marts}
+    # One phone is 22 hours ahead, another one was reset to 2010, and a third one only 9 minutes ahead.
+    feed(
+        heard_at(10, 1, "2026-06-11T08:00:00", eventId="ahead"),
+        heard_at(10, 2, "2010-01-01T00:00:00", eventId="reset"),
+        heard_at(10, 2, "2026-06-10T10:09:00", eventId="fine"),
+    )  # fmt: skip
+    assert {mart: warehouse.value(f"select count(*) from GOLD.{mart}") for mart in marts} == sizes
+    last = "select plays, plays_change from GOLD.DAILY_SUMMARY order by activity_date desc limit 1"
+    assert [tuple(row.values()) for row in warehouse.query(last)] == [(5, 3)]
+    suspect = "select event_id, event_time, client_time from SILVER.EVENTS where is_clock_suspect order by event_id"
+    assert [tuple(map(str, row.values())) for row in warehouse.query(suspect)] == [
+        ("ahead", "2026-06-10 10:00:01", "2026-06-11 08:00:00"),
+        ("reset", "2026-06-10 10:00:01", "2010-01-01 00:00:00"),
+    ]  # fmt: skip
+    same_as_a_whole_build(warehouse)
+    warehouse.build("--vars", json.dumps({"clock_behind_days": 7000}))
+    assert warehouse.value("select min(activity_date)::varchar from GOLD.DAILY_SUMMARY") == "2010-01-01"
 
 
 def test_level_flips_of_one_day_or_instant_give_no_empty_history_row(feed: Feeder, warehouse: TestWarehouse) -> None:
@@ -185,7 +217,7 @@ def test_level_flips_of_one_day_or_instant_give_no_empty_history_row(feed: Feede
         upgrade("2026-06-01T12:00:00", "free", eventId="d", itemInSession=3),
     )
     history = "select level, valid_from, valid_to from SILVER.DIM_USERS where user_id = '1' order by valid_from"
-    assert [row["level"] for row in warehouse.query(history)] == ["free", "free", "paid"]
+    assert [row["level"] for row in warehouse.query(history)] == ["free", "paid"]
     feed(upgrade("2026-06-01T11:00:00", "paid", eventId="e", itemInSession=4))
     rows = warehouse.query(history)
     assert all(row["valid_to"] is None or row["valid_from"] < row["valid_to"] for row in rows)
@@ -195,12 +227,50 @@ def test_level_flips_of_one_day_or_instant_give_no_empty_history_row(feed: Feede
     same_as_a_whole_build(warehouse)
 
 
+def test_subscribers_come_from_every_event_and_leave_by_cancellation(feed: Feeder, warehouse: TestWarehouse) -> None:
+    """User 1's change was lost; user 2 goes from trial to family; user 3 subscribes in another country."""
+    feed(
+        listen("2026-06-01T10:00:00", user=1, session=1),
+        listen("2026-06-02T10:00:00", user=1, session=1, level="paid"),
+        upgrade("2026-06-01T11:00:00", "trial", user=2, session=2, levelAfter="family", country="FR"),
+        listen("2026-06-02T11:00:00", user=2, session=2, level="family", country="FR"),
+        listen("2026-06-02T12:00:00", user=3, session=3, level="paid", country="DE"),
+        page("2026-06-03T10:00:00", "Cancellation Confirmation", user=1, session=1, level="paid", eventId="bye"),
+        listen("2026-06-03T09:00:00", user=3, session=3, level="paid", country="DE"),
+    )  # fmt: skip
+    paying = "select user_id, level from SILVER.DIM_USERS where is_current and level <> 'free' order by 1"
+    assert [tuple(row.values()) for row in warehouse.query(paying)] == [("2", "family"), ("3", "paid")]
+    changes = "select level_before, level_after from SILVER.LEVEL_CHANGES"
+    assert [tuple(row.values()) for row in warehouse.query(changes)] == [("trial", "family")]
+    moves = (
+        "select to_varchar(activity_date, 'DD') as day, plan, country, opening, first_seen, new, cancelled, closing "
+        "from GOLD.SUBSCRIPTION_MOVEMENTS_DAILY order by 1, 2, 3"
+    )
+    assert [tuple(row.values()) for row in warehouse.query(moves)] == [
+        ("01", "family", "FR", 0, 1, 0, 0, 1), ("02", "family", "FR", 1, 0, 0, 0, 1),
+        ("02", "paid", "DE", 0, 1, 0, 0, 1), ("02", "paid", "Unknown", 0, 0, 1, 0, 1),
+        ("03", "family", "FR", 1, 0, 0, 0, 1), ("03", "paid", "DE", 1, 0, 0, 0, 1),
+        ("03", "paid", "Unknown", 1, 0, 0, 1, 0),
+    ]  # fmt: skip
+    # The user comes back, and a late event of the first date says paid, but is not its last.
+    feed(
+        listen("2026-06-04T10:00:00", user=1, session=4, level="paid"),
+        listen("2026-06-01T09:00:00", user=1, session=5, level="paid"),
+    )
+    user = "select movement from SILVER.SUBSCRIPTIONS where user_id = '1' order by activity_date"
+    assert [row["movement"] for row in warehouse.query(user)] == ["new", "cancelled", "reactivated"]
+    history = "select valid_to is null as open from SILVER.DIM_USERS where user_id = '1' order by valid_from"
+    assert [row["open"] for row in warehouse.query(history)][-1]
+    same_as_a_whole_build(warehouse)
+    warehouse.dbt("test", "--select", "subscription_movements_daily")
+
+
 def test_a_late_event_joins_two_sessions(feed: Feeder, warehouse: TestWarehouse) -> None:
     feed(listen("2026-06-01T23:30:00", eventId="a"), listen("2026-06-02T00:10:00", eventId="b", level="paid"))
     assert warehouse.value("select count(*) from GOLD.LISTENING_SESSIONS") == 2
     feed(page("2026-06-01T23:50:00", "Home", eventId="c"))
     (session,) = warehouse.query("select * from GOLD.LISTENING_SESSIONS")
-    assert (session["songs"], session["level"], session["session_end"].hour) == (2, "paid", 0)
+    assert (session["plays"], session["level"], session["session_end"].hour) == (2, "paid", 0)
     assert warehouse.value("select min(sessions) from GOLD.DAILY_SUMMARY") == 1
     same_as_a_whole_build(warehouse)
 
@@ -229,22 +299,96 @@ def test_when_the_catalogue_changes_only_affected_listens_do(feed: Feeder, wareh
     same_as_a_whole_build(warehouse)
 
 
-def test_listened_seconds_come_from_the_event_that_ends_the_song(feed: Feeder, warehouse: TestWarehouse) -> None:
-    def v2(kind: str, time: str, item: int, **fields: object) -> Record:
-        maker = listen if kind == "listen" else page
-        arguments = (time,) if kind == "listen" else (time, kind)
-        return maker(*arguments, itemInSession=item, eventId=f"{kind}{item}", schemaVersion=2, **fields)  # type: ignore[operator]
+def heard(warehouse: TestWarehouse) -> list[tuple[float | None, bool, str, bool]]:
+    """How much of each listen was heard, in order of time."""
+    rows = warehouse.query(
+        "select heard_seconds, heard_is_estimated, ended_by, is_stream from SILVER.LISTENS order by event_time"
+    )
+    return [
+        (None if row["heard_seconds"] is None else float(row["heard_seconds"]), *list(row.values())[1:]) for row in rows
+    ]
 
+
+def at_item(kind: str, time: str, item: int, **fields: object) -> Record:
+    """A listen or page view with its place in the session."""
+    fields = {"itemInSession": item, "eventId": f"{kind}{item}", **fields}
+    return listen(time, **fields) if kind == "listen" else page(time, kind, **fields)
+
+
+def test_what_was_heard_comes_from_the_event_that_ends_the_song(feed: Feeder, warehouse: TestWarehouse) -> None:
     feed(
-        v2("listen", "2026-06-01T23:50:00", 1), v2("NextSong", "2026-06-01T23:50:00", 1),
-        v2("Skip", "2026-06-01T23:52:00", 2, listenedSeconds=120.0),
-        v2("listen", "2026-06-01T23:58:00", 3), v2("NextSong", "2026-06-01T23:58:00", 3),
+        at_item("listen", "2026-06-01T23:50:00", 1), at_item("NextSong", "2026-06-01T23:50:00", 1),
+        at_item("Skip", "2026-06-01T23:50:20", 2, listenedSeconds=20.0),
+        at_item("listen", "2026-06-01T23:58:00", 3), at_item("NextSong", "2026-06-01T23:58:00", 3),
     )  # fmt: skip
-    seconds = "select listened_seconds from SILVER.LISTENS order by event_time"
-    assert [row["listened_seconds"] for row in warehouse.query(seconds)] == [120.0, None]
-    feed(v2("Logout", "2026-06-02T00:01:00", 4, listenedSeconds=180.0))
-    assert [row["listened_seconds"] for row in warehouse.query(seconds)] == [120.0, 180.0]
+    assert heard(warehouse) == [(20.0, False, "skip", False), (200.0, True, "unknown", True)]
+    day = "select streams, plays, heard_seconds, nominal_seconds from GOLD.TOP_ARTISTS_DAILY"
+    assert [float(value) for value in warehouse.query(day)[0].values()] == [1, 2, 220, 400]
+    # An event of the next date changes what was heard on this one.
+    feed(at_item("Logout", "2026-06-02T00:01:00", 4, listenedSeconds=180.0))
+    assert heard(warehouse)[1] == (180.0, False, "logout", True)
+    assert float(warehouse.value("select heard_seconds from GOLD.TOP_ARTISTS_DAILY")) == 200.0
+    assert float(warehouse.value("select heard_seconds from GOLD.LISTENING_SESSIONS")) == 200.0
     same_as_a_whole_build(warehouse)
+
+
+def test_without_a_report_what_was_heard_is_the_time_to_the_end_without_pauses(
+    feed: Feeder, warehouse: TestWarehouse
+) -> None:
+    feed(
+        at_item("listen", "2026-06-01T10:00:00", 1),
+        at_item("Pause", "2026-06-01T10:00:10", 2), at_item("Resume", "2026-06-01T10:01:40", 3),
+        at_item("listen", "2026-06-01T10:02:00", 4),
+        at_item("listen", "2026-06-01T10:22:00", 5, duration=900.0),
+        at_item("Playback End", "2026-06-01T10:30:00", 6, listenedSeconds=480.0),
+        listen("2026-06-01T10:00:00", user=2, session=2, eventId="z", duration=None),
+    )  # fmt: skip
+    assert heard(warehouse) == [
+        (30.0, True, "next", True), (None, True, "unknown", False), (200.0, True, "next", True),
+        (480.0, False, "end", True),
+    ]  # fmt: skip
+    same_as_a_whole_build(warehouse)
+
+
+def test_a_lost_page_view_gives_no_song_the_seconds_of_another(feed: Feeder, warehouse: TestWarehouse) -> None:
+    """The NextSong of the second song is missing; then both its records are, and its Skip names it."""
+    feed(
+        at_item("listen", "2026-06-01T10:00:00", 1, songId="S1", duration=100.0),
+        at_item("listen", "2026-06-01T10:01:40", 2, songId="S2", duration=500.0, listenedSeconds=100.0),
+        at_item("NextSong", "2026-06-01T10:10:00", 3, songId="S3", listenedSeconds=500.0),
+        at_item("listen", "2026-06-01T10:10:00", 3, songId="S3", listenedSeconds=500.0),
+        at_item("Skip", "2026-06-01T10:20:00", 5, songId="S1", listenedSeconds=7.0),
+    )
+    assert heard(warehouse) == [
+        (100.0, False, "next", True), (500.0, False, "next", True), (200.0, True, "skip", True),
+    ]  # fmt: skip
+    same_as_a_whole_build(warehouse)
+
+
+def test_a_session_lasts_until_what_plays_has_ended(feed: Feeder, warehouse: TestWarehouse) -> None:
+    mix = {"duration": 2700.0}
+    feed(
+        at_item("listen", "2026-06-01T23:20:00", 1, **mix), at_item("listen", "2026-06-02T00:34:00", 2, **mix),
+        at_item("listen", "2026-06-01T10:00:00", 1, session=2, eventId="x", **mix),
+        at_item("Skip", "2026-06-01T10:10:00", 2, session=2, eventId="y"),
+        at_item("listen", "2026-06-01T10:40:00", 3, session=2, eventId="z", duration=60.0),
+    )  # fmt: skip
+    sessions = "select session_id, plays, session_end from GOLD.LISTENING_SESSIONS order by session_start"
+    assert [(row["session_id"], row["plays"], str(row["session_end"])) for row in warehouse.query(sessions)] == [
+        (2, 1, "2026-06-01 10:10:00"), (2, 1, "2026-06-01 10:41:00"), (1, 2, "2026-06-02 01:19:00"),
+    ]  # fmt: skip
+    same_as_a_whole_build(warehouse)
+    feed(at_item("Playback End", "2026-06-01T23:30:00", 9, eventId="late"))
+    assert [row["plays"] for row in warehouse.query(sessions)] == [1, 1, 1, 1]
+    same_as_a_whole_build(warehouse)
+
+
+def test_another_limit_for_streams_rebuilds_every_date(feed: Feeder, warehouse: TestWarehouse) -> None:
+    feed(*(listen(f"2026-06-0{day}T10:00:00", user=day, session=day, eventId=f"e{day}") for day in (1, 2, 3)))
+    feed(listen("2026-06-03T11:00:00", user=3, session=3, eventId="later"))
+    assert warehouse.value("select sum(streams) from GOLD.DAILY_SUMMARY") == 4
+    warehouse.build("--vars", json.dumps({"stream_seconds": 201}))
+    assert warehouse.value("select sum(streams) from GOLD.DAILY_SUMMARY") == 0
 
 
 def test_a_late_event_costs_the_dates_that_it_touches(feed: Feeder, warehouse: TestWarehouse) -> None:
@@ -295,6 +439,16 @@ def test_a_date_range_can_be_rebuilt(feed: Feeder, warehouse: TestWarehouse) -> 
     assert_same(warehouse.snapshot(), before)
 
 
+def test_scattered_dates_are_built_together_with_the_gaps_between_them(feed: Feeder, warehouse: TestWarehouse) -> None:
+    """Statements stay short, however many dates an import touches."""
+    days = range(1, 28, 4)
+    feed(*(listen(f"2026-06-{day:02d}T10:00:00", user=day % 3, eventId=f"e{day}") for day in range(1, 28)))
+    feed.load(*(listen(f"2026-06-{day:02d}T23:50:00", user=day % 3, eventId=f"late{day}") for day in days))
+    warehouse.build("--vars", json.dumps({"most_date_ranges": 2}))
+    assert warehouse.value("select sum(plays) from GOLD.DAILY_SUMMARY") == 27 + len(days)
+    same_as_a_whole_build(warehouse)
+
+
 def test_a_rebuild_that_came_as_far_as_events_is_finished_by_the_next_build(
     feed: Feeder, warehouse: TestWarehouse
 ) -> None:
@@ -335,8 +489,45 @@ def test_guests_and_logged_out_events_are_sessions_and_pages_but_no_users(
         event("auth_events", "2026-06-01T10:01:00", user=None, success=False),
     )
     (day,) = warehouse.query("select * from GOLD.DAILY_SUMMARY")
-    assert (day["plays"], day["active_users"], day["sessions"]) == (1, 1, 2)
+    assert (day["plays"], day["active_users"], day["sessions"]) == (1, 1, 1)
     assert warehouse.value("select visitors from GOLD.CONVERSION_FUNNEL_DAILY") == 1
+
+
+def test_events_without_a_user_belong_to_the_only_user_of_their_session(feed: Feeder, warehouse: TestWarehouse) -> None:
+    def visit(session: int, *views: tuple[str, str, int | None]) -> list[Record]:
+        return [
+            page(time, name, user=user, session=session, eventId=f"{session}{name}{time}{user}",
+                 auth="Logged In" if user else "Guest")
+            for time, name, user in views
+        ]  # fmt: skip
+
+    feed(
+        listen("2026-06-01T08:00:00", user=9, session=9),
+        *visit(1, ("2026-06-01T23:58:00", "Home", None), ("2026-06-02T00:02:00", "Submit Registration", 1)),
+        *visit(2, ("2026-06-01T10:00:00", "Register", None)),
+        *visit(3, ("2026-06-01T10:00:00", "Home", None), ("2026-06-01T10:01:00", "Home", 3)),
+    )
+    whose = "select session_id, visitor, events from SILVER.SESSIONS where session_id < 9 order by 1, 2, 3"
+
+    def sessions() -> list[tuple[object, ...]]:
+        return [tuple(row.values()) for row in warehouse.query(whose)]
+
+    assert sessions() == [(1, "1", 2), (2, "guest-2", 1), (3, "3", 2)]
+    funnel = "select guests, registrations, registration_rate from GOLD.CONVERSION_FUNNEL_DAILY where guests > 0"
+    assert [tuple(row.values()) for row in warehouse.query(funnel)] == [(3, 1, pytest.approx(1 / 3))]
+    # A user on a later date, and a second user, change whose the events of the first date are.
+    feed(
+        *visit(2, ("2026-06-03T10:00:00", "Home", 2)), *visit(3, ("2026-06-02T10:05:00", "Home", 4)),
+        listen("2026-06-03T10:00:00", user=9, session=9),
+    )  # fmt: skip
+    assert sessions() == [(1, "1", 2), (2, "2", 1), (2, "2", 1), (3, "3", 1), (3, "4", 1), (3, "guest-3", 1)]
+    same_as_a_whole_build(warehouse)
+    # The record of the second user is displaced by an earlier one of the first.
+    (again,) = visit(3, ("2026-06-02T10:05:00", "Home", 3))
+    body = {**json.loads(again.value or b""), "eventId": "3Home2026-06-02T10:05:004"}
+    feed(record("page_view_events", json.dumps(body).encode(), "2026-06-30T00:00:00"))
+    assert sessions() == [(1, "1", 2), (2, "2", 1), (2, "2", 1), (3, "3", 1), (3, "3", 2)]
+    same_as_a_whole_build(warehouse)
 
 
 def places(warehouse: TestWarehouse) -> dict[tuple[str, str], tuple[int, int]]:
@@ -398,8 +589,9 @@ def test_a_home_of_the_version_before_loses_its_clear_text_and_goes_on(feed: Fee
         "delete from GOLD.LOCATION_METRICS_DAILY",
         "insert into GOLD.LOCATION_METRICS_DAILY select activity_date, state, city, count(*), count(distinct user_id) "
         "from SILVER.LISTENS group by all",
-        "alter table OPS.BUILDS drop column revision",
+        "alter table OPS.BUILDS drop column formula",
         "alter table OPS.BUILDS drop column access",
+        "alter table OPS.BUILDS drop column next_invocation",
     ):
         warehouse.session.cursor().execute(statement)
     assert "Paris" in str(warehouse.query(states)[0]["said"])

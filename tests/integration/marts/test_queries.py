@@ -51,9 +51,9 @@ def test_the_sample_questions_have_their_answers(warehouse: TestWarehouse, simul
 
     june = [row for row in marts["conversion_funnel_daily"] if row["activity_date"].startswith("2026-06")]
     (conversion,) = answer("conversion_this_month", today="'2026-06-15'::date")
-    visitors, upgrades = (sum(row[column] for row in june) for column in ("visitors", "upgrades"))
-    assert (conversion["visitors"], conversion["upgrades"]) == (visitors, upgrades)
-    assert conversion["conversion_rate"] == pytest.approx(upgrades / visitors, rel=1e-9)
+    guests, registrations = (sum(row[column] for row in june) for column in ("guests", "registrations"))
+    assert (conversion["guests"], conversion["registrations"]) == (guests, registrations)
+    assert conversion["registration_rate"] == pytest.approx(registrations / guests, rel=1e-9)
 
     wanted = [(row["song_rank"], row["song_title"], row["plays"]) for row in marts["song_of_the_year"]]
     assert [(row["song_rank"], row["song_title"], row["plays"]) for row in answer("song_of_the_year")] == wanted

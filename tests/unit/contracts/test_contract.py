@@ -90,7 +90,7 @@ def edited(path: str, **changes: Any) -> dict[str, Any]:
 
 def test_an_additive_edit_breaks_nothing() -> None:
     schema = copy.deepcopy(LISTEN)
-    schema["properties"]["mood"] = {"type": ["string", "null"], "x-since": 3, "x-column": "mood"}
+    schema["properties"]["mood"] = {"type": ["string", "null"], "x-since": 4, "x-column": "mood"}
     schema["required"].remove("userId")
     schema["properties"]["lat"] |= {"minimum": -91, "description": "another word"}
     schema["properties"]["status"] = LISTEN["properties"]["status"] | {"type": ["number", "null"]}
@@ -128,16 +128,16 @@ def test_a_breaking_edit_of_the_definition_is_refused_by_name(monkeypatch: pytes
     with pytest.raises(release.BreakingEditError, match=r"listen, version 2: device\.type: removed") as caught:
         release.require_additive()
     assert "device.os" not in str(caught.value)
-    assert "version 3" in str(caught.value)
+    assert "version 4" in str(caught.value)
 
 
 def test_a_later_field_is_read_from_extra_where_the_column_is_empty(monkeypatch: pytest.MonkeyPatch) -> None:
-    later = Field("mood", JsonType.STRING, "Mood of the listener.", "mood", since=3)
+    later = Field("mood", JsonType.STRING, "Mood of the listener.", "mood", since=4)
     monkeypatch.setattr(events, "FIELDS", (*events.FIELDS, later))
     release.require_additive()
-    assert json_schema.version() == 3
+    assert json_schema.version() == 4
     assert '"column": "mood", "path": "mood", "type": "VARCHAR"' in release.macro()
-    assert len(release.schema_files()) == 12
+    assert len(release.schema_files()) == 16
 
 
 def test_every_field_is_classified_and_what_nobody_has_classified_is_personal() -> None:
@@ -148,7 +148,7 @@ def test_every_field_is_classified_and_what_nobody_has_classified_is_personal() 
     assert found[Privacy.OPEN] == {
         "event_id", "schema_version", "ts", "item_in_session", "level", "state", "auth", "page", "method", "status",
         "artist", "song", "duration", "song_id", "artist_id", "success", "device_type", "device_os", "connection",
-        "listened_seconds",
+        "listened_seconds", "country", "time_zone", "level_after", "playback_source",
     }  # fmt: skip
     raw = {column.column: column.privacy for column in events.raw_columns()}
     assert {raw[name] for name in ("extra", "payload", "payload_base64")} == {Privacy.PERSONAL}

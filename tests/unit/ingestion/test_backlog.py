@@ -1,6 +1,8 @@
 """What a look counts of a lake whose versions wait: the first of them, however many there are."""
 
 import json
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -53,3 +55,16 @@ def test_many_versions_without_rows_are_not_taken_for_nothing(tmp_path: Path) ->
     settings = waiting(tmp_path, COUNTED_VERSIONS + 50, rows=0)
     assert read_lake_backlog(settings, 60) == Backlog(0, {})
     assert "249 versions of the lake are not in RAW" in str(read_lake_backlog(settings, 0).unknown)
+
+
+def test_an_absurd_time_is_no_age(tmp_path: Path) -> None:
+    """A record stamped in seconds was «late since 1970», and so was a file from an archive that keeps no times."""
+    settings = Settings(_env_file=None, music_home=tmp_path)  # type: ignore[call-arg]
+    for name, modified in (("old", time.time() - 100), ("none", 0.0)):
+        file = Path(settings.intake_root) / "playback" / f"{name}.jsonl"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("{}\n")
+        os.utime(file, (modified, modified))
+    found = backlog.read_files_backlog(settings)
+    assert found.records == 2
+    assert 100 <= found.seconds < 1_000

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from music_platform.ingestion.conservation import Rows, imbalances
 from music_platform.ingestion.gaps import Gap, Partition, ahead_of_broker, checkpoint_trouble, expired, recreated
 from music_platform.ingestion.reconnection import offsets_after
 from music_platform.lake.checkpoint import CheckpointError, CheckpointState, covers, read_checkpoint
@@ -110,35 +109,3 @@ def test_a_damaged_progress_is_named_and_a_new_generation_never_takes_an_old_che
     (Path(progress_path(root)) / FILE).write_text("")
     with pytest.raises(CheckpointError, match=r"progress.json cannot be read.*music-platform recover"):
         read_progress(root)
-
-
-P = Partition("a", 0, "1")
-
-
-@pytest.mark.parametrize(
-    ("end", "rows", "gaps", "said"),
-    [
-        (5, Rows(5, 5, 0, 4), [], None),
-        (0, None, [], None),
-        (5, None, [], "no rows, but offsets up to 4 are committed"),
-        (5, Rows(6, 5, 0, 4), [], "1 duplicate rows"),
-        (5, Rows(4, 4, 0, 4), [], "1 rows are missing"),
-        (5, Rows(4, 4, 0, 4), [Gap(P, 2, 2)], None),
-        (9, Rows(5, 5, 0, 4), [Gap(P, 5, 8)], None),
-        (9, Rows(5, 5, 0, 4), [], "the last row has offset 4"),
-        (9, None, [Gap(P, 0, 8)], None),
-        (9, Rows(5, 5, 4, 8), [Gap(P, 0, 3)], None),
-    ],
-)
-def test_rows_balance_with_committed_offsets_and_accepted_losses(
-    end: int, rows: Rows | None, gaps: list[Gap], said: str | None
-) -> None:
-    wrong = imbalances({P: end}, {P: rows} if rows else {}, gaps)
-    assert (wrong == []) == (said is None)
-    assert said is None or said in wrong[0][1]
-
-
-def test_rows_of_another_topic_id_are_another_partition() -> None:
-    other = Partition("a", 0, "2")
-    assert imbalances({P: 5, other: 3}, {P: Rows(5, 5, 0, 4), other: Rows(3, 3, 0, 2)}) == []
-    assert imbalances({P: 5}, {P: Rows(5, 5, 0, 4), other: Rows(3, 3, 0, 2)})[0][0] == other

@@ -3,6 +3,8 @@
 import gzip
 import io
 import os
+import zlib
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,10 +12,19 @@ import pyarrow as pa
 import pytest
 
 from music_platform.contracts import shapes
-from music_platform.ingestion.conservation import Rows, file_imbalances, taken_in
 from music_platform.ingestion.forgotten_files import Forgotten, forget_files, read_forgotten
-from music_platform.ingestion.intake import Batch, Intake, RefusedError, count_lines, folder_shapes, is_whole, waiting
+from music_platform.ingestion.intake import (
+    Batch,
+    Intake,
+    RefusedError,
+    count_lines,
+    folder_shapes,
+    is_whole,
+    read_batches,
+    waiting,
+)
 from music_platform.ingestion.unread_files import UnreadFiles, unread_files
+from music_platform.lake.files import Folder
 from music_platform.lake.paths import intake_path
 from music_platform.settings import Settings
 from music_spark.files import LineFile, file_batches, split
@@ -133,7 +144,12 @@ def test_no_link_is_followed(settings: Settings, tmp_path: Path) -> None:
 
 
 def test_a_file_that_changed_after_it_was_measured_fails_its_batch() -> None:
-    file = LineFile("playback/a.jsonl", shapes.mapped()["playback"], 0, lines=2)
+    checksum = zlib.crc32(b"{}\n{}\n")
+    measured = LineFile("playback/a.jsonl", shapes.mapped()["playback"], 0, lines=2, checksum=checksum)
+    replaced = pa.RecordBatch.from_pylist([{"path": "file:/in/playback/a.jsonl", "content": b"[]\n[]\n"}])
+    with pytest.raises(ValueError, match="was changed while it was read"):
+        list(file_batches([replaced], {measured.name: measured}, 1_000))
+    file = replace(measured, checksum=None)
     for content in (b"{}\n{}\n{}\n", b"{}\n"):
         rows = pa.RecordBatch.from_pylist([{"path": "file:/in/playback/a.jsonl", "content": content}])
         with pytest.raises(ValueError, match="was changed while it was read"):
@@ -153,15 +169,144 @@ def test_a_batch_that_is_not_in_the_lake_is_measured_again(settings: Settings) -
     assert taking._last() == again
 
 
-def test_rows_are_lines() -> None:
-    lines = {"a": 2, "b": 3, "c": 0, "d": 1, "e": 1}
-    found = {"a": Rows(2, 2, 1, 2), "b": Rows(2, 2, 1, 2), "d": Rows(2, 1, 1, 1), "x": Rows(1, 1, 1, 1)}
-    assert file_imbalances(lines, found) == [
-        ("b", "3 lines, 2 rows"),
-        ("d", "1 duplicate rows"),
-        ("e", "1 lines, 0 rows"),
-        ("x", "rows of a file that was never ingested"),
-    ]
+class Lake:
+    """A lake that keeps what is appended, and refuses batches as Spark does that cannot read one of their files."""
+
+    def __init__(self, taking: Intake, monkeypatch: pytest.MonkeyPatch, unreadable: str = "") -> None:
+        self.taken: dict[int, list[str]] = {}
+        self.attempts = 0
+
+        def append(_spark: object, batch: Batch) -> None:
+            self.attempts += 1
+            if any(file.name == unreadable or not path_of(file.coordinate).exists() for file in batch.files):
+                raise ValueError("[FAILED_READ_FILE.NO_HINT] Encountered error while reading file")
+            self.taken[batch.number] = [file.coordinate for file in batch.files]
+
+        def path_of(coordinate: str) -> Path:
+            return Path(taking._root) / coordinate
+
+        monkeypatch.setattr(taking, "_append_to_lake", append)
+        monkeypatch.setattr(taking, "_is_in_lake", lambda batch: batch.number in self.taken)
+
+    @property
+    def files(self) -> list[str]:
+        return sorted(name for names in self.taken.values() for name in names)
+
+
+def no_spark() -> Iterator[None]:
+    raise AssertionError
+
+
+def refusals(settings: Settings, folder: str = "playback") -> list[str]:
+    notes = Path(settings.intake_root, "_rejected", folder).glob("*.reason.txt")
+    return sorted(note.read_text().strip() for note in notes)
+
+
+def test_a_file_that_spark_cannot_read_is_refused_and_the_others_go_on(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stale checksum beside one file, or a name that the JVM cannot spell, stopped every file and every topic."""
+    for number in range(20):
+        drop(settings, f"playback/{number:02}.jsonl", b"{}\n")
+    taking, _ = intake(settings)
+    lake = Lake(taking, monkeypatch, unreadable="13.jsonl")
+    done = list(taking.take_in(no_spark))  # type: ignore[arg-type]
+    assert lake.files == [f"playback/{number:02}.jsonl" for number in range(20) if number != 13]
+    assert sum(batch.records for batch in done) == 19
+    (reason,) = refusals(settings)
+    assert reason.startswith("Spark cannot read it: [FAILED_READ_FILE.NO_HINT]")
+    assert lake.attempts < 20
+    assert waiting(settings) == []
+
+
+def test_a_promised_file_that_is_gone_is_taken_out_of_its_batch(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was an error until somebody put it back, and topics stood still meanwhile."""
+    gone, stays = (drop(settings, f"playback/{name}.jsonl", b"{}\n") for name in ("gone", "stays"))
+    taking, _ = intake(settings)
+    batch = taking._next(None)
+    assert batch is not None
+    taking._write(batch)
+    gone.unlink()
+    lake = Lake(taking, monkeypatch)
+    list(taking.take_in(no_spark))  # type: ignore[arg-type]
+    assert lake.files == ["playback/stays.jsonl"]
+    assert refusals(settings) == ["it was deleted before it was read"]
+    assert (unread_files(settings).refused, stays.exists()) == (1, False)
+    # Another one of a batch of its own leaves a batch without files, and the next one has the next number.
+    drop(settings, "playback/alone.jsonl", b"{}\n")
+    alone = taking._next(taking._last())
+    assert alone is not None
+    taking._write(alone)
+    Path(settings.intake_root, "playback/alone.jsonl").unlink()
+    drop(settings, "playback/next.jsonl", b"{}\n")
+    list(taking.take_in(no_spark))  # type: ignore[arg-type]
+    assert lake.files == ["playback/next.jsonl", "playback/stays.jsonl"]
+    last = taking._last()
+    assert last is not None
+    assert (last.number, last.ended) == (2, True)
+
+
+def test_a_name_is_taken_whatever_becomes_of_the_archive(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """People clean `_archive`; then a second file of the name made rows under the ids of the first."""
+    drop(settings, "playback/a.jsonl", b"{}\n")
+    taking, _ = intake(settings)
+    lake = Lake(taking, monkeypatch)
+    list(taking.take_in(no_spark))  # type: ignore[arg-type]
+    Path(settings.intake_root, "_archive/playback/a.jsonl").unlink()
+    drop(settings, "playback/a.jsonl", b"{}\n{}\n")
+    list(taking.take_in(no_spark))  # type: ignore[arg-type]
+    assert lake.files == ["playback/a.jsonl"]
+    assert refusals(settings)[0].startswith("a file with this name was ingested before")
+
+
+def test_another_file_of_the_name_does_not_replace_the_archived_one(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = drop(settings, "playback/a.jsonl", b"{}\n")
+    taking, _ = intake(settings)
+    lake = Lake(taking, monkeypatch)
+    batch = taking._next(None)
+    assert batch is not None
+    taking._write(batch)
+    lake.taken[batch.number] = ["playback/a.jsonl"]
+    # As a kill after the batch leaves it; then the producer uses the name again.
+    path.write_bytes(b"{}\n{}\n")
+    list(taking.take_in(no_spark))  # type: ignore[arg-type]
+    assert refusals(settings)[0].startswith("a file with this name was ingested before")
+    (kept,) = (file for file in Path(settings.intake_root, "_rejected/playback").iterdir() if file.suffix == ".jsonl")
+    assert kept.read_bytes() == b"{}\n{}\n"
+
+
+def test_what_is_still_being_written_waits_and_what_cannot_be_opened_is_refused(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    growing = drop(settings, "playback/growing.jsonl", b"{}\n")
+    for name in ("locked", "good"):
+        drop(settings, f"playback/{name}.jsonl", b"{}\n")
+    real = Folder.open
+
+    def open_slowly(self: Folder, name: str) -> object:
+        if name == "locked.jsonl":
+            raise PermissionError("[Errno 13] Permission denied")
+        found = real(self, name)
+        if name == growing.name:
+            with growing.open("ab") as end:
+                end.write(b"{}\n")
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Folder, "open", open_slowly)
+        taking, log = intake(settings)
+        batch = taking._next(None)
+    assert batch is not None
+    assert [file.name for file in batch.files] == ["good.jsonl"]
+    assert refusals(settings) == ["it cannot be read: [Errno 13] Permission denied"]
+    assert [line for line in log if "growing.jsonl is still being written" in line]
+    later = intake(settings)[0]._next(None)
+    assert later is not None
+    assert {file.name: file.lines for file in later.files} == {"good.jsonl": 1, "growing.jsonl": 2}
 
 
 def test_files_past_their_retention_are_forgotten_with_their_notes_and_the_last_batch_stays(settings: Settings) -> None:
@@ -184,7 +329,8 @@ def test_files_past_their_retention_are_forgotten_with_their_notes_and_the_last_
     refused = root / "_rejected" / "listen_events"
     assert forget_files(settings, now - 28.5 * day) == 2
     assert read_forgotten(settings) == Forgotten(1, int((now - 59 * day) * 1000))
-    assert sorted(taken_in(settings)) == [f"listen_events/{number}.jsonl" for number in (2, 3, 4)]
+    kept = [file.name for each in read_batches(settings) for file in each.files]
+    assert kept == [f"{number}.jsonl" for number in (2, 3, 4)]
     assert sorted(path.name for path in archive.iterdir()) == ["2.jsonl", "3.jsonl", "4.jsonl"]
     assert len(list(refused.iterdir())) == 2, "what was refused just now stays, however old the file is"
     assert forget_files(settings, now) == 2
@@ -192,7 +338,7 @@ def test_files_past_their_retention_are_forgotten_with_their_notes_and_the_last_
         os.utime(path, (now - 31 * day, now - 31 * day))
     assert forget_files(settings, now) == 1
     assert list(refused.iterdir()) == []
-    assert sorted(path.name for path in Path(intake_path(settings.lake_root)).iterdir()) == [
+    assert sorted(path.name for path in Path(intake_path(settings.lake_root)).iterdir() if path.is_file()) == [
         f"{4:020d}.json",
         "forgotten",
     ]
@@ -217,4 +363,14 @@ def test_files_that_will_not_be_read_are_named_and_those_that_wait_are_not(setti
     assert path.endswith("long.jsonl")
     assert "more than 100 lines" in reason
     assert found.folders == {"listen_event": "no topic or shape has this name"}
-    assert str(found) == "1 refused file in _rejected; files in folders that are not read: listen_event"
+    assert str(found) == "1 refused file in _rejected; files that are not read in listen_event"
+
+
+def test_files_of_other_names_and_in_sub_folders_are_named_once_they_rest(settings: Settings) -> None:
+    for name in ("playback/a.json", "playback/b.ndjson", "playback/c.JSONL", "listen_events/2026/d.jsonl"):
+        drop(settings, name, b"{}\n")
+    os.utime(drop(settings, "user_event/e.jsonl.part", b"{}"))
+    assert unread_files(settings).folders == {
+        "playback": "a.json and 2 more: no name that ends in .jsonl or .jsonl.gz",
+        "listen_events/2026": "sub-folders are not read",
+    }

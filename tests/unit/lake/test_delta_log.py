@@ -158,3 +158,17 @@ def test_nothing_lists_a_log_of_a_hundred_thousand_versions(tmp_path: Path, monk
 def test_a_table_that_was_never_written_has_no_transaction(tmp_path: Path) -> None:
     assert DeltaTable(str(tmp_path)).last_transaction() is None
     assert DeltaTable(str(tmp_path)).last_batch("q") == -1
+
+
+@pytest.mark.parametrize("minimum", ["+58869-01-07T02:40:00.000Z", "1970-01-21T16:45:17.000Z", "no time"])
+def test_a_time_in_the_statistics_that_is_none_is_unknown(tmp_path: Path, minimum: str) -> None:
+    """One record whose producer wrote microseconds ended loading, lag, maintenance, the sensors and the watch."""
+    add = {"path": "a", "dataChange": True}
+    log = tmp_path / "_delta_log"
+    log.mkdir()
+    for number, found in enumerate((minimum, "2026-05-01T00:00:00.000Z")):
+        stats = json.dumps({"numRecords": 1, "minValues": {"kafka_timestamp": found}})
+        (log / f"{number:020d}.json").write_text(json.dumps({"add": {**add, "stats": stats}}))
+    first, second = DeltaTable(str(tmp_path)).versions_after(-1)
+    assert (first.rows, first.oldest_ms) == (1, None)
+    assert second.oldest_ms == 1_777_593_600_000

@@ -18,8 +18,8 @@ from music_platform.monitoring import alerts, delivery, sources
 from music_platform.monitoring.alerts import CRITICAL, WARNING, OpenProblem, Outage, Problem, Receiver, State
 from music_platform.monitoring.sources import SOURCES, WATCHED_JOBS, Looker, Source, UnknownNowError
 from music_platform.monitoring.watch import Watch
-from music_platform.orchestration.keys import TOPIC_KEYS
 from music_platform.orchestration.store import Store
+from music_platform.orchestration.topic_state import topic_materialization
 from music_platform.settings import Settings
 from music_platform.stack.local_stack import LocalStack, ServiceStatus
 from music_platform.stack.services import CODE, KAFKA, WAREHOUSE, WEBSERVER
@@ -371,7 +371,7 @@ def test_a_source_that_is_silent_for_a_day_is_a_warning(tmp_path: Path) -> None:
         looker = Looker(settings, lambda: Store(instance))
         assert not list(looker.producers(1e9))
         with freeze_time(1e9):
-            instance.report_runless_asset_event(dg.AssetObservation(TOPIC_KEYS[events.LISTEN]))
+            instance.report_runless_asset_event(topic_materialization(events.LISTEN, {0: 0}, {0: 7}, 7, 1e9))
         assert not list(looker.producers(1e9 + 23 * 3600))
         (problem,) = looker.producers(1e9 + 25 * 3600)
         assert (problem.since, problem.severity) == (1e9, WARNING)

@@ -81,6 +81,8 @@ def secret_settings(**given: object) -> Settings:
     """Settings in which every secret has a value that is its name."""
     secrets = {name: f"mark-{name}" for name, field in Settings.model_fields.items() if not field.repr}
     secrets["dagster_postgres_url"] = "postgresql+psycopg2://mark"
+    for name in ("kafka_client_properties", "kafka_jvm_properties"):
+        secrets[name] = f'{{"password": "mark-{name}"}}'
     return Settings(_env_file=None, **secrets | given)  # type: ignore[call-arg, arg-type]
 
 

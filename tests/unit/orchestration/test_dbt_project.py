@@ -10,7 +10,13 @@ import pytest
 from music_platform.environment import dagster_environment, project_root
 from music_platform.home import Home
 from music_platform.orchestration import dbt_project
-from music_platform.orchestration.dbt_project import KEPT_TARGETS, TARGET_SECONDS, prune_targets
+from music_platform.orchestration.dbt_project import (
+    KEPT_TARGETS,
+    TARGET_SECONDS,
+    dbt_manifest,
+    project_digest,
+    prune_targets,
+)
 from music_platform.orchestration.resources import dbt_environment
 from music_platform.settings import Settings, get_settings
 
@@ -64,3 +70,35 @@ def test_a_manifest_is_made_again_for_another_database(home: Home, monkeypatch: 
         assert dbt_project.dbt_project().manifest_path == home.dbt_manifest
     assert made == ["ONE", "OTHER"]
     assert set(project_root().joinpath("dbt_project").iterdir()) == before
+
+
+def test_the_digest_changes_with_what_the_rows_come_from_and_with_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "dbt_project"
+    files = ["models/a.sql", "models/a.yml", "macros/m.sql", "seeds/s.csv", "tests/generic/t.sql", "dbt_project.yml"]
+    for file in files:
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        (folder / file).write_text("1")
+    monkeypatch.setattr(dbt_project, "project_root", lambda: tmp_path)
+    seen = {file: project_digest() for file in files}
+    assert len(set(seen.values())) == 1
+    for file in files:
+        before = project_digest()
+        (folder / file).write_text("12")
+        seen[file] = project_digest()
+        assert (seen[file] != before) == (file not in ("models/a.yml", "tests/generic/t.sql")), file
+    (folder / "models/a.sql").rename(folder / "models/b.sql")
+    assert project_digest() not in seen.values()
+
+
+def test_no_test_of_a_build_reads_a_whole_table() -> None:
+    """Those would take longer every day. The nightly tests do, and those of seeds may."""
+    nodes = dbt_manifest()["nodes"]
+    tests = [node for node in nodes.values() if node["resource_type"] == "test"]
+    of_builds = [test for test in tests if "nightly" not in test["tags"]]
+    of_models = [test for test in of_builds if nodes[test["attached_node"]]["resource_type"] == "model"]
+    assert len(of_models) > 20
+    assert [test["name"] for test in of_models if test["config"]["where"] != "touched dates"] == []
+    severe = {nodes[test["attached_node"]]["name"] for test in tests if test["config"]["severity"].lower() == "error"}
+    assert severe == {"events", "listens", "page_views", "session_dates"}

@@ -13,6 +13,7 @@ import sqlglot
 import yaml
 from sqlglot import exp
 
+from music_platform.contracts.events import FIELDS, FIRST_RAW_VERSION
 from music_platform.environment import project_root
 from music_platform.orchestration.assets.lineage import DIALECT, asset_keys, column_sources, table_schemas
 from music_platform.warehouse.schema import MASKING_POLICIES, tables
@@ -122,16 +123,19 @@ def test_a_column_that_is_open_says_why_and_would_be_personal_otherwise(project:
         (("gold", "location_metrics_daily"), "city"),
         (("gold", "location_metrics_daily"), "state"),
         (("silver", "dim_locations"), "city"),
+        *((("staging", "stg_events"), field.column) for field in FIELDS if field.since > FIRST_RAW_VERSION),
     }
     assert all(len(reason.split()) > 4 for reason in reasons.values())
     shown = shown_to_readers(without)
-    assert [column for column in reasons if column not in shown and column[1] not in BY_NAME] == []
+    # A view of staging is not readable itself, but the tables made of it are.
+    open_now = {*shown, *((table, column) for table, column in reasons if any(c == column for _, c in shown))}
+    assert [column for column in reasons if column not in open_now and column[1] not in BY_NAME] == []
 
 
 @pytest.mark.parametrize(
     ("model", "before", "after"),
     [
-        ("dim_users", "carried.valid_to is null as is_current", "people.last_name is null as is_current"),
+        ("dim_users", "periods.valid_to is null as is_current", "people.last_name is null as is_current"),
         ("listens", "events.duration,", "to_json(array_construct(events.city, events.zip)) as duration,"),
     ],
 )

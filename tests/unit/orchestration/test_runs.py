@@ -13,6 +13,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.launcher import WorkerStatus
 from dagster._core.launcher.default_run_launcher import DefaultRunLauncher
 from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 from dagster._core.storage.tags import GRPC_INFO_TAG
@@ -27,6 +28,7 @@ from music_platform.orchestration.runs import (
     PID_TAG,
     STARTED_TAG,
     Failures,
+    fail_lost_starts,
     failures_in_a_row,
     name_process,
     process_is_gone,
@@ -34,7 +36,10 @@ from music_platform.orchestration.runs import (
     runs_in_flight,
 )
 from music_platform.process_identity import this_host
+from music_platform.settings import Settings
+from music_platform.stack.services import dagster_yaml
 from tests.support import slowdown
+from tests.support.run_monitoring import look_at_runs
 
 
 @dg.op
@@ -50,17 +55,36 @@ def new_run(instance: dg.DagsterInstance) -> dg.DagsterRun:
     return instance.create_run_for_job(some_job)
 
 
-def test_a_run_of_a_living_process_stays_and_one_of_a_dead_process_is_failed() -> None:
-    with dg.DagsterInstance.ephemeral() as instance:
-        alive, dead, unknown = (new_run(instance) for _ in range(3))
+def begin(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
+    instance.report_dagster_event(dg.DagsterEvent(dg.DagsterEventType.RUN_START.value, run.job_name), run.run_id)
+
+
+def test_dagster_fails_a_run_whose_process_is_gone_and_no_other(tmp_path: Path) -> None:
+    """Its daemon asks the launcher, which `dagster.yaml` names."""
+    (tmp_path / "dagster.yaml").write_text(dagster_yaml(Settings(_env_file=None)))
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        alive, dead, unknown, ended = (new_run(instance) for _ in range(4))
+        for run in (alive, dead, unknown, ended):
+            begin(instance, run)
         name_process(instance, alive.run_id)
         child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-        instance.add_run_tags(dead.run_id, process_tags(child.pid))
+        for run in (dead, ended):
+            instance.add_run_tags(run.run_id, process_tags(child.pid))
         child.communicate()
+        stale = instance.get_run_by_id(ended.run_id)
+        assert stale is not None
+        success = dg.DagsterEvent(dg.DagsterEventType.RUN_SUCCESS.value, ended.job_name)
+        instance.report_dagster_event(success, ended.run_id)
+        assert instance.run_launcher.check_run_worker_health(stale).status is WorkerStatus.SUCCESS
+
+        look_at_runs(instance)
+        (failed,) = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE]))
+        assert failed.run_id == dead.run_id
+        assert [run.run_id for run in instance.get_runs() if GONE_TAG in run.tags] == [dead.run_id]
         assert {run.run_id for run in runs_in_flight(instance)} == {alive.run_id, unknown.run_id}
-        failed = instance.get_run_by_id(dead.run_id)
-        assert failed is not None
-        assert failed.status is dg.DagsterRunStatus.FAILURE
+        (why,) = instance.get_records_for_run(dead.run_id, of_type=dg.DagsterEventType.RUN_FAILURE).records
+        assert f"Its process {child.pid} is gone" in str(why.event_log_entry.dagster_event)
+        assert failures_in_a_row(instance, "some_job") == Failures(), "no reason to wait before the next"
 
 
 def test_a_later_process_with_the_same_number_is_another() -> None:
@@ -133,9 +157,11 @@ def test_a_run_that_was_killed_while_it_started_is_failed_and_one_that_its_serve
         )
         start.start()
         both = {dead.run_id, started.run_id}
+        fail_lost_starts(instance)
         assert {run.run_id for run in runs_in_flight(instance)} == both, "just launched: the server may not have it yet"
         start.join()
         with freeze_time(time.time() + LAUNCH_SECONDS + 1):
+            fail_lost_starts(instance)
             assert {run.run_id for run in runs_in_flight(instance)} == {started.run_id}
         failed = instance.get_run_by_id(dead.run_id)
         assert failed is not None
@@ -168,3 +194,17 @@ def test_failures_count_from_the_last_success_and_kills_do_not() -> None:
         failures = failures_in_a_row(instance, "some_job")
         assert failures.count == 2
         assert failures.ended >= failures.since > 0
+
+
+def test_runs_that_are_killed_each_time_they_start_are_failures_from_the_third_on() -> None:
+    """Where a container's memory limit kills the code server with the run, each start followed the last at once."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        counts = []
+        for _ in range(5):
+            killed = new_run(instance)
+            instance.add_run_tags(killed.run_id, {GONE_TAG: "true"})
+            instance.report_run_failed(killed)
+            counts.append(failures_in_a_row(instance, "some_job").count)
+        assert counts == [0, 0, 1, 2, 3]
+        instance.report_run_failed(new_run(instance))
+        assert failures_in_a_row(instance, "some_job").count == 4

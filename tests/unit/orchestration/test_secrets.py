@@ -20,6 +20,8 @@ SECRETS = [name for name, field in Settings.model_fields.items() if not field.re
 def marked(home: Path, **given: object) -> Settings:
     """Settings in which every secret is marked, and the address of a Spark server holds one."""
     secrets = {name: f"{MARK}-{name}" for name in SECRETS if name != "dagster_postgres_url"}
+    for name in ("kafka_client_properties", "kafka_jvm_properties"):
+        secrets[name] = f'{{"password": "{MARK}-{name}"}}'
     remote = f"sc://spark.example:443/;use_ssl=true;token={MARK}-in-the-address;user_id=me"
     values = {**secrets, "dagster_postgres_url": f"postgresql://u:{MARK}@db/d", "spark_remote": remote, **given}
     del values["spark_connect_token"]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.launcher import WorkerStatus
 from dagster._core.test_utils import create_run_for_test, freeze_time
 
 from music_platform.ingestion import backlog, disk_space
@@ -25,7 +26,16 @@ from music_platform.orchestration.assets.marts import tier_keys
 from music_platform.orchestration.assets.reference import FILE_STATE, file_state
 from music_platform.orchestration.freshness import LIVE, POLICY, TIERS, ages, warn_after, window
 from music_platform.orchestration.inputs import LOADED_AT, inputs_of, last_load, note_inputs
-from music_platform.orchestration.keys import GOLD, INTAKE, RAW_EVENTS, REFERENCE_KEYS
+from music_platform.orchestration.keys import (
+    CONSERVATION,
+    GOLD,
+    INTAKE,
+    LAKE_EVENTS,
+    NOT_RECONCILED,
+    RAW_EVENTS,
+    REFERENCE_KEYS,
+)
+from music_platform.orchestration.launcher import HealthCheckedLauncher
 from music_platform.orchestration.quality import failed_checks
 from music_platform.orchestration.runs import process_tags
 from music_platform.orchestration.schedules import upkeep_tick
@@ -271,6 +281,9 @@ def test_a_damaged_checkpoint_starts_the_run_that_says_so(day: Day, monkeypatch:
 
 
 def test_a_run_that_was_killed_with_its_code_server_is_followed_within_a_minute(day: Day) -> None:
+    """Dagster's daemon asks the launcher, and fails the run."""
+    launcher = HealthCheckedLauncher()
+    launcher.register_instance(day.instance)
     built(day)
     day.load(1)
     (killed,) = day.tick()
@@ -278,14 +291,16 @@ def test_a_run_that_was_killed_with_its_code_server_is_followed_within_a_minute(
     day.instance.add_run_tags(killed.run_id, process_tags(process.pid))
     started = dg.DagsterEvent(dg.DagsterEventType.RUN_START.value, killed.job_name)
     day.instance.report_dagster_event(started, killed.run_id)
+    (killed,) = day.instance.get_runs(dg.RunsFilter(run_ids=[killed.run_id]))
+    assert launcher.check_run_worker_health(killed).status is WorkerStatus.RUNNING
     assert not day.tick()
     process.kill()
     process.wait()
     day.now += 5
+    health = launcher.check_run_worker_health(killed)
+    assert health.status is WorkerStatus.FAILED
+    day.instance.report_run_failed(killed, health.msg)
     assert [run.job_name for run in day.tick()] == ["live"]
-    failed = day.instance.get_run_by_id(killed.run_id)
-    assert failed is not None
-    assert failed.status is dg.DagsterRunStatus.FAILURE
 
 
 def test_a_topic_that_cannot_be_read_starts_a_run_which_says_so_and_is_complete_for_nobody(
@@ -314,7 +329,7 @@ def test_a_refused_file_is_reported_once_by_a_check_without_a_run(day: Day) -> N
 
     misspelt = Path(day.settings.intake_root) / "listen_event" / "a.jsonl"
     misspelt.parent.mkdir(parents=True)
-    for content, failed in ((None, []), ("{}", ["files in folders that are not read: listen_event"]), (None, [])):
+    for content, failed in ((None, []), ("{}", ["files that are not read in listen_event"]), (None, [])):
         misspelt.write_text(content) if content else misspelt.unlink(missing_ok=True)
         for _ in range(3):
             assert not day.tick(sensors.quality_tick)
@@ -342,6 +357,34 @@ def test_checks_and_maintenance_that_take_long_do_not_pile_up(day: Day) -> None:
         day.instance.report_dagster_event(success, run.run_id)
     day.now += day.settings.quality_interval_seconds
     assert len(day.tick(sensors.quality_tick)) == 1
+
+
+def test_a_failed_conservation_is_compared_again_until_it_passes(day: Day) -> None:
+    """It was evaluated at 02:30 only: builds were held back until the next night, whatever a person did."""
+    built(day)
+    day.tick(sensors.quality_tick)
+
+    def verdict(passed: bool, said: str) -> None:
+        with freeze_time(day.now):
+            day.instance.report_runless_asset_event(
+                dg.AssetCheckEvaluation(CONSERVATION.asset_key, CONSERVATION.name, passed=passed, description=said)
+            )
+
+    assert not day.tick(sensors.quality_tick)
+    for passed, said in ((False, "1 rows are missing"), (True, f"{NOT_RECONCILED}: 3 records of the lake")):
+        verdict(passed, said)
+        for _ in range(2):
+            day.now += day.settings.quality_interval_seconds
+            (run,) = day.tick(sensors.quality_tick)
+            assert run.job_name == "reconciliation"
+            assert not day.tick(sensors.quality_tick), "one is at work"
+            with freeze_time(day.now):
+                day.instance.report_run_failed(run)
+            day.now += 30
+            assert not day.tick(sensors.quality_tick), "not at once"
+    verdict(True, "every partition and file balances")
+    day.now += day.settings.quality_interval_seconds
+    assert not day.tick(sensors.quality_tick)
 
 
 def test_reference_data_whose_load_failed_is_loaded_again_and_what_is_loaded_is_not(day: Day) -> None:
@@ -373,3 +416,31 @@ def test_reference_data_whose_load_failed_is_loaded_again_and_what_is_loaded_is_
     os.utime(file, (day.now, day.now))
     day.now += 10
     assert len(day.tick(sensors.reference_tick)) == 1
+
+
+def test_an_idle_lake_and_raw_are_fresh_as_long_as_they_lack_nothing(day: Day, monkeypatch: pytest.MonkeyPatch) -> None:
+    built(day)
+    with freeze_time(day.now):
+        lake = dg.AssetMaterialization(LAKE_EVENTS, tags={"dagster/data_version": "0"})
+        day.instance.report_runless_asset_event(lake)
+        raw = dg.AssetMaterialization(RAW_EVENTS, metadata={"lake_version": 0, LOADED_AT: day.now})
+        day.instance.report_runless_asset_event(raw)
+    keys, begin, loaded = (LAKE_EVENTS, RAW_EVENTS), day.now, day.now
+    while day.now < begin + 3 * window(day.settings, LIVE):
+        day.now += MINUTE
+        day.tick(sensors.freshness_tick)
+        assert max(ages(day.instance, keys, day.now).values()) <= window(day.settings, LIVE) / 2 + MINUTE
+    assert last_load(day.instance) == loaded, "nothing was loaded"
+    latest = day.instance.get_latest_materialization_event(LAKE_EVENTS)
+    assert latest is not None
+    assert latest.asset_materialization is not None
+    assert (latest.asset_materialization.tags or {})["dagster/data_version"] == "0", "marts do not look out of date"
+    assert not day.tick(), "no build"
+
+    waiting = TopicOffsets({}, {}, {}), Backlog(3, {"t": 3})
+    monkeypatch.setattr(sensors, "read_kafka_backlog", lambda _: waiting)
+    begin = day.now
+    while day.now < begin + window(day.settings, LIVE):
+        day.now += MINUTE
+        day.tick(sensors.freshness_tick)
+    assert min(ages(day.instance, keys, day.now).values()) >= window(day.settings, LIVE)

@@ -200,7 +200,7 @@ def test_moments_happen_within_their_song(large: Pages) -> None:
 def test_pages_can_be_left_out() -> None:
     pages = walk(Options(seed=2, users=500, start=MONDAY, days=3, omit=("Skip", "Pause", "Thumbs Up", "Roll Advert")))
     shown = {STATES[state].page for state in np.unique(pages["state"])}
-    assert shown & set(MOMENTS) == {"Thumbs Down", "Add to Playlist", "Add Friend"}
+    assert shown & set(MOMENTS) == {"Thumbs Down", "Add to Playlist", "Add Friend", "Playback End"}
 
 
 def test_items_count_up_and_time_never_runs_back(large: Pages) -> None:

@@ -102,7 +102,7 @@ def test_a_hot_key_is_one_account_with_a_share_of_the_users() -> None:
     keys = Counter(made.keys)
     (hottest, hits), (_, next_hits) = keys.most_common(2)
     assert 0.15 < hits / len(made.keys) < 0.5
-    assert hits > 3 * next_hits
+    assert hits > 2 * next_hits
     people = {(e["firstName"], e["lastName"], e["gender"], e["registration"])
               for e in map(orjson.loads, made.texts) if e.get("userId") == int(hottest)}  # fmt: skip
     assert len(people) == 1

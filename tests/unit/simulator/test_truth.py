@@ -21,7 +21,7 @@ from tests.unit.simulator.conftest import ROOT
 SQL = ROOT / "simulator" / "music_simulator" / "truth"
 PATTERNS = ROOT / "dbt_project" / "seeds" / "device_patterns.csv"
 BAD = ["--duplicates", ".08", "--late", ".08", "--out-of-order", ".08", "--malformed", ".03", "--invalid", ".03",
-       "--unknown-fields", ".1", "--v2", ".5"]  # fmt: skip
+       "--unknown-fields", ".1", "--v2", ".4", "--v3", ".3"]  # fmt: skip
 
 
 @dataclass
@@ -93,9 +93,8 @@ def test_plays_of_every_mart_add_up_to_listens(checked: Checked) -> None:
     for mart, rows in checked.truth["marts"].items():
         if mart in ("song_of_the_year", "artist_of_the_year", "stream_anomalies"):
             continue
-        measure = {"listening_sessions": "songs"}.get(mart, "plays")
-        if measure in rows[0]:
-            assert sum(row[measure] for row in rows) == listens, mart
+        if "plays" in rows[0]:
+            assert sum(row["plays"] for row in rows) == listens, mart
 
 
 def test_the_file_names_what_made_it(checked: Checked) -> None:
@@ -173,10 +172,21 @@ def test_records_that_did_not_arrive_are_not_in_the_truth(tmp_path: Path) -> Non
     assert len(KINDS) == 4
 
 
-def test_a_place_is_named_from_as_many_users_as_dbt_asks_for() -> None:
-    asked = yaml.safe_load((ROOT / "dbt_project" / "dbt_project.yml").read_text())["vars"]["min_cell_users"]
-    assert f"create macro min_cell_users() as {asked};" in (SQL / "base.sql").read_text()
-    assert asked == brute_force.MIN_CELL_USERS
+def test_truth_and_dbt_have_the_same_limits() -> None:
+    limits = yaml.safe_load((ROOT / "dbt_project" / "dbt_project.yml").read_text())["vars"]
+    base = (SQL / "base.sql").read_text()
+    for name, ours in (("min_cell_users", brute_force.MIN_CELL_USERS), ("stream_seconds", brute_force.STREAM_SECONDS)):
+        assert f"create macro {name}() as {limits[name]};" in base
+        assert limits[name] == ours
+
+
+def test_skips_and_unheard_ends_are_plays_but_no_streams(checked: Checked) -> None:
+    rows = checked.truth["marts"]["top_artists_daily"]
+    plays, streams, heard, nominal = (
+        sum(row[name] for row in rows) for name in ("plays", "streams", "heard_seconds", "nominal_seconds")
+    )
+    assert 0.9 * plays < streams < plays
+    assert 0.8 * nominal < heard < nominal
 
 
 def test_no_cell_that_names_a_place_has_few_users_and_none_is_lost(checked: Checked) -> None:

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import orjson
 import pytest
@@ -17,6 +18,7 @@ from tests.unit.simulator.conftest import SMALL, Made, make
 
 OURS = ("eventId", "schemaVersion", "songId", "artistId")
 SINCE_V2 = ("device", "connection", "listenedSeconds")
+SINCE_V3 = ("country", "timeZone", "source", "levelAfter")
 
 
 def test_fields_types_order_and_absences_are_eventsims(
@@ -157,6 +159,57 @@ def test_listened_seconds_stand_on_the_event_that_ends_the_song() -> None:
     assert pages["NextSong"] > 1000
     assert pages["Skip"] > 20
     assert pages["Logout"] > 5
+
+
+def test_version_3_adds_country_time_zone_source_and_the_level_after_a_change() -> None:
+    made = make(replace(SMALL, users=2500, growth=0.0, v2=0.3, v3=0.5))
+    changes = sources = 0
+    for kind, text in zip(made.kinds, made.texts, strict=True):
+        event = orjson.loads(text)
+        assert breach(event, kind) is None
+        if event["schemaVersion"] < 3:
+            assert not set(SINCE_V3) & set(event)
+            assert event.get("page") != "Playback End"
+            continue
+        assert event["country"] == "US"
+        assert ZoneInfo(event["timeZone"])
+        assert ("source" in event) == ("song" in event)
+        sources += "source" in event
+        if kind == "status_change":
+            changes += 1
+            assert {event["level"], event["levelAfter"]} == {"free", "paid"}
+    assert changes > 5
+    assert sources > 1000
+    shares = Counter(orjson.loads(text)["schemaVersion"] for text in made.texts)
+    assert set(shares) == {1, 2, 3}
+
+
+def test_in_version_3_every_song_has_an_end_that_says_how_much_was_heard() -> None:
+    made = make(replace(SMALL, v3=1.0, users=400))
+    sessions: dict[int, list[dict[str, Any]]] = {}
+    for text in made.of("page_view"):
+        event = orjson.loads(text)
+        sessions.setdefault(event["sessionId"], []).append(event)
+    last_day = max(event["ts"] for events in sessions.values() for event in events) - 4 * 3_600_000
+    ended, left = 0, 0
+    for events in sessions.values():
+        events.sort(key=lambda e: e["itemInSession"])
+        assert [e["ts"] for e in events] == sorted(e["ts"] for e in events)
+        songs = [e for e in events if e["page"] == "NextSong"]
+        ends = [e for e in events if "listenedSeconds" in e]
+        if events[0]["itemInSession"] == 0 and events[-1]["ts"] < last_day:
+            assert len(ends) == len(songs)
+        for event in events:
+            if event["page"] == "Playback End":
+                assert event is events[-1]
+                assert event["songId"] == songs[-1]["songId"] if songs else True
+                if songs:
+                    ended += 1
+                    left += event["listenedSeconds"] < songs[-1]["duration"] - 1
+                    since = (event["ts"] - songs[-1]["ts"]) / 1000
+                    assert 0 <= event["listenedSeconds"] <= since + 1
+    assert ended > 100
+    assert left / ended == pytest.approx(0.25, abs=0.1)
 
 
 def test_registration_of_a_guest_is_the_moment_of_submitting(small: Made) -> None:

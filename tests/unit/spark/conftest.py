@@ -24,17 +24,24 @@ def encoded(payload: Any) -> bytes | None:
 
 
 def lake_rows(
-    payloads: list[Any], topic: str = "listen_events", redrive_of: str | None = None
+    payloads: list[Any],
+    topic: str = "listen_events",
+    redrive_of: str | None = None,
+    written: list[int] | None = None,
+    key: bytes | None = None,
 ) -> list[SimpleNamespace]:
-    """The lake's row of each payload (bytes, text, an object for JSON, or None), in order."""
+    """The lake's row of each payload (bytes, text, an object for JSON, or None), in order. `written` are the records'
+    timestamps in epoch milliseconds."""
     size = len(payloads)
-    timestamps = pa.array([KAFKA_TIMESTAMP] * size, pa.timestamp("us", tz="UTC"))
+    epoch_us = [ms * 1000 for ms in written or [int(KAFKA_TIMESTAMP.timestamp() * 1000)] * size]
+    timestamps = pa.array(epoch_us, pa.int64()).cast(pa.timestamp("us", tz="UTC"))
     records = pa.record_batch(
         {
             "topic": pa.array([topic] * size),
             "partition": pa.array([1] * size, pa.int32()),
             "offset": pa.array(range(size), pa.int64()),
             "timestamp": timestamps,
+            "key": pa.array([key] * size, pa.binary()),
             "value": pa.array(map(encoded, payloads), pa.binary()),
             "redrive_of": pa.array([redrive_of] * size, pa.string()),
         }

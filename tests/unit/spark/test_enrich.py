@@ -48,6 +48,21 @@ def test_users_and_the_places_where_they_live(tmp_path: Path) -> None:
     assert found.places.to_pydict() == {"known_state": ["OS"], "place_country": ["DK"]}
 
 
+def test_rows_without_an_id_are_nobodys(tmp_path: Path) -> None:
+    """One such row gave every guest its country."""
+    write(
+        tmp_path,
+        users="user_id,state,country\n,OS,NO\n1,XX,DK\n",
+        songs="song_id,title,artist_id,genre\n,T,a1,Pop\ns1,U,,Rock\n",
+        artists="artist_id,name\n,Nobody\na1,A\n",
+    )
+    found = read_reference(tmp_path)
+    assert found.users.to_pydict() == {"known_user_id": ["1"], "user_country": ["DK"]}
+    assert found.songs["song_key"].to_pylist() == ["is1"]
+    lookups_of = Lookups(found)
+    assert lookups_of.users.positions(pa.array([None, "1"], pa.string())).to_pylist() == [None, 0]
+
+
 def test_a_damaged_file_is_said_and_stops_nothing(tmp_path: Path) -> None:
     write(tmp_path, songs="song_id,title\ns1,T,more,than,the,header\n", users="user_id,country\n1,NO\n")
     said: list[str] = []

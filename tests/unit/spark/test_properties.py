@@ -13,7 +13,7 @@ from music_platform.contracts import events as contract
 from music_platform.contracts import shapes
 from music_spark.parse import flatten
 from music_spark.shape import _single
-from music_spark.validate import violation
+from music_spark.validate import is_blank, violation
 from tests.support.payloads import ACCEPTED, REFUSED, TS
 from tests.unit.spark.conftest import KAFKA_TIMESTAMP, lake_rows
 
@@ -74,7 +74,8 @@ numbers = (
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.sampled_from([TS, 0, -1, 2**63 - 1, 2**63, -(2**63), 10**300])
 )
-leaves = st.none() | st.booleans() | numbers | st.text(max_size=20)
+blanks = st.text(st.sampled_from(contract.BLANKS + "\u200b\ufeffa"), max_size=3)
+leaves = st.none() | st.booleans() | numbers | st.text(max_size=20) | blanks
 values = st.recursive(
     leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=3), max_leaves=8
 )
@@ -98,6 +99,24 @@ def test_any_bytes_make_one_row_each_and_validity_is_the_strict_parsers(payloads
 @given(st.lists(spelled, min_size=1, max_size=12), st.sampled_from(sorted(contract.TOPICS.values())))
 def test_the_way_by_shapes_and_the_way_one_by_one_agree(payloads: list[bytes], topic: str) -> None:
     check(payloads, topic)
+
+
+@given(st.characters(categories=["Zs", "Zl", "Zp", "Cc"]) | st.characters())
+def test_what_is_blank_is_what_unicode_calls_white_space(character: str) -> None:
+    assert is_blank(character) == character.isspace()
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(spelled, st.integers(-(2**62) // 1000, 2**62 // 1000)), min_size=1, max_size=6))
+def test_any_timestamp_of_a_record_makes_one_row_and_both_ways_agree(records: list[tuple[bytes, int]]) -> None:
+    shape = shapes.own(contract.LISTEN)
+    rows = lake_rows([value for value, _ in records], written=[written for _, written in records])
+    assert len(rows) == len(records)
+    for (value, written), row in zip(records, rows, strict=True):
+        assert row.quarantine_reason == _single(value, shape, written).get("quarantine_reason")
+        in_range = contract.EARLIEST_TS <= written <= contract.END_OF_TIME_MS
+        assert (row.kafka_timestamp is not None) == in_range
+        assert in_range or row.quarantine_reason is not None
 
 
 @pytest.mark.parametrize("name", ACCEPTED)

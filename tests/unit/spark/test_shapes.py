@@ -95,6 +95,10 @@ def test_what_is_no_record_at_all_is_quarantined_in_any_shape(value: bytes | Non
         ('description = "x"\nkind = "listen"\n[fields]\n', "no field for ts"),
         ('description = "x"\n[fields]\n', "give either kind or kind_field"),
         ('description = "x"\nkind = "listen"\n[fields]\na = { field = "nope" }', "a: the contract has no field nope"),
+        (
+            'description = "x"\nkind_field = "a.b"\n[kinds]\nplay = { kind = "listen" }\n[fields]\n',
+            "kind_field has to be a key of the record itself",
+        ),
         ('description = "x"\nkind = "sing"\n[fields]\nt = { field = "ts" }', "sing is not an event kind"),
         ('description = "x"\nkind = "listen"\n[fields]\nt = { field = "ts" }', "a listen event needs userId"),
     ],
@@ -102,6 +106,34 @@ def test_what_is_no_record_at_all_is_quarantined_in_any_shape(value: bytes | Non
 def test_a_mapping_that_says_too_little_is_refused(text: str, complaint: str) -> None:
     with pytest.raises(MappingError, match=complaint):
         parse("third", text)
+
+
+@pytest.mark.parametrize(
+    ("text", "same_as"),
+    [
+        ("2016-12-31T23:59:60Z", "2017-01-01T00:00:00Z"),
+        ("2016-12-31T23:59:60.5+00:00", "2017-01-01T00:00:00.5+00:00"),
+        ("20161231T235960Z", "2017-01-01T00:00:00Z"),
+        ("2017-01-01T08:59:60+09:00", "2017-01-01T00:00:00Z"),
+        ("2025-04-09T24:00:00", "2025-04-10T00:00:00"),
+        ("2025-04-09 24:00+02:00", "2025-04-09T22:00:00Z"),
+        ("20250409T24", "2025-04-10T00:00:00"),
+        ("2024-02-28T24:00:00.000Z", "2024-02-29T00:00:00Z"),
+    ],
+)
+def test_leap_seconds_and_the_end_of_a_day_are_times(text: str, same_as: str) -> None:
+    rows = lake_rows([{**PLAYBACK, "timestamp": each} for each in (text, same_as)], "playback")
+    assert [row.quarantine_reason for row in rows] == [None, None]
+    assert rows[0].ts == rows[1].ts
+
+
+@pytest.mark.parametrize("text", ["2025-04-09T24:00:01", "2025-04-09T24:01", "2025-04-09T25:00", "2025-04-09T10:60:00",
+                                  "2025-04-09T23:59:61", "2025-04-09T24:00:00.001", "9999-12-31T24:00"])  # fmt: skip
+def test_other_times_out_of_range_are_none(text: str) -> None:
+    (row,) = lake_rows([{**PLAYBACK, "timestamp": text}], "playback")
+    assert row.quarantine_reason in (
+        "timestamp: no time of ISO 8601", "timestamp: above 253402300799999"
+    )  # fmt: skip
 
 
 def test_a_third_shape_needs_no_code() -> None:

@@ -1,12 +1,15 @@
 """A record is valid if and only if it is one JSON object in UTF-8 that keeps the contract; none stops the stream."""
 
 import base64
+import hashlib
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from music_platform.contracts import events as contract
 from tests.unit.spark.conftest import KAFKA_TIMESTAMP
 
 TS = int(KAFKA_TIMESTAMP.timestamp() * 1000) - 3_600_000
@@ -113,3 +116,80 @@ def test_invalid_records_are_quarantined_with_reason_and_content(rows_of: RowsOf
 def test_what_rfc_8259_allows_is_valid(rows_of: RowsOf, text: str) -> None:
     (row,) = rows_of([text.replace("TS", str(TS))])
     assert row.quarantine_reason is None
+
+
+KAFKA_MS = int(KAFKA_TIMESTAMP.timestamp() * 1000)
+#: What producers write who take seconds, micro- or nanoseconds for milliseconds, or know no time.
+WRONG_UNITS = {"seconds": KAFKA_MS // 1000, "microseconds": KAFKA_MS * 1000, "none": -1, "negative": -KAFKA_MS}
+
+
+def test_a_record_whose_own_timestamp_is_no_time_is_one_quarantined_row(rows_of: RowsOf) -> None:
+    """In seconds it was an alert about an age of 498,269 hours; in microseconds the year 58,869 in every statement."""
+    written = [*WRONG_UNITS.values(), KAFKA_MS]
+    *wrong, good = rows_of([listen()] * len(written), written=written, key=b"k")
+    assert (good.quarantine_reason, good.kafka_timestamp, good.key_base64) == (None, KAFKA_TIMESTAMP, None)
+    for unit, row in zip(WRONG_UNITS, wrong, strict=True):
+        assert re.match("the record's Kafka timestamp: (below|above) ", row.quarantine_reason), unit
+        assert (row.kafka_timestamp, row.ts, row.event_kind) == (None, None, "listen"), unit
+        assert json.loads(row.payload) == LISTEN
+        assert base64.b64decode(row.key_base64) == b"k"
+    first, last = rows_of([listen()] * 2, written=[contract.EARLIEST_TS, contract.END_OF_TIME_MS])
+    assert first.quarantine_reason == "ts: more than 24 h after the record's Kafka timestamp"
+    assert last.quarantine_reason is None
+
+
+def test_a_value_or_key_that_no_column_holds_is_cut_and_described(rows_of: RowsOf) -> None:
+    limit = contract.MAX_RECORD_BYTES
+    text, binary = b'{"a": "' + b"\xc3\xa9" * (limit // 2) + b'"}', b"\xff" * (limit + 1)
+    fits = b"\xff" * limit
+    long_text, long_binary, longest = rows_of([text, binary, fits])
+    for row, value in ((long_text, text), (long_binary, binary)):
+        assert row.quarantine_reason == f"payload: longer than {limit:,} bytes"
+        assert len(row.payload.encode()) <= 4 << 20
+        assert row.payload_base64 is None
+        assert json.loads(row.extra) == {"payload": {"bytes": len(value), "sha256": hashlib.sha256(value).hexdigest()}}
+    assert (longest.quarantine_reason, longest.extra) == ("payload: not UTF-8", None)
+    assert len(longest.payload_base64) == contract.MAX_TEXT_BYTES
+    (row,) = rows_of([b"no json"], key=binary)
+    assert (row.payload, row.key_base64, list(json.loads(row.extra))) == ("no json", None, ["key"])
+
+
+def test_unknown_fields_that_grow_when_they_are_written_out_are_cut_too(rows_of: RowsOf) -> None:
+    numbers = "[" + ",".join(["1e15"] * 1_500_000) + "]"
+    (row,) = rows_of([json.dumps(listen())[:-1] + f', "x": {numbers}}}'])
+    assert row.quarantine_reason == f"payload: unknown fields longer than {contract.MAX_TEXT_BYTES:,} bytes"
+    assert row.extra is None
+
+
+BLANK = " \t\u2003"
+
+
+def test_blank_is_no_value(rows_of: RowsOf) -> None:
+    """A producer that writes blanks made one giant user and one giant song."""
+    many = [listen() for _ in range(3)]
+    blank, empty = (rows_of([listen(level=text, device={"type": text}, songId=text), *many]) for text in (BLANK, ""))
+    for row in (blank[0], empty[0]):
+        assert (row.quarantine_reason, row.level, row.device_type, row.song_id) == (None, None, None, None)
+    assert {row.level for row in blank[1:]} == {"free"}
+    (text,) = rows_of([listen(song=" a ", city=f"{BLANK}x")])
+    assert (text.song, text.city) == (" a ", f"{BLANK}x"), "text is kept as it is written"
+
+
+@pytest.mark.parametrize("text", ["", BLANK])
+def test_a_required_field_is_not_fulfilled_by_a_blank(rows_of: RowsOf, text: str) -> None:
+    refused = {
+        "page_view_events": ({"ts": TS, "page": text}, "page: blank"),
+        "status_change_events": ({"ts": TS, "level": text}, "level: blank"),
+        "listen_events": (listen(song=text), "songId: missing, and artist and song"),
+        "playback": ({"user_id": text, "song_id": "S1", "timestamp": "2026-11-01T00:00:00"}, "user_id: blank"),
+        "user_event": (
+            {"user_id": "U1", "song_id": text, "event_type": "play", "timestamp": "2026-11-01T00:00:00"},
+            "song_id: missing",
+        ),
+    }
+    for topic, (record, reason) in refused.items():
+        (row,) = rows_of([record], topic)
+        assert row.quarantine_reason is not None, topic
+        assert row.quarantine_reason.startswith(reason), (topic, row.quarantine_reason)
+    (row,) = rows_of([listen(eventId=text)])
+    assert row.quarantine_reason == "eventId: empty"

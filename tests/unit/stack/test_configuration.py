@@ -1,6 +1,7 @@
 """What the stack writes for its services: rendered from settings alone, nothing reachable from outside the machine."""
 
 import configparser
+import json
 import os
 import shlex
 import stat
@@ -9,17 +10,20 @@ from pathlib import Path
 
 import psutil
 import pytest
+from pydantic import ValidationError
 from supervisor.options import ServerOptions
 
 from music_platform.environment import MARKER, export_lines, inherited_environment, settings_environment
 from music_platform.errors import LocalStackError
 from music_platform.home import Home
 from music_platform.settings import Settings
+from music_platform.sources import SettingsError
 from music_platform.stack import broker as kafka
 from music_platform.stack import services, spark_connect
 from music_platform.stack.java import Java
 from music_platform.stack.local_stack import LocalStack, last_lines
 from music_platform.stack.supervision import render_conf
+from music_spark.read import KafkaSource
 from music_spark.session import spark_conf, store_conf
 
 JAVA = Java(Path("/opt/java"), "17.0.1", 17)
@@ -100,7 +104,11 @@ def test_supervisor_reads_back_every_program(settings: Settings) -> None:
     for program in programs:
         section = parsed[f"program:{program.name}"]
         environment = [f"{name}={value}" for name, value in sorted(program.environment.items())]
-        assert shlex.split(section["command"]) == ["/usr/bin/env", *environment, *program.command]
+        if program.isolated:
+            marked = sorted([*environment, f"{MARKER}={settings.home}"])
+            assert shlex.split(section["command"]) == ["/usr/bin/env", "-i", *marked, *program.command]
+        else:
+            assert shlex.split(section["command"]) == ["/usr/bin/env", *environment, *program.command]
         assert section["stopasgroup"] == section["killasgroup"] == section["autorestart"] == "true"
         assert section["stdout_logfile"] == str(home.log_of(program.name))
 
@@ -201,7 +209,7 @@ def test_a_changed_setting_changes_what_supervisor_reads(settings: Settings) -> 
     before = sections(settings)
     after = sections(settings.model_copy(update={"kafka_retention_hours": 1, "lag_threshold_records": 7}))
     changed = {name for name, section in after.items() if section != before[name]}
-    assert changed == {"kafka", "code", "webserver", "daemon", "watch"}
+    assert changed == {*services.BROKERS, "code", "webserver", "daemon", "watch"}
     assert sections(settings.model_copy(update={"java_home": JAVA.home})) == before
 
 
@@ -261,6 +269,62 @@ def test_one_set_of_settings_secures_every_client(tmp_path: Path) -> None:
     assert 'password="hush\\"\\\\";' in java["sasl.jaas.config"], "quoted as JAAS wants it"
     assert (java["ssl.truststore.certificates"], java["ssl.keystore.key"]) == ("CA", "KEY"), "no file for executors"
     assert 'hush"' not in repr(given)
+
+
+def test_any_property_reaches_every_client_and_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """AWS MSK with IAM, as docs/guide/sources.md writes it, and a broker that authorizes consumer groups."""
+    java = {
+        "security.protocol": "SASL_SSL",
+        "sasl.mechanism": "AWS_MSK_IAM",
+        "sasl.jaas.config": "software.amazon.msk.auth.iam.IAMLoginModule required;",
+        "option:groupIdPrefix": "music-platform-spark",
+    }
+    values = {
+        "KAFKA_BOOTSTRAP_SERVERS": "b:9098",
+        "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+        "KAFKA_SASL_MECHANISM": "OAUTHBEARER",
+        "KAFKA_TOKEN_FUNCTION": "tests.unit.stack.test_configuration:token",
+        "KAFKA_CLIENT_PROPERTIES": json.dumps({"client.id": "music", "group.id": "music-platform"}),
+        "KAFKA_JVM_PROPERTIES": json.dumps(java),
+    }
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    given = Settings(_env_file=None)
+    client = given.kafka_client_config()
+    assert (client["sasl.mechanism"], client["client.id"], client["group.id"]) == (
+        "OAUTHBEARER", "music", "music-platform",
+    )  # fmt: skip
+    assert client["oauth_cb"]("") == ("header.claims.signature", 2e9)
+    source = KafkaSource("b:9098", ("t",), 10, given.kafka_jvm_config(), more_options=given.kafka_source_options())
+    options = source.options()
+    assert options["groupIdPrefix"] == "music-platform-spark"
+    assert options["kafka.sasl.mechanism"] == "AWS_MSK_IAM"
+    assert options["kafka.sasl.jaas.config"] == java["sasl.jaas.config"]
+    assert not [name for name in options if "option:" in name]
+
+
+def token(_config: str) -> tuple[str, float]:
+    return "header.claims.signature", 2e9
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("kafka_sasl_mechanism", "AWS_MSK_IAM", "KAFKA_CLIENT_PROPERTIES and KAFKA_JVM_PROPERTIES"),
+        ("kafka_client_properties", '{"linger.ms": 5}', "is not a JSON object of texts"),
+        ("kafka_jvm_properties", "hush", "is not a JSON object of texts"),
+        ("kafka_token_function", "os.system", "write module:name"),
+    ],
+)
+def test_a_property_that_no_client_can_take_is_refused(name: str, value: str, sentence: str) -> None:
+    with pytest.raises(ValidationError, match=sentence):
+        Settings(_env_file=None, **{name: value})  # type: ignore[arg-type]
+
+
+def test_a_token_function_that_cannot_be_imported_is_named() -> None:
+    given = Settings(_env_file=None, kafka_token_function="nowhere:token")
+    with pytest.raises(SettingsError, match="KAFKA_TOKEN_FUNCTION=nowhere:token cannot be imported"):
+        given.kafka_client_config()
 
 
 def test_the_local_broker_is_secured_by_the_same_settings_and_keeps_no_password(settings: Settings) -> None:

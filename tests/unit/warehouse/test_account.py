@@ -185,6 +185,7 @@ def test_the_transforming_role_writes_three_ledgers_and_nothing_of_raw() -> None
     given = [grant for grant in grants(account) if grant.role == account.transformer]
     written = {g.name.split(".")[-1] for g in given if {"INSERT", "DELETE", "UPDATE"} & set(g.privileges)}
     assert written == {"BUILDS", "TOUCHED_DATES", "DISPLACED_EVENTS", "CHECKED_BATCHES"}
+    assert [g.name for g in given if "UPDATE" in g.privileges] == ["MUSIC.OPS.BUILDS"]
     assert {g.privileges for g in given if g.name.endswith(".RAW")} == {("USAGE",), ("SELECT",)}
 
 

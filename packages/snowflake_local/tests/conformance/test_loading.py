@@ -264,3 +264,17 @@ def test_an_incomplete_put_leaves_nothing(server: LocalWarehouse, database: str,
     with pytest.raises(urllib.error.HTTPError, match="403"):
         urllib.request.urlopen(upload, timeout=5)
     assert not list(server.root.rglob("half*")) + list(server.root.rglob("put-*")) + list(server.root.rglob("escaped*"))
+
+
+def test_copy_refuses_text_that_a_varchar_does_not_hold(query: Query, tmp_path: Path) -> None:
+    query("create stage LAKE file_format = (type = parquet)")
+    query(TARGET)
+    limit = 16_777_216
+    for name, text in (("fits", "é" * limit), ("long", "x" * (limit + 1))):
+        row = {"id": [1], "name": [text], "seconds": [None], "at": pa.array([None], pa.timestamp("us")), "extra": ["1"]}
+        pq.write_table(pa.table(row), tmp_path / f"{name}.parquet")
+        query(f"put 'file://{tmp_path / f'{name}.parquet'}' @RAW.LAKE/events auto_compress=false overwrite=false")
+    query(TRANSFORMATION.format(files="'fits.parquet'"))
+    assert query("select length(NAME) from EVENTS") == [(limit,)]
+    with pytest.raises(ProgrammingError, match="String in column NAME is too long and would be truncated"):
+        query(TRANSFORMATION.format(files="'long.parquet'"))
