@@ -170,9 +170,10 @@ def make_private_folder() -> None:
 
 def require_own(folder: Path) -> None:
     """Raise PlatformError if the folder is there and is not a folder of this user: whoever owns it owns its sockets."""
-    if not folder.is_symlink() and not folder.exists():
+    try:
+        found = folder.lstat()
+    except FileNotFoundError:
         return
-    found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
         raise PlatformError(
             f"{folder} is not this user's folder, so sockets in it cannot be trusted. Remove it, or use a home with a "

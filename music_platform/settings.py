@@ -814,10 +814,10 @@ def _hosts_elsewhere(address: str) -> list[str]:
     hosts = [part.hostname or "" for part in parts]
     # A database's host may be a parameter. Without one, or with a path, it is asked over a socket of this machine.
     hosts += [host for part in parts for host in parse_qs(part.query).get("host", ()) if not host.startswith("/")]
-    return [host for host in hosts if host and not is_loopback(host)]
+    return [host for host in hosts if host and not _is_loopback(host)]
 
 
-def is_loopback(host: str) -> bool:
+def _is_loopback(host: str) -> bool:
     """Whether a host name or address is this machine's loopback."""
     try:
         return ip_address(host).is_loopback
