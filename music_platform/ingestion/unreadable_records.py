@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 #: Records, and bytes of their values, that are read from the one at fault on: a producer writes more than one of them.
 RECORDS_AT_ONCE, BYTES_AT_ONCE = 5_000, 32 << 20
 
-_ERROR = re.compile(r"KAFKA_MALFORMED_RECORD_TIMESTAMP\] Record at topic (\S+) partition (\d+) offset (\d+) ")
+#: The message, not its error class: Spark's server sends the class of the outermost error alone, which is another.
+_ERROR = re.compile(r"\bRecord at topic (\S+) partition (\d+) offset (\d+) has timestamp value ")
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,7 @@ def test_records_of_any_time_key_and_header_are_one_row_each_and_everything_goes
     # Sent again they get a time of the broker's, and the same key.
     assert "4 records sent" in platform.command("redrive")
     platform.ingest()
-    assert platform.rows("SELECT SUM(redriven_valid) FROM OPS.QUARANTINE") == [(4,)]
+    assert platform.rows("SELECT SUM(redriven_valid) FROM OPS.QUARANTINE") == [(4,)], platform.lines
 
 
 @pytest.mark.timeout(600)

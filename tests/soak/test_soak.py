@@ -33,12 +33,17 @@ from tests.support.stack import settings_for
 from tests.support.timeline import Outage, Timeline, complete, sampling, stale
 from tests.support.truth import KEYS, differences, load_truth
 
-#: Seconds after an outage within which everything has to be as if nothing had been.
-RECOVERY = slowdown.seconds(120)
+#: Seconds that the first build of all models takes on the reference machine, of nothing, in this stack.
+FIRST_BUILD = 25.0
 DISTURBANCES = (
     "--duplicates", ".02", "--late", ".02", "--out-of-order", ".02", "--malformed", ".002", "--invalid", ".002",
     "--unknown-fields", ".01", "--v2", ".3",
 )  # fmt: skip
+
+
+def recovery() -> float:
+    """Seconds after an outage within which everything has to be as if nothing had been."""
+    return slowdown.seconds(120)
 
 
 @dataclass(frozen=True)
@@ -85,7 +90,6 @@ def soak(
         try:
             scene.up()
             timeline.say(f"up; {load.rate:,} records a second for {load.minutes:g} minutes")
-            timeline.say(f"slowdown {slowdown.factor():.2f}: all limits are multiplied by it")
             with dg.DagsterInstance.from_config(str(scene.stack.home.dagster)) as instance:
                 live_through(scene, instance, load, disturbances, home / "truth.json")
                 await_all_clears(received, disturbances)
@@ -102,8 +106,11 @@ def live_through(
     """Stream and disturb; then wait until the platform says that everything is in every mart."""
     timeline = scene.timeline
     with sampling(scene.stack, instance, timeline, 5.0):
+        started = time.monotonic()
         await_rest(scene.stack, instance, slowdown.seconds(300))
+        slowdown.learn(time.monotonic() - started, FIRST_BUILD)
         timeline.say("every model is built, of nothing yet; the stream begins")
+        timeline.say(f"slowdown {slowdown.factor():.2f}: all limits are multiplied by it")
         begin = time.time()
         with stream(scene.stack, load, truth):
             for number, disturbance in enumerate(disturbances, 1):
@@ -128,12 +135,12 @@ def await_rest(stack: LocalStack, instance: dg.DagsterInstance, seconds: float) 
 
 def await_batch(instance: dg.DagsterInstance, after: float) -> float:
     """Wait for the first batch after a moment; the seconds that it took."""
-    deadline = time.time() + RECOVERY
+    deadline = time.time() + recovery()
     while True:
         found = [instance.get_latest_materialization_event(key) for key in (LAKE_EVENTS, RAW_EVENTS)]
         if times := [event.timestamp for event in found if event and event.timestamp > after]:
             return min(times) - after
-        assert time.time() < deadline, f"no batch within {RECOVERY:.0f} s after everything answered again"
+        assert time.time() < deadline, f"no batch within {recovery():.0f} s after everything answered again"
         time.sleep(0.5)
 
 
@@ -169,11 +176,11 @@ def check(scene: Scene, instance: dg.DagsterInstance, disturbances: Sequence[Dis
     timeline, received, settings = scene.timeline, scene.received, scene.stack.settings
     assert misreported(received, disturbances) == [], received.bodies
     assert not doubled(instance, [outage for outage in timeline.outages if "clock" in outage.service])
-    assert not stale(timeline, settings, RECOVERY)
+    assert not stale(timeline, settings, recovery())
     assert not [
         timeline.clock(sample.at)
         for sample in timeline.samples
-        if sample.late > settings.lag_limit_seconds and not timeline.in_outage(sample.at, RECOVERY)
+        if sample.late > settings.lag_limit_seconds and not timeline.in_outage(sample.at, recovery())
     ]
 
 

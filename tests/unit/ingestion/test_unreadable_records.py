@@ -7,13 +7,18 @@ from music_platform.ingestion.unreadable_records import Place, unreadable
 from music_platform.lake.delta_log import RECORD_APPLICATION, DeltaTable, Transaction
 from music_platform.lake.progress import Progress
 
-ERROR = """[STREAM_FAILED] Query [id = 1] terminated with exception: Job aborted due to stage failure: Lost task 0.0:
-org.apache.spark.sql.kafka010.KafkaIllegalStateException: [KAFKA_MALFORMED_RECORD_TIMESTAMP] Record at topic
- t1.listen_events partition 3 offset 42 has timestamp value 1796005863964000000 that overflows"""
+#: As Spark Connect's server sends it: the class of the outermost error, and Java's causes without theirs.
+ERROR = """(STREAM_FAILED) [TASK_WRITE_FAILED] Task failed while writing rows to file:/lake/events. SQLSTATE: 58030
+=== Streaming Query ===
+Current Available Offsets: {KafkaV2[Subscribe[t1.listen_events]]: {"t1.listen_events":{"3":50}}}
+Caused by: org.apache.spark.sql.kafka010.KafkaIllegalStateException: Record at topic t1.listen_events partition 3 \
+offset 42 has timestamp value 1796005863964000000 that overflows when converting to Spark's microsecond-precision \
+TimestampType.
+Caused by: java.lang.ArithmeticException: long overflow"""
 
 
 def test_the_record_is_named_by_sparks_error() -> None:
-    assert unreadable(ValueError(ERROR.replace("\n", " ").replace("  ", " "))) == Place("t1.listen_events", 3, 42)
+    assert unreadable(ValueError(ERROR)) == Place("t1.listen_events", 3, 42)
     assert unreadable(ValueError("something else")) is None
 
 

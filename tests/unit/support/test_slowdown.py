@@ -43,3 +43,12 @@ def test_no_limit_is_written_in_seconds_of_one_machine() -> None:
         if ABSOLUTE.search(line)
     ]
     assert found == []
+
+
+def test_a_known_piece_of_work_raises_the_factor_and_never_lowers_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(slowdown.VARIABLE, "1.50")
+    assert slowdown.learn(taken=20, reference=25) == 1.5
+    assert slowdown.learn(taken=100, reference=25) == 4.0
+    assert slowdown.learn(taken=50, reference=25) == 4.0
+    assert slowdown.seconds(10) == 40.0
+    assert slowdown.learn(taken=10_000, reference=25) == slowdown.LARGEST
