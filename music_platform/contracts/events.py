@@ -207,8 +207,9 @@ FIELDS: tuple[Field, ...] = (
 
 #: Header of a redriven record: the coordinates of the original record.
 REDRIVE_HEADER = "redrive-of"
-#: Coordinates of a record: topic id (or a topic's name), partition and offset. And the bytes that they have at most.
-COORDINATES, MAX_COORDINATES = r"^[A-Za-z0-9._-]{1,249}/[0-9]{1,10}/[0-9]{1,19}$", 280
+#: Coordinates of a record: topic id (base64, which has + and / too) or a topic's name, partition and offset. And the
+#: bytes that they have at most.
+COORDINATES, MAX_COORDINATES = r"^[A-Za-z0-9._+/-]{1,249}/[0-9]{1,10}/[0-9]{1,19}$", 280
 
 #: A listen names its song by the first field or by both of the others. Below, the columns that they fill.
 SONG_BY_ID, SONG_BY_NAME = "songId", ("artist", "song")

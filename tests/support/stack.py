@@ -10,6 +10,7 @@ from typing import Any
 import psutil
 import pytest
 from pyspark.sql import SparkSession
+from pyspark.sql.connect.session import SparkSession as ConnectSession
 
 from music_platform.settings import Settings
 from music_platform.sources import ENV_FILE
@@ -84,8 +85,18 @@ def tiny_code_location(project: Path) -> Iterator[None]:
 def running_stack(home: Path, only: frozenset[str] | None = DATA_SERVICES, **settings: object) -> Iterator[LocalStack]:
     """A stack with every service answering; taken down at the end, whatever happened."""
     stack = LocalStack(settings_for(home, **settings))
+    end_spark_session()
     try:
         stack.up(set(only) if only is not None else None)
         yield stack
     finally:
+        end_spark_session()
         stack.down()
+
+
+def end_spark_session() -> None:
+    """End this process's Spark session, so that the next one is opened at the address that is asked for. Its server is
+    going away: left to the process's end, pyspark says goodbye to it for a minute."""
+    if (session := ConnectSession._default_session) is not None:
+        session.release_session_on_close = False
+        session.stop()
