@@ -1,6 +1,5 @@
 """The OpenTofu modules: what they make in an account equals what `snowflake-setup` prints, in both directions."""
 
-import importlib
 import json
 import re
 import shutil
@@ -9,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hcl2
+import pulumi_snowflake
 import pytest
 
 from music_platform.cli import contract
@@ -144,15 +145,12 @@ def test_every_variable_and_output_is_described_and_every_variable_is_used(folde
 
 def arguments_of(resource: str) -> set[str]:
     """The arguments of a resource of the Snowflake provider, from its typed bindings."""
-    bindings = importlib.import_module("pulumi_snowflake")
     name = "".join(part.title() for part in resource.removeprefix("snowflake_").split("_"))
-    arguments = getattr(bindings, f"{name}Args")
+    arguments = getattr(pulumi_snowflake, f"{name}Args")
     return {key for key in vars(arguments) if isinstance(vars(arguments)[key], property)}
 
 
 def test_every_attribute_is_one_of_the_provider() -> None:
-    hcl2 = pytest.importorskip("hcl2", reason="python-hcl2 is not installed: attributes are not compared")
-    pytest.importorskip("pulumi_snowflake", reason="pulumi-snowflake is not installed: attributes are not compared")
     meta = {"provider", "for_each", "count", "lifecycle", "depends_on", "dynamic"}
     seen = 0
     for file in SNOWFLAKE.glob("*.tf"):
