@@ -10,7 +10,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,40 @@ def _digest(folder: Path, files: tuple[tuple[Path, int, int], ...]) -> str:
         content = path.read_bytes()
         digest.update(f"{path.relative_to(folder)} {len(content)}\n".encode() + content)
     return digest.hexdigest()[:8]
+
+
+def unbuilt_ancestors(
+    manifest: Mapping[str, Any],
+    selected: Collection[str],
+    existing: Callable[[Collection[str]], Collection[tuple[str, str]]],
+) -> list[str]:
+    """Models and seeds that the selected nodes are derived from, that are not selected, and whose tables are not there.
+
+    On a new platform a selection such as `lake/events+` leaves out seeds and what comes from reference data, so its
+    models would read tables that nobody has made. `existing` returns schema and name, in capitals, of the tables in
+    some schemas; it is asked only where something is left out.
+    """
+    found: set[str] = set()
+    waiting = list(selected)
+    while waiting:
+        parents = {node for node in manifest["parent_map"].get(waiting.pop(), ()) if node in manifest["nodes"]}
+        new = parents - found
+        found |= new
+        waiting += new
+    left_out = found - set(selected)
+    tables = {
+        node: _schema_and_name(manifest["nodes"][node]) for node in left_out if _has_table(manifest["nodes"][node])
+    }
+    there = existing({schema for schema, _ in tables.values()}) if tables else ()
+    return sorted(node for node, table in tables.items() if table not in there)
+
+
+def _has_table(node: Mapping[str, Any]) -> bool:
+    return node["resource_type"] in ("model", "seed", "snapshot") and node["config"]["materialized"] != "ephemeral"
+
+
+def _schema_and_name(node: Mapping[str, Any]) -> tuple[str, str]:
+    return node["schema"].upper(), (node.get("alias") or node["name"]).upper()
 
 
 def _is_stale(project: DbtProject, settings: Settings) -> bool:

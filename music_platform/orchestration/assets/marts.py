@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from datetime import date
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import dagster as dg
@@ -14,7 +14,13 @@ from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtC
 from dagster_snowflake import SnowflakeResource
 
 from music_platform.orchestration.assets.lineage import COLUMN_LINEAGE, ColumnLineage
-from music_platform.orchestration.dbt_project import dbt_manifest, dbt_project, project_digest, prune_targets
+from music_platform.orchestration.dbt_project import (
+    dbt_manifest,
+    dbt_project,
+    project_digest,
+    prune_targets,
+    unbuilt_ancestors,
+)
 from music_platform.orchestration.freshness import LIVE, TIERS
 from music_platform.orchestration.inputs import Inputs, built_inputs, current_inputs, inputs_of, note_inputs
 from music_platform.orchestration.keys import OWNERS
@@ -125,6 +131,10 @@ def build_dbt_assets() -> dg.AssetsDefinition:
                 yield from _follow(context, settings, session)
                 return
             inputs = inputs_of(context.instance, whole)
+            if unbuilt := unbuilt_ancestors(dbt_manifest(), _unique_ids(context), partial(_existing_tables, session)):
+                names = [_fqn(dbt_manifest(), node) for node in unbuilt]
+                context.log.info(f"never built, and read by what was selected, so built first: {', '.join(names)}")
+                dbt.cli(["build", *NO_UNIT_TESTS, "--select", *names], manifest=dbt_manifest()).wait()
             build = dbt.cli(["build", *NO_UNIT_TESTS, *config.dbt_arguments()], context=context)
             lineage = ColumnLineage(build.manifest, build.target_path)
             for event in build.stream():
@@ -196,6 +206,13 @@ def _materialized_node(event: Any) -> str | None:
     if not isinstance(event, dg.Output | dg.AssetMaterialization):
         return None
     return _text((event.metadata or {})["unique_id"])
+
+
+def _existing_tables(session: Any, schemas: Collection[str]) -> set[tuple[str, str]]:
+    """Schema and name of every table and view in these schemas."""
+    named = ", ".join(literal(schema.upper()) for schema in sorted(schemas))
+    query = f"SELECT table_schema, table_name FROM information_schema.tables WHERE table_schema IN ({named})"
+    return {(schema, table) for schema, table in session.cursor().execute(query).fetchall()}
 
 
 def _row_counts(session: Any, lineage: ColumnLineage, nodes: Collection[str]) -> dict[str, int]:

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from music_platform.orchestration.dbt_project import (
     dbt_manifest,
     project_digest,
     prune_targets,
+    unbuilt_ancestors,
 )
 from music_platform.orchestration.resources import dbt_environment
 from music_platform.settings import Settings, get_settings
@@ -102,3 +103,39 @@ def test_no_test_of_a_build_reads_a_whole_table() -> None:
     assert [test["name"] for test in of_models if test["config"]["where"] != "touched dates"] == []
     severe = {nodes[test["attached_node"]]["name"] for test in tests if test["config"]["severity"].lower() == "error"}
     assert severe == {"events", "listens", "page_views", "session_dates"}
+
+
+def node(schema: str, name: str, kind: str = "model", materialized: str = "table") -> dict[str, object]:
+    return {"schema": schema, "name": name, "resource_type": kind, "config": {"materialized": materialized}}
+
+
+def test_what_a_selection_reads_and_nobody_has_built_is_found_and_nothing_else_is_asked_for() -> None:
+    manifest = {
+        "nodes": {
+            "seed.patterns": node("SILVER", "patterns", "seed"),
+            "model.users": node("STAGING", "users", materialized="view"),
+            "model.inside": node("SILVER", "inside", materialized="ephemeral"),
+            "model.agents": node("SILVER", "agents"),
+            "model.plays": node("GOLD", "plays"),
+            "test.plays": node("GOLD", "unique_plays", "test", "test"),
+        },
+        "parent_map": {
+            "model.users": ["source.raw.users"],
+            "model.agents": ["seed.patterns", "model.inside"],
+            "model.inside": ["model.users"],
+            "model.plays": ["model.agents"],
+            "test.plays": ["model.plays"],
+        },
+    }
+    asked: list[set[str]] = []
+
+    def existing(schemas: Collection[str]) -> set[tuple[str, str]]:
+        asked.append(set(schemas))
+        return {("SILVER", "AGENTS"), ("STAGING", "PATTERNS")}
+
+    found = unbuilt_ancestors(manifest, ["model.plays", "test.plays"], existing)
+    assert found == ["model.users", "seed.patterns"]
+    assert asked == [{"SILVER", "STAGING"}]
+    everything = [name for name in manifest["nodes"] if name != "model.inside"]
+    assert unbuilt_ancestors(manifest, everything, existing) == []
+    assert len(asked) == 1, "a selection that leaves nothing out costs no statement"
