@@ -587,7 +587,8 @@ def test_a_home_of_the_version_before_loses_its_clear_text_and_goes_on(feed: Fee
         "update SILVER.USER_STATES set said = to_json(array_construct(level, city, state, zip, first_name, last_name, "
         "gender, registered_at::varchar))",
         "delete from GOLD.LOCATION_METRICS_DAILY",
-        "insert into GOLD.LOCATION_METRICS_DAILY select activity_date, state, city, count(*), count(distinct user_id) "
+        "insert into GOLD.LOCATION_METRICS_DAILY (activity_date, state, city, plays, streams, users) "
+        "select activity_date, state, city, count(*), count_if(is_stream), count(distinct user_id) "
         "from SILVER.LISTENS group by all",
         "alter table OPS.BUILDS drop column formula",
         "alter table OPS.BUILDS drop column access",
