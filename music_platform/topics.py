@@ -122,6 +122,14 @@ REFUSALS = (KafkaError._AUTHENTICATION, KafkaError._SSL)
 SILENCES = (KafkaError._TIMED_OUT, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN)
 
 
+#: Errors of a partition whose leader is changing, and seconds until the next leader is asked for.
+ELECTIONS = (
+    KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.FENCED_LEADER_EPOCH,
+    KafkaError.UNKNOWN_LEADER_EPOCH,
+)  # fmt: skip
+ELECTION_PAUSE = 0.2
+
+
 def away(where: str) -> str:
     """Error message for brokers that do not answer."""
     return f"Kafka at {where} does not answer. Start it with `music-platform up`, or correct KAFKA_BOOTSTRAP_SERVERS."
@@ -238,18 +246,29 @@ def _offsets(
     troubles: dict[str, BrokerUnreachableError],
     isolation: IsolationLevel = IsolationLevel.READ_COMMITTED,
 ) -> Offsets:
-    """Offsets of the partitions. The trouble with a topic is added to `troubles`."""
+    """Offsets of the partitions. The trouble with a topic is added to `troubles`.
+
+    A partition whose leader is changing, as of a topic that was made a moment ago or a broker that died, is asked
+    about again.
+    """
     found: Offsets = {}
-    if not partitions:
-        return found
-    futures = brokers.admin.list_offsets(
-        dict.fromkeys(partitions, which), isolation_level=isolation, request_timeout=TIMEOUT
-    )
-    for partition, future in futures.items():
-        try:
-            found.setdefault(partition.topic, {})[partition.partition] = brokers.result(future).offset
-        except KafkaException as error:
-            troubles[partition.topic] = _trouble(client_config, error, partition.topic)
+    deadline = time.monotonic() + TIMEOUT
+    waiting = partitions
+    while waiting:
+        futures = brokers.admin.list_offsets(
+            dict.fromkeys(waiting, which), isolation_level=isolation, request_timeout=TIMEOUT
+        )
+        waiting = []
+        for partition, future in futures.items():
+            try:
+                found.setdefault(partition.topic, {})[partition.partition] = brokers.result(future).offset
+            except KafkaException as error:
+                if error.args[0].code() in ELECTIONS and time.monotonic() < deadline:
+                    waiting.append(partition)
+                else:
+                    troubles[partition.topic] = _trouble(client_config, error, partition.topic)
+        if waiting:
+            time.sleep(ELECTION_PAUSE)
     return found
 
 

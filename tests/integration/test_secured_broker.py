@@ -102,9 +102,10 @@ def test_the_chain_with_certificates_on_both_sides(stack: LocalStack, tmp_path: 
 
 
 def test_settings_that_the_local_broker_does_not_support_are_refused(tmp_path: Path) -> None:
+    tokens = {"kafka_sasl_mechanism": "OAUTHBEARER", "kafka_token_function": "json:loads"}
     with (
         pytest.raises(LocalStackError, match="KAFKA_SASL_MECHANISM=PLAIN or SCRAM-SHA-256"),
-        running_stack(tmp_path / "home", ONLY, **(SASL | {"kafka_sasl_mechanism": "GSSAPI"})),
+        running_stack(tmp_path / "home", ONLY, **(SASL | tokens)),
     ):
         pass
 
