@@ -134,7 +134,8 @@ def build_dbt_assets() -> dg.AssetsDefinition:
             if unbuilt := unbuilt_ancestors(dbt_manifest(), _unique_ids(context), partial(_existing_tables, session)):
                 names = [_fqn(dbt_manifest(), node) for node in unbuilt]
                 context.log.info(f"never built, and read by what was selected, so built first: {', '.join(names)}")
-                dbt.cli(["build", *NO_UNIT_TESTS, "--select", *names], manifest=dbt_manifest()).wait()
+                # dagster-dbt reads one value after --select; dbt splits it.
+                dbt.cli(["build", *NO_UNIT_TESTS, "--select", " ".join(names)], manifest=dbt_manifest()).wait()
             build = dbt.cli(["build", *NO_UNIT_TESTS, *config.dbt_arguments()], context=context)
             lineage = ColumnLineage(build.manifest, build.target_path)
             for event in build.stream():
