@@ -28,7 +28,7 @@ KNOWN = "{assetNodes{assetMaterializations(limit:1){runId}}}"
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     """Webserver and code server of a project with one asset."""
     only = frozenset({"code", "webserver"})
     project, home = tmp_path_factory.mktemp("project"), tmp_path_factory.mktemp("home")
@@ -56,38 +56,38 @@ def new_context(browser: Browser) -> BrowserContext:
 
 
 @pytest.fixture
-def page(browser: Browser, stack: LocalStack) -> Iterator[Page]:
+def page(browser: Browser, served: LocalStack) -> Iterator[Page]:
     """A page of a browser that is logged in, with a materialization that an attack could wipe."""
-    ask(stack, "/report_asset_materialization/one", b"{}")
-    assert materializations(stack) == 1
+    ask(served, "/report_asset_materialization/one", b"{}")
+    assert materializations(served) == 1
     context = new_context(browser)
     opened = context.new_page()
-    opened.goto(login_address(stack.settings.dagster_url, stack.settings.music_secret), wait_until="domcontentloaded")
+    opened.goto(login_address(served.settings.dagster_url, served.settings.music_secret), wait_until="domcontentloaded")
     yield opened
     context.close()
 
 
-def test_open_logs_a_browser_in_by_a_file_that_only_this_user_can_read(browser: Browser, stack: LocalStack) -> None:
-    page = write_login_page(stack.home, login_address(stack.settings.dagster_url, stack.settings.music_secret))
+def test_open_logs_a_browser_in_by_a_file_that_only_this_user_can_read(browser: Browser, served: LocalStack) -> None:
+    page = write_login_page(served.home, login_address(served.settings.dagster_url, served.settings.music_secret))
     assert stat.S_IMODE(page.stat().st_mode) == 0o600
     context = new_context(browser)
     opened = context.new_page()
     opened.goto(page.as_uri())
-    opened.wait_for_url(f"{stack.settings.dagster_url}/**", wait_until="domcontentloaded")
+    opened.wait_for_url(f"{served.settings.dagster_url}/**", wait_until="domcontentloaded")
     assert "key=" not in opened.url
     expect(opened).to_have_title("Overview | Timeline", timeout=slowdown.seconds(30_000))  # the UI has run
     context.close()
 
 
-def ask(stack: LocalStack, path: str, body: bytes | None = None, **headers: str) -> Any:
-    own = {"Content-Type": "application/json", "Authorization": f"Bearer {stack.settings.music_secret}"}
-    request = urllib.request.Request(f"{stack.settings.dagster_url}{path}", body, own | headers)
+def ask(served: LocalStack, path: str, body: bytes | None = None, **headers: str) -> Any:
+    own = {"Content-Type": "application/json", "Authorization": f"Bearer {served.settings.music_secret}"}
+    request = urllib.request.Request(f"{served.settings.dagster_url}{path}", body, own | headers)
     with urllib.request.urlopen(request, timeout=slowdown.seconds(60)) as response:
         return json.loads(response.read() or b"null")
 
 
-def materializations(stack: LocalStack) -> int:
-    found = ask(stack, "/graphql", json.dumps({"query": KNOWN}).encode())
+def materializations(served: LocalStack) -> int:
+    found = ask(served, "/graphql", json.dumps({"query": KNOWN}).encode())
     return len(found["data"]["assetNodes"][0]["assetMaterializations"])
 
 
@@ -135,27 +135,27 @@ def attacks(url: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", ["image", "form", "fetch", "websocket"])
-def test_a_hostile_page_changes_nothing(page: Page, stack: LocalStack, name: str) -> None:
+def test_a_hostile_page_changes_nothing(page: Page, served: LocalStack, name: str) -> None:
     site = Hostile("<body>hello</body>")
     try:
         page.goto(site.url, wait_until="load")
         answers: list[int] = []
-        own = stack.settings.dagster_url
+        own = served.settings.dagster_url
         page.on("response", lambda response: answers.append(response.status) if response.url.startswith(own) else None)
         result = page.evaluate(attacks(own)[name])
         assert result not in ("loaded", "opened")
         assert all(status == 403 for status in answers), answers
         assert answers or name == "websocket", "the request reached the server"
-        assert materializations(stack) == 1
-        assert ask(stack, "/graphql", b'{"query":"{assetNodes{assetKey{path}}}"}')["data"]["assetNodes"] == [
+        assert materializations(served) == 1
+        assert ask(served, "/graphql", b'{"query":"{assetNodes{assetKey{path}}}"}')["data"]["assetNodes"] == [
             {"assetKey": {"path": ["one"]}}
         ]
     finally:
         site.close()
 
 
-def test_a_rebound_name_reads_nothing(page: Page, stack: LocalStack) -> None:
-    response = page.goto(f"http://{REBOUND}:{stack.settings.dagster_port}/")
+def test_a_rebound_name_reads_nothing(page: Page, served: LocalStack) -> None:
+    response = page.goto(f"http://{REBOUND}:{served.settings.dagster_port}/")
     assert response is not None
     assert response.status == 403
     read = f"""fetch('/graphql', {{method: 'POST', headers: {{'Content-Type': 'application/json'}},
@@ -163,17 +163,17 @@ def test_a_rebound_name_reads_nothing(page: Page, stack: LocalStack) -> None:
     assert page.evaluate(read) == 403
 
 
-def test_the_own_page_works_and_its_address_keeps_no_key(page: Page, stack: LocalStack) -> None:
+def test_the_own_page_works_and_its_address_keeps_no_key(page: Page, served: LocalStack) -> None:
     failed: list[str] = []
     page.on("response", lambda r: failed.append(f"{r.status} {r.url}") if r.status >= 400 else None)
-    page.goto(f"{stack.settings.dagster_url}/assets/one")
+    page.goto(f"{served.settings.dagster_url}/assets/one")
     expect(page.get_by_text("one", exact=True).first).to_be_visible(timeout=slowdown.seconds(120_000))
     assert failed == []
     assert "key=" not in page.url
 
 
-def test_a_link_from_another_page_opens_the_ui(page: Page, stack: LocalStack) -> None:
-    site = Hostile(f'<a href="{stack.settings.dagster_url}/assets/one">an alert</a>')
+def test_a_link_from_another_page_opens_the_ui(page: Page, served: LocalStack) -> None:
+    site = Hostile(f'<a href="{served.settings.dagster_url}/assets/one">an alert</a>')
     try:
         page.goto(site.url)
         with page.expect_navigation() as navigated:
@@ -183,17 +183,17 @@ def test_a_link_from_another_page_opens_the_ui(page: Page, stack: LocalStack) ->
         site.close()
 
 
-def test_who_is_not_logged_in_gets_a_sentence(browser: Browser, stack: LocalStack) -> None:
+def test_who_is_not_logged_in_gets_a_sentence(browser: Browser, served: LocalStack) -> None:
     context = new_context(browser)
     stranger = context.new_page()
-    response = stranger.goto(stack.settings.dagster_url)
+    response = stranger.goto(served.settings.dagster_url)
     assert response is not None
     assert response.status == 401
     assert "music-platform open" in stranger.content()
     context.close()
 
 
-def test_command_line_clients_get_through_with_the_secret(stack: LocalStack) -> None:
-    assert "dagster_version" in ask(stack, "/server_info")
+def test_command_line_clients_get_through_with_the_secret(served: LocalStack) -> None:
+    assert "dagster_version" in ask(served, "/server_info")
     with pytest.raises(urllib.error.HTTPError, match="401"):
-        ask(stack, "/server_info", Authorization="")
+        ask(served, "/server_info", Authorization="")
