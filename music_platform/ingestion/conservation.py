@@ -25,6 +25,7 @@ from music_platform.lake.paths import events_path
 from music_platform.lake.progress import read_progress
 from music_platform.settings import Settings
 from music_platform.topics import offsets_with_record, readable_offsets
+from music_platform.warehouse.connection import execute_all
 from music_platform.warehouse.loader import loaded_version
 from music_platform.warehouse.schema import GAPS, RECONCILED, literal
 
@@ -437,19 +438,6 @@ def note_gaps(lost: Iterable[Gap], who: str) -> list[str]:
             f"{literal(who)}",
         ]
     return found
-
-
-def execute_all(session: "SnowflakeConnection", statements: Iterable[str]) -> None:
-    """Execute the statements in one transaction."""
-    cursor = session.cursor()
-    cursor.execute("BEGIN")
-    try:
-        for statement in statements:
-            cursor.execute(statement)
-        cursor.execute("COMMIT")
-    except BaseException:
-        cursor.execute("ROLLBACK")
-        raise
 
 
 def _rows(session: "SnowflakeConnection", statement: str) -> list[tuple[Any, ...]]:

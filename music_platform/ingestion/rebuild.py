@@ -18,6 +18,7 @@ from music_platform.lake.delta_log import DeltaTable
 from music_platform.lake.lease import held_lease
 from music_platform.lake.paths import events_path, lease_path
 from music_platform.lake.snapshot import Snapshot, snapshot
+from music_platform.warehouse.connection import transaction
 from music_platform.warehouse.loader import copy_files
 from music_platform.warehouse.schema import (
     BUILDS,
@@ -87,25 +88,19 @@ def _fill(session: "SnowflakeConnection", table: DeltaTable, state: Snapshot, me
     session.cursor().execute(create_table(NEW_EVENTS, description, columns))
     stage = method.stage(session, table.folder, state.files, state.version, REBUILD)
     footers = table.footers(state.files)
-    session.cursor().execute("BEGIN")
-    try:
+    with transaction(session):
         copied = copy_files(session, NEW_EVENTS, stage, footers, state.version)
         if copied != state.rows:
             raise RebuildError(
                 f"COPY loaded {copied:,} rows, but version {state.version} of {table.root} has {state.rows:,} in "
                 "Delta's statistics. RAW is unchanged. Nothing is loaded until music-platform rebuild succeeds."
             )
-        session.cursor().execute("COMMIT")
-    except BaseException:
-        session.cursor().execute("ROLLBACK")
-        raise
     return stage
 
 
 def _finish(session: "SnowflakeConnection", state: Snapshot) -> None:
     """Set the watermark and the ledgers and clear the intent, in one transaction."""
-    session.cursor().execute("BEGIN")
-    try:
+    with transaction(session):
         _state(session, f"last_version = {state.version}, rebuilding = NULL")
         session.cursor().execute(f"DELETE FROM {LOADS} WHERE table_name = '{RAW_EVENTS}'")
         session.cursor().execute(
@@ -116,7 +111,3 @@ def _finish(session: "SnowflakeConnection", state: Snapshot) -> None:
         # The rows have other batches now, and may have other content: every one is judged again.
         session.cursor().execute(f"DELETE FROM {CHECKED_BATCHES}")
         session.cursor().execute(f"UPDATE {RECONCILED} SET batch_id = NULL")
-        session.cursor().execute("COMMIT")
-    except BaseException:
-        session.cursor().execute("ROLLBACK")
-        raise

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import pyarrow.parquet as pq
 
 from music_platform.errors import PlatformError
-from music_platform.ingestion.conservation import accept, compare, execute_all, note_gaps
+from music_platform.ingestion.conservation import accept, compare, note_gaps
 from music_platform.ingestion.context import IngestionContext, writing
 from music_platform.ingestion.gaps import Gap, expired, recreated, require_sound_checkpoint
 from music_platform.ingestion.reconciled import read_ledger
@@ -22,6 +22,7 @@ from music_platform.lake.progress import Progress, RetiredTopic, read_progress
 from music_platform.lake.snapshot import snapshot
 from music_platform.settings import Settings
 from music_platform.topics import TopicOffsets, topic_names, topic_offsets
+from music_platform.warehouse.connection import execute_all
 
 
 class NothingToDoError(PlatformError):

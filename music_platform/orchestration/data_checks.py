@@ -16,7 +16,8 @@ import dagster as dg
 from music_platform.contracts import events
 from music_platform.orchestration.keys import GOLD, RAW_EVENTS, SILVER
 from music_platform.settings import Settings
-from music_platform.warehouse.checked_batches import Batches, note, passed_up_to, write_notes
+from music_platform.warehouse.checked_batches import Batches, note, passed_up_to
+from music_platform.warehouse.connection import execute_all
 from music_platform.warehouse.schema import BUILDS, literal
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class DataCheck:
 
         outcome = self.judge(ask, settings)
         if outcome.notes:
-            write_notes(session, outcome.notes)
+            execute_all(session, outcome.notes)
         metadata: dict[str, Any] = dict(outcome.figures)
         if outcome.samples:
             metadata["samples"] = dg.MetadataValue.json(list(outcome.samples[:MAX_LISTED]))

@@ -48,19 +48,6 @@ def note(check: str, batches: Batches, passed: bool) -> list[str]:
     ]
 
 
-def write_notes(session: "SnowflakeConnection", statements: Sequence[str]) -> None:
-    """Execute the statements in one transaction."""
-    cursor = session.cursor()
-    cursor.execute("BEGIN")
-    try:
-        for statement in statements:
-            cursor.execute(statement)
-        cursor.execute("COMMIT")
-    except BaseException:
-        cursor.execute("ROLLBACK")
-        raise
-
-
 def refused(session: "SnowflakeConnection") -> dict[str, Batches]:
     """The batches that each check refuses."""
     found: Any = (

@@ -1,7 +1,7 @@
 """Opens Snowflake sessions: at the account in the settings, or at the local warehouse if none is set."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ from music_platform.settings import LOOPBACK, Settings
 
 if TYPE_CHECKING:
     from snowflake.connector import SnowflakeConnection
+    from snowflake.connector.cursor import SnowflakeCursor
 
 #: Every session uses UTC and weeks that start on Monday, whatever the account's defaults are.
 SESSION_PARAMETERS = {"TIMEZONE": "UTC", "WEEK_START": 1}
@@ -69,6 +70,26 @@ def connection_arguments(settings: Settings, tag: str | None = None, role: str |
         "warehouse": settings.snowflake_warehouse,
     }
     return arguments | {name: value for name, value in given.items() if value is not None}
+
+
+@contextmanager
+def transaction(session: "SnowflakeConnection") -> "Iterator[SnowflakeCursor]":
+    """A transaction around the block: committed at its end, rolled back where it raises."""
+    cursor = session.cursor()
+    cursor.execute("BEGIN")
+    try:
+        yield cursor
+        cursor.execute("COMMIT")
+    except BaseException:
+        cursor.execute("ROLLBACK")
+        raise
+
+
+def execute_all(session: "SnowflakeConnection", statements: Iterable[str]) -> None:
+    """Execute the statements in one transaction."""
+    with transaction(session) as cursor:
+        for statement in statements:
+            cursor.execute(statement)
 
 
 def warehouse_address(settings: Settings) -> str:

@@ -20,6 +20,7 @@ from music_platform import failpoints
 from music_platform.contracts import events
 from music_platform.errors import PlatformError
 from music_platform.lake.delta_log import DeltaLogError, DeltaTable, Footer, Version
+from music_platform.warehouse.connection import transaction
 from music_platform.warehouse.copy import MAX_FILES, copy_statement, loaded_rows
 from music_platform.warehouse.schema import LOAD_STATE, LOADS, RAW_EVENTS
 from music_platform.warehouse.staging import PUT, StagingMethod
@@ -148,9 +149,7 @@ def _load_range(
     rows = sum(footer.rows for footer in footers.values())
     stage = method.stage(session, table.folder, files, last)
     staged = time.monotonic()
-    cursor = session.cursor()
-    cursor.execute("BEGIN")
-    try:
+    with transaction(session) as cursor:
         cursor.execute(
             f"UPDATE {LOAD_STATE} SET last_version = {last}, updated_at = SYSDATE() "
             f"WHERE table_name = '{RAW_EVENTS}' AND last_version = {first - 1} "
@@ -175,10 +174,6 @@ def _load_range(
             f"TO_TIMESTAMP_NTZ({versions[-1].timestamp_ms}, 3), SYSDATE()"
         )
         failpoints.reach(failpoints.BEFORE_COMMIT)
-        cursor.execute("COMMIT")
-    except BaseException:
-        cursor.execute("ROLLBACK")
-        raise
     ended = time.monotonic()
     failpoints.reach(failpoints.AFTER_COMMIT)
     if files:

@@ -14,13 +14,13 @@ import pyarrow.parquet as pq
 from music_platform.contracts.events import ColumnType
 from music_platform.contracts.reference import ReferenceTable
 from music_platform.errors import PlatformError
+from music_platform.warehouse.connection import transaction
 from music_platform.warehouse.copy import copy_statement, loaded_rows
 from music_platform.warehouse.schema import literal
 from music_platform.warehouse.staging import REFERENCE_FOLDER
 
 if TYPE_CHECKING:
     from snowflake.connector import SnowflakeConnection
-    from snowflake.connector.cursor import SnowflakeCursor
 
 _ARROW = {
     ColumnType.STRING: pa.string(),
@@ -75,16 +75,15 @@ def load_reference(session: "SnowflakeConnection", table: ReferenceTable, path: 
         pq.write_table(rows, parquet)
         cursor.execute(f"PUT {literal(f'file://{parquet}')} @{REFERENCE_FOLDER} AUTO_COMPRESS = FALSE OVERWRITE = TRUE")
     try:
-        copied = _replace_rows(cursor, table, target, parquet.name, rows.num_rows)
+        copied = _replace_rows(session, table, target, parquet.name, rows.num_rows)
     finally:
         # No masking policy covers a stage, and the file has the users' names.
         cursor.execute(f"REMOVE @{REFERENCE_FOLDER}/{parquet.name}")
     return ReferenceLoad(copied, digest)
 
 
-def _replace_rows(cursor: "SnowflakeCursor", table: ReferenceTable, target: str, file: str, rows: int) -> int:
-    cursor.execute("BEGIN")
-    try:
+def _replace_rows(session: "SnowflakeConnection", table: ReferenceTable, target: str, file: str, rows: int) -> int:
+    with transaction(session) as cursor:
         cursor.execute(f"DELETE FROM {target}")
         # The table was just emptied, so COPY must load the file even if it has loaded it before.
         statement = copy_statement(target, table.columns, REFERENCE_FOLDER, [file], {}, force=True)
@@ -94,8 +93,4 @@ def _replace_rows(cursor: "SnowflakeCursor", table: ReferenceTable, target: str,
             copied = loaded_rows(cursor.fetchall())
         if copied != rows:
             raise ReferenceFileError(f"{target}: COPY loaded {copied} of {rows} rows; rolled back")
-        cursor.execute("COMMIT")
-    except BaseException:
-        cursor.execute("ROLLBACK")
-        raise
     return copied
