@@ -4,12 +4,19 @@ They ask supervisor, the brokers, the lake's log and Dagster's store, never the 
 on its own, so a source only has to be in `SOURCES`. Sending does not belong here.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+from music_platform.clock import Step, as_shown_now
 from music_platform.errors import PlatformError
 from music_platform.home import Home
-from music_platform.ingestion.backlog import lake_wait, look_at_kafka, read_kafka_backlog, read_lake_backlog
+from music_platform.ingestion.backlog import (
+    look_at_kafka,
+    oldest_unloaded_commit,
+    read_kafka_backlog,
+    read_lake_backlog,
+)
 from music_platform.ingestion.disk_space import local_disks
 from music_platform.ingestion.waiting import Seen
 from music_platform.monitoring import alerts
@@ -63,6 +70,8 @@ WITHOUT = {
 DAEMON_SILENT = 120.0
 
 
+#: Maximum number of steps of the clock that are remembered.
+MAX_STEPS = 20
 #: Maximum number of characters of an error that a message shows.
 SAID_CHARACTERS = 300
 
@@ -84,6 +93,18 @@ class Looker:
         self.outages: tuple[Outage, ...] = ()
         #: What was seen of the partitions, at this look and before.
         self.seen = Seen()
+        #: When the clock was set while this process ran.
+        self._steps: deque[Step] = deque(maxlen=MAX_STEPS)
+
+    def note_step(self, by: float, now: float) -> None:
+        """Take note that the clock was set by so many seconds just now; 0 if it was not."""
+        if by:
+            self._steps.append(Step(now, by))
+            self.down = {name: min(since + by, now) for name, since in self.down.items()}
+
+    def _shown(self, moment: float, now: float) -> float:
+        """A moment that another process noted, by the clock of now."""
+        return as_shown_now(moment, self._steps, now)
 
     @property
     def store(self) -> Store:
@@ -134,7 +155,8 @@ class Looker:
 
     def heartbeats(self, now: float) -> Iterator[Problem]:
         """A daemon that runs and does nothing."""
-        silent = self.store.silent_seconds()
+        beat = self.store.oldest_heartbeat()
+        silent = now - self._shown(beat, now) if beat else 0.0
         if DAEMON not in self.down and silent > DAEMON_SILENT:
             yield Problem(
                 f"service {DAEMON} silent",
@@ -144,11 +166,12 @@ class Looker:
                 f"Look at {self.home.log_of(DAEMON)}, and run music-platform status and music-platform doctor.",
             )
 
-    def jobs(self, _now: float) -> Iterator[Problem]:
+    def jobs(self, now: float) -> Iterator[Problem]:
         """Jobs whose last run failed, unless an outage of a service that they need caused it."""
         for watched in WATCHED_JOBS:
             failures = self.store.failures_in_a_row(*watched.names)
-            if failures.count and not alerts.caused_by_outage(failures.ended, self.outages, watched.needs):
+            ended = self._shown(failures.ended, now)
+            if failures.count and not alerts.caused_by_outage(ended, self.outages, watched.needs):
                 yield Problem(
                     f"job {watched.names[0]}",
                     f"{' or '.join(watched.names)} fails",
@@ -171,7 +194,7 @@ class Looker:
                 f"{{n}} checks of {asset} failed",
             )
 
-    def unevaluated_checks(self, _now: float) -> Iterator[Problem]:
+    def unevaluated_checks(self, now: float) -> Iterator[Problem]:
         """Checks whose latest run ended without a verdict; the one before stands.
 
         Of a job that is reported as failing only the blocking checks are named.
@@ -179,7 +202,8 @@ class Looker:
         needs = {name: watched.needs for watched in WATCHED_JOBS for name in watched.names}
         failing = {name for w in WATCHED_JOBS if self.store.failures_in_a_row(*w.names).count for name in w.names}
         for check in self.store.unevaluated_checks():
-            if alerts.caused_by_outage(check.at, self.outages, needs.get(check.job, WITHOUT.keys() - {WEBSERVER})):
+            needed = needs.get(check.job, WITHOUT.keys() - {WEBSERVER})
+            if alerts.caused_by_outage(self._shown(check.at, now), self.outages, needed):
                 continue
             if check.blocking or check.job not in failing:
                 asset = check.key.asset_key.to_user_string()
@@ -228,7 +252,8 @@ class Looker:
         loaded = self.store.recorded_version()
         lake = read_lake_backlog(self.settings, loaded)
         limit = self.settings.lag_limit_seconds
-        seconds = max(self.seen.waiting_seconds(now), lake_wait(self.settings, loaded))
+        unloaded = oldest_unloaded_commit(self.settings, loaded)
+        seconds = max(self.seen.waiting_seconds(now), now - self._shown(now if unloaded is None else unloaded, now))
         if seconds > limit:
             yield Problem(
                 "lag",
@@ -259,7 +284,7 @@ class Looker:
 
     def producers(self, now: float) -> Iterator[Problem]:
         """Topics without new records for too long. The lag sensor observes a topic when its end offsets move."""
-        newest = self.store.last_topic_movement() or now
+        newest = self._shown(self.store.last_topic_movement() or now, now)
         if now - newest > self.settings.source_silent_hours * 3600:
             yield Problem(
                 "source",
@@ -272,10 +297,10 @@ class Looker:
                 WARNING,
             )
 
-    def ticks(self, _now: float) -> Iterator[Problem]:
+    def ticks(self, now: float) -> Iterator[Problem]:
         """Sensors and schedules that fail when they are evaluated."""
         for failing in self.store.failing_ticks():
-            if not alerts.caused_by_outage(failing.ended, self.outages, {CODE, DAEMON}):
+            if not alerts.caused_by_outage(self._shown(failing.ended, now), self.outages, {CODE, DAEMON}):
                 yield Problem(
                     f"ticks {failing.name}",
                     f"{failing.name} fails",

@@ -43,10 +43,9 @@ class Store:
             if status.required
         }
 
-    def silent_seconds(self) -> float:
-        """Seconds since the oldest of the daemons' last heartbeats; 0 if there was none."""
-        beats = [beat for beat in self.heartbeats().values() if beat]
-        return time.time() - min(beats) if beats else 0.0
+    def oldest_heartbeat(self) -> float | None:
+        """The oldest of the daemons' last heartbeats, in epoch seconds; None if there was none."""
+        return min((beat for beat in self.heartbeats().values() if beat), default=None)
 
     def failures_in_a_row(self, *jobs: str) -> Failures:
         """See `runs.failures_in_a_row`."""
