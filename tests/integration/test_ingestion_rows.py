@@ -151,7 +151,8 @@ def test_a_rebuild_replaces_raw_and_keeps_loaders_out_meanwhile(stack: LocalStac
 
 
 def test_upkeep_is_invisible_to_the_loader_and_spares_what_is_not_loaded(stack: LocalStack, tmp_path: Path) -> None:
-    platform = Platform(stack, "upkeep", tmp_path, log_retention_hours=1, lake_retention_hours=1)
+    folder = tmp_path / "a `quoted` folder"
+    platform = Platform(stack, "upkeep", folder, log_retention_hours=1, lake_retention_hours=1)
     for first in (0, 10):
         platform.produce(listens(10, first=first))
         list(drain(platform.context, to_raw=False))
@@ -166,7 +167,7 @@ def test_upkeep_is_invisible_to_the_loader_and_spares_what_is_not_loaded(stack: 
     table = DeltaTable(events_path(platform.settings.lake_root))
     with connect(platform.settings) as session:
         list(load(session, table))
-        session.cursor().execute(f"PUT 'file://{tmp_path / 'lake/events' / _any_file(table)}' @{STAGE_FOLDER}/v1")
+        session.cursor().execute(f"PUT 'file://{folder / 'lake/events' / _any_file(table)}' @{STAGE_FOLDER}/v1")
         assert staged_folders(session) == {"v1"}
     assert (platform.count(), platform.imbalances()) == (20, [])
     assert maintain(platform.context).stage_folders == 1
