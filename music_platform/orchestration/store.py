@@ -1,6 +1,7 @@
 """Dagster's store as the other rooms see it: plain figures about runs, checks, freshness and daemons.
 
-The stack and the watch use it, so that neither of them imports Dagster. Only `create_store` writes.
+The stack, the watch and the command line use it, so that none of them imports Dagster. `create_store` and
+`report_rebuilt` write; all else reads.
 """
 
 import time
@@ -12,7 +13,7 @@ import dagster as dg
 
 from music_platform.environment import variables_set
 from music_platform.home import Home
-from music_platform.orchestration.inputs import recorded_version
+from music_platform.orchestration.inputs import recorded_version, report_rebuilt
 from music_platform.orchestration.keys import GOLD
 from music_platform.orchestration.quality import (
     FailedCheck,
@@ -75,6 +76,10 @@ class Store:
     def recorded_version(self) -> int:
         """See `inputs.recorded_version`."""
         return recorded_version(self._instance)
+
+    def report_rebuilt(self, version: int, rows: int) -> None:
+        """See `inputs.report_rebuilt`."""
+        report_rebuilt(self._instance, version, rows, time.time())
 
     def last_topic_movement(self) -> float | None:
         """See `topic_state.last_movement`."""

@@ -13,6 +13,7 @@ from dagster_pyspark import LazyPySparkResource
 from dagster_snowflake import SnowflakeResource
 
 from music_platform.contracts import events
+from music_platform.ingestion.backlog import built_version
 from music_platform.ingestion.context import IngestionContext
 from music_platform.ingestion.drain import drain
 from music_platform.ingestion.rebuild import rebuild
@@ -21,7 +22,7 @@ from music_platform.lake.paths import events_path
 from music_platform.orchestration.assets.columns import table_schema
 from music_platform.orchestration.assets.markdown import markdown_table
 from music_platform.orchestration.freshness import LIVE, freshness_policy
-from music_platform.orchestration.inputs import LOADED_AT, last_load
+from music_platform.orchestration.inputs import LOADED_AT, ROW_COUNT, built_inputs, is_put_back, last_load
 from music_platform.orchestration.keys import LAKE, LAKE_EVENTS, OWNERS, RAW, RAW_EVENTS, topic_key
 from music_platform.orchestration.resources import sentences, spark_session, warehouse_session
 from music_platform.orchestration.runs import PROGRESS_TAG, name_process
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
 #: Columns of the sample rows: where a row came from and what became of it, but nothing personal.
 SAMPLE_COLUMNS = ("kafka_topic", "kafka_partition", "kafka_offset", "event_kind", "event_time", "quarantine_reason")
 SAMPLE_ROWS = 5
-#: Metadata of a materialization: rows of the whole table.
-ROW_COUNT = "dagster/row_count"
 
 
 @dataclass
@@ -157,13 +156,19 @@ def _drain(
     if not to_raw:
         yield lake.result(ended)
         return
+    # What was noted before the ledger is read is in the ledger.
+    noted = built_inputs(context.instance, LIVE)
     with warehouse_session(snowflake, settings, context.run, RAW_EVENTS) as session:
         loaded = loaded_version(session)
         rows, sample = _contents(session)
+        older = is_put_back(noted, built_version(session))
+    if older:
+        context.log.info("the warehouse is older than what was built: the models are built again from what it has")
     if to_lake:
         # Each row of the lake is in RAW exactly once, if RAW is as recent.
         yield lake.result(ended, **({ROW_COUNT: rows} if loaded == ended else {}))
-    yield raw.result(loaded, sample=sample, **{ROW_COUNT: rows}, **_loaded_at(raw, ingestion.last_load))
+    loaded_at = _loaded_now() if older else _loaded_at(raw, ingestion.last_load)
+    yield raw.result(loaded, sample=sample, **{ROW_COUNT: rows}, **loaded_at)
 
 
 def _batch(batch: MicroBatch) -> dict[str, Any]:
