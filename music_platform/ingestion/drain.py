@@ -28,7 +28,7 @@ from music_platform.lake.lease import Lease, LeaseError
 from music_platform.lake.paths import events_path
 from music_platform.lake.progress import Progress, read_progress
 from music_platform.settings import Settings
-from music_platform.topics import TopicOffsets, topic_names, topic_offsets, topic_shapes
+from music_platform.topics import BrokerUnreachableError, TopicOffsets, topic_names, topic_offsets, topic_shapes
 from music_platform.warehouse.loader import Loaded, load
 from music_platform.warehouse.staging import staging_method
 from music_spark.enrich import read_reference
@@ -48,6 +48,10 @@ WAITING_POLL_SECONDS = 1.0
 FIRST_BATCH_SECONDS = 10.0
 
 
+#: What may fail on its own in a drain.
+FILES, TOPICS = "files", "topics"
+
+
 class UnfinishedBatchError(PlatformError):
     """The query ended without an error before it had read everything."""
 
@@ -56,12 +60,13 @@ def drain(context: IngestionContext, *, to_lake: bool = True, to_raw: bool = Tru
     """Ingest until there is no backlog; yield each micro-batch and each loaded version.
 
     Ends early where the disk is almost full: before each micro-batch and each load it is looked at.
-    Raises LeaseError, StreamStoppedError, UnfinishedBatchError, LoadError, or what Spark or the warehouse raises.
+    Raises LeaseError, StreamStoppedError, UnfinishedBatchError, LoadError, or what Spark or the warehouse raises. Where
+    files cannot be read, or the brokers do not answer, it does the rest first.
     """
     table = DeltaTable(events_path(context.settings.lake_root))
     must_pause = pausing(context.settings, context.log)
     loads = Loads(context, table, must_pause) if to_raw else None
-    failed: list[Exception] = []
+    failed: dict[str, Exception] = {}
     if loads and loads.are_due():
         yield from loads.run()
     if to_lake and not must_pause():
@@ -84,13 +89,15 @@ def drain(context: IngestionContext, *, to_lake: bool = True, to_raw: bool = Tru
                             break
                 if must_pause() or not loads or not loads.is_waiting() or _time_is_up(context.settings, started):
                     break
+                if TOPICS in failed:
+                    break
                 # Records that arrive meanwhile are included in the next load.
                 time.sleep(WAITING_POLL_SECONDS)
     if loads and loads.are_pending() and not must_pause():
         time.sleep(loads.seconds_left())
         yield from loads.run()
-    if failed:
-        raise failed[0]
+    for error in failed.values():
+        raise error
 
 
 def _never(_records: int) -> bool:
@@ -103,18 +110,23 @@ def _batches(
     lease: Lease,
     started: float,
     hold: Callable[[int], bool],
-    failed: list[Exception],
+    failed: dict[str, Exception],
 ) -> Generator[MicroBatch, None, None]:
-    """Batches of files, then micro-batches. Files that fail hold no topic: `failed` gets the error, once a drain."""
-    if not failed:
+    """Batches of files, then micro-batches. Files that fail hold no topic, and brokers that are away hold no load:
+    `failed` gets the error, once a drain."""
+    if FILES not in failed:
         try:
             yield from _files(context, lease)
         except LeaseError:
             raise
         except Exception as error:
             context.log(f"the intake's files fail, and the topics go on: {type(error).__name__}: {error}")
-            failed.append(error)
-    yield from _micro_batches(context, table, lease, started, hold)
+            failed[FILES] = error
+    try:
+        yield from _micro_batches(context, table, lease, started, hold)
+    except BrokerUnreachableError as error:
+        context.log(f"no topic is read, and what is in the lake is loaded: {error}")
+        failed[TOPICS] = error
 
 
 def _files(context: IngestionContext, lease: Lease) -> Iterator[MicroBatch]:

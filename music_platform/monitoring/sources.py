@@ -12,6 +12,7 @@ from music_platform.clock import Step, as_shown_now
 from music_platform.errors import PlatformError
 from music_platform.home import Home
 from music_platform.ingestion.backlog import (
+    Backlog,
     look_at_kafka,
     oldest_unloaded_commit,
     read_kafka_backlog,
@@ -232,11 +233,13 @@ class Looker:
     def lag(self, now: float) -> Iterator[Problem]:
         """Topics that cannot be read, a backlog before RAW that has waited too long, and transactions that hang."""
         if KAFKA in self.down:
+            yield from self._late(None, now)
             raise UnknownNowError
         try:
             offsets, kafka = read_kafka_backlog(self.settings)
             self.seen = look_at_kafka(self.settings, self.seen, offsets, now)
         except BrokerUnreachableError:
+            yield from self._late(None, now)
             if self._kafka_went_down():
                 raise UnknownNowError from None  # The next look reports it.
             raise
@@ -249,20 +252,8 @@ class Looker:
                 f"Until then no topic is read. Look at the last run of ingest: {self.settings.dagster_url}",
                 group="{n} topics cannot be read",
             )
-        loaded = self.store.recorded_version()
-        lake = read_lake_backlog(self.settings, loaded)
+        yield from self._late(kafka, now)
         limit = self.settings.lag_limit_seconds
-        unloaded = oldest_unloaded_commit(self.settings, loaded)
-        seconds = max(self.seen.waiting_seconds(now), now - self._shown(now if unloaded is None else unloaded, now))
-        if seconds > limit:
-            yield Problem(
-                "lag",
-                "events arrive late in RAW",
-                now - seconds,
-                f"{kafka.count} records are waiting in Kafka and {lake.count} in the lake, the oldest for "
-                f"{seconds:.0f} s. LAG_LIMIT_SECONDS is {limit}.",
-                f"Look at the ticks of lag_sensor: {self.settings.dagster_url}/automation",
-            )
         for where, (offset, since) in self.seen.held_longer_than(limit, now).items():
             topic, _, number = where.rpartition("/")
             yield Problem(
@@ -275,6 +266,26 @@ class Looker:
                 f"--bootstrap-server {self.settings.bootstrap_servers} find-hanging --topic {topic} "
                 f"--partition {number}",
                 group="transactions hold back {n} partitions",
+            )
+
+    def _late(self, kafka: Backlog | None, now: float) -> Iterator[Problem]:
+        """A backlog before RAW that has waited too long. Without Kafka's (None) it is the lake's alone."""
+        loaded, limit = self.store.recorded_version(), self.settings.lag_limit_seconds
+        lake, unloaded = read_lake_backlog(self.settings, loaded), oldest_unloaded_commit(self.settings, loaded)
+        in_lake = 0.0 if unloaded is None else now - self._shown(unloaded, now)
+        in_kafka = self.seen.waiting_seconds(now) if kafka else 0.0
+        if (seconds := max(in_lake, in_kafka)) > limit:
+            in_both = (
+                f"{kafka.count} records are waiting in Kafka and {lake.count} in the lake"
+                if kafka
+                else (f"{lake.count} records are waiting in the lake")
+            )
+            yield Problem(
+                "lag",
+                "events arrive late in RAW",
+                now - seconds,
+                f"{in_both}, the oldest for {seconds:.0f} s. LAG_LIMIT_SECONDS is {limit}.",
+                f"Look at the ticks of lag_sensor: {self.settings.dagster_url}/automation",
             )
 
     def _kafka_went_down(self) -> bool:

@@ -74,7 +74,7 @@ from music_platform.orchestration.runs import (
 )
 from music_platform.orchestration.topic_state import VERSION_TAG, topic_materialization
 from music_platform.settings import Settings
-from music_platform.topics import BrokerUnreachableError, topic_names
+from music_platform.topics import BrokerUnreachableError, TopicOffsets, topic_names
 
 #: On a run that a sensor started: the reason.
 REASON_TAG = "music/reason"
@@ -124,10 +124,12 @@ def _result(decision: Decision, job: str, tags: Mapping[str, str] | None = None,
 def lag_tick(instance: dg.DagsterInstance, settings: Settings, cursor: str | None) -> dg.SensorResult:
     """The cursor holds the end offsets of each topic that were last reported, and when, as JSON."""
     fail_lost_starts(instance)
+    away = None
     try:
         offsets, kafka = read_kafka_backlog(settings)
     except BrokerUnreachableError as error:
-        return dg.SensorResult(skip_reason=str(error), cursor=cursor)
+        # Files and versions of the lake wait for no broker.
+        away, offsets, kafka = str(error), TopicOffsets({}, {}), Backlog(0, {})
     loaded = recorded_version(instance)
     lake = read_lake_backlog(settings, loaded)
     files = read_files_backlog(settings)
@@ -140,7 +142,10 @@ def lag_tick(instance: dg.DagsterInstance, settings: Settings, cursor: str | Non
         start_obstacle(settings),
         kafka.unknown or lake.unknown,
         settings.lag_limit_seconds * PATIENCE,
+        away,
     )
+    if away:
+        return _result(decision, ingest_job.name, cursor=cursor)
     observed, now = _observed(cursor), get_current_timestamp()
     chosen = topics_to_observe(offsets.end, observed, now)
     states = [

@@ -271,7 +271,7 @@ def test_without_dagsters_store_the_services_still_report(receivers: tuple[Recei
     titles = [title for _, _, title in receivers[0].posts]
     assert "kafka is down" in titles
     assert [title for title in titles if title.startswith("the watch cannot read")] == [
-        "the watch cannot read 7 of its sources"
+        "the watch cannot read 8 of its sources"
     ]
 
 
@@ -387,6 +387,29 @@ def test_a_service_that_comes_up_with_the_platform_is_not_down(tmp_path: Path, m
             monkeypatch.setattr(LocalStack, "status", lambda _, status=status: status)
             down.append([problem.key for problem in looker.services(0.0)])
     assert down == [[], [], ["service daemon"], [], []], "a service that was seen running and is restarted was down"
+
+
+def test_a_lake_that_waits_is_reported_while_the_broker_is_away(
+    tmp_path: Path,
+) -> None:
+    settings = Settings(_env_file=None, music_home=tmp_path, lake_url=str(tmp_path / "lake"))
+    log = tmp_path / "lake" / "events" / "_delta_log"
+    log.mkdir(parents=True)
+    add = {"add": {"path": "0.parquet", "dataChange": True, "stats": json.dumps({"numRecords": 10})}}
+    commit = {"commitInfo": {"timestamp": 1_000_000}}
+    (log / f"{0:020d}.json").write_text(f"{json.dumps(commit)}\n{json.dumps(add)}")
+    with dg.DagsterInstance.ephemeral() as instance:
+        looker = Looker(settings, lambda: Store(instance))
+        looker.down = {KAFKA: 900.0}
+        looker.seen = Seen({"t/0": ((7, 0.0),)})
+        for now, late in ((1000.0 + settings.lag_limit_seconds, 0), (1001.0 + settings.lag_limit_seconds, 1)):
+            found: list[Problem] = []
+            with pytest.raises(UnknownNowError):
+                found.extend(looker.lag(now))
+            assert len(found) == late
+        (problem,) = found
+        assert (problem.key, problem.since) == ("lag", 1000.0)
+        assert problem.how_bad.startswith("10 records are waiting in the lake, the oldest for ")
 
 
 @pytest.mark.parametrize("asked", ["read_kafka_backlog", "look_at_kafka"])

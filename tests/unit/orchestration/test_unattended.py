@@ -49,7 +49,7 @@ from music_platform.orchestration.runs import process_tags
 from music_platform.orchestration.schedules import upkeep_tick
 from music_platform.orchestration.store import Store
 from music_platform.settings import Settings
-from music_platform.topics import TopicMissingError, TopicOffsets
+from music_platform.topics import BrokerUnreachableError, TopicMissingError, TopicOffsets
 
 MINUTE, HOUR = 60.0, 3600.0
 WHOLE = {"build": TIERS, "live": (LIVE,), "policy": (POLICY,)}
@@ -372,6 +372,39 @@ def test_a_topic_that_cannot_be_read_starts_a_run_which_says_so_and_is_complete_
     day.now += warn_after(day.settings, LIVE)
     assert not day.tick()
     assert day.oldest(LIVE) > before, "not reported as complete"
+
+
+def test_files_and_the_lake_wait_for_no_broker(day: Day, monkeypatch: pytest.MonkeyPatch) -> None:
+    built(day)
+
+    def away(_: Settings) -> None:
+        raise BrokerUnreachableError("Kafka at here:9092 does not answer.")
+
+    monkeypatch.setattr(sensors, "read_kafka_backlog", away)
+    cursor = '{"a": {"ends": {"0": 6}, "at": 1.0}}'
+    idle = sensors.lag_tick(day.instance, day.settings, cursor)
+    assert (idle.run_requests, str(idle.skip_reason)) == (
+        [],
+        "SkipReason(skip_message='Kafka at here:9092 does not answer.')",
+    )
+    assert idle.cursor == cursor, "what was observed is not forgotten"
+    file = Path(day.settings.intake_root) / "listen_events" / "a.jsonl"
+    file.parent.mkdir(parents=True)
+    file.write_text("{}\n")
+    os.utime(file, (day.now - HOUR, day.now - HOUR))
+    (run,) = day.tick(sensors.lag_tick)
+    assert run.job_name == "ingest"
+    assert run.tags[sensors.REASON_TAG].startswith("Kafka at here:9092 does not answer. 1 records in the intake")
+    with freeze_time(day.now):
+        day.instance.report_run_failed(run)
+    assert not day.tick(sensors.lag_tick), "not at once"
+    file.unlink()
+    (Path(day.settings.lake_root) / "events" / "_delta_log" / f"{1:020d}.json").write_text(
+        json.dumps({"add": {"path": "1.parquet", "dataChange": True, "stats": json.dumps({"numRecords": 10})}})
+    )
+    day.now += HOUR
+    (run,) = day.tick(sensors.lag_tick)
+    assert "10 records in the lake" in run.tags[sensors.REASON_TAG]
 
 
 def test_a_refused_file_is_reported_once_by_a_check_without_a_run(day: Day) -> None:
