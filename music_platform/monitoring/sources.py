@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from music_platform.clock import Step, as_shown_now
+from music_platform.clock import Step, as_shown_now, seconds_since
 from music_platform.errors import PlatformError
 from music_platform.home import Home
 from music_platform.ingestion.backlog import (
@@ -57,6 +57,22 @@ WATCHED_JOBS = (
     WatchedJobs(("pruning",), "old runs and events of Dagster are not deleted", _RUNS),
 )
 
+#: Jobs that people start, and the services without which they cannot work.
+_BY_HAND = {
+    "everything": frozenset({WAREHOUSE, SPARK_CONNECT}),
+    "rebuild": frozenset({WAREHOUSE}),
+    "rebuild_month": frozenset({WAREHOUSE}),
+}
+#: Services whose clients wait without end where they hang. Those of the brokers have timeouts of their own.
+WAITED_FOR = (SPARK_CONNECT, WAREHOUSE)
+
+
+def jobs_that_need(service: str) -> set[str]:
+    """Jobs that cannot work without a service."""
+    watched = {name for job in WATCHED_JOBS if service in job.needs for name in job.names}
+    return watched | {name for name, needs in _BY_HAND.items() if service in needs}
+
+
 #: What does not work without a service.
 WITHOUT = {
     KAFKA: "producers cannot send and nothing new is read",
@@ -70,6 +86,11 @@ WITHOUT = {
 #: Seconds without a heartbeat after which a daemon counts as down.
 DAEMON_SILENT = 120.0
 
+
+#: Seconds between two questions to Spark. Each starts a session there.
+SPARK_PAUSE = 60.0
+#: Questions in a row that Spark does not answer, after which it counts as down: a server at work may be slow.
+SPARK_SILENCES = 2
 
 #: Maximum number of steps of the clock that are remembered.
 MAX_STEPS = 20
@@ -94,6 +115,9 @@ class Looker:
         self.outages: tuple[Outage, ...] = ()
         #: What was seen of the partitions, at this look and before.
         self.seen = Seen()
+        #: When Spark was last asked, and since when it has not answered: a moment for each question.
+        self._asked_spark = float("-inf")
+        self._spark_silences: tuple[float, ...] = ()
         #: When the clock was set while this process ran.
         self._steps: deque[Step] = deque(maxlen=MAX_STEPS)
 
@@ -143,7 +167,7 @@ class Looker:
         if before not in (None, pid):
             return "Its process ended and was restarted"
         if name in (SPARK_CONNECT, DAEMON):
-            # Asking Spark would start a session: failed runs show when it does not answer. The daemon has heartbeats.
+            # Asking Spark starts a session, so it is asked while a run needs it (`spark`). The daemon has heartbeats.
             return None
         complaint = self._lacks(name)
         return f"It does not answer: {complaint}" if complaint else None
@@ -153,6 +177,41 @@ class Looker:
             return lacks(name, self.settings)
         except Exception as error:  # An answer that cannot be understood is none, and says nothing about the others.
             return f"{type(error).__name__}: {error}"
+
+    def spark(self, now: float) -> Iterator[Problem]:
+        """A Spark server that runs and does not answer while a run needs it."""
+        if SPARK_CONNECT in self.down or not any(map(self.store.is_in_flight, sorted(jobs_that_need(SPARK_CONNECT)))):
+            self._asked_spark, self._spark_silences = float("-inf"), ()
+            return
+        if seconds_since(self._asked_spark, now) >= SPARK_PAUSE:
+            self._asked_spark = now
+            self._spark_silences = (*self._spark_silences, now) if self._lacks(SPARK_CONNECT) else ()
+        if len(self._spark_silences) >= SPARK_SILENCES:
+            since = self._shown(self._spark_silences[0], now)
+            self.down[SPARK_CONNECT] = since
+            yield Problem(
+                f"service {SPARK_CONNECT} silent",
+                f"{SPARK_CONNECT} does not answer",
+                since,
+                f"Its process runs, but it answers no question: {WITHOUT[SPARK_CONNECT]}. Runs that wait for it for "
+                f"{self.settings.hang_limit_seconds} s (HANG_LIMIT_SECONDS) are ended.",
+                f"Look at {self.home.log_of(SPARK_CONNECT)}. If it stays so, end its process: it is restarted, and "
+                "nothing is lost.",
+            )
+
+    def end_hanging_runs(self, now: float) -> list[str]:
+        """End runs that have waited for too long for a service that does not answer; returns their ids."""
+        limit, ended = self.settings.hang_limit_seconds, list[str]()
+        for service in WAITED_FOR:
+            since = self.down.get(service)
+            if since is not None and now - since >= limit:
+                why = (
+                    f"{service} has not answered for {now - since:.0f} s, and this run was waiting for it "
+                    f"(HANG_LIMIT_SECONDS is {limit}). Nothing is lost: the next run resumes. "
+                    f"Look at {self.home.log_of(service)}"
+                )
+                ended += self.store.end_hanging(jobs_that_need(service), limit, why)
+        return ended
 
     def heartbeats(self, now: float) -> Iterator[Problem]:
         """A daemon that runs and does nothing."""
@@ -339,6 +398,7 @@ class Source:
 #: In this order: the services first, because outages explain what the others see.
 SOURCES = (
     Source("the state of the services", Looker.services),
+    Source("whether Spark answers", Looker.spark),
     Source("the daemon's heartbeats", Looker.heartbeats),
     Source("the runs", Looker.jobs),
     Source("the results of the checks", Looker.failed_checks),

@@ -1,4 +1,4 @@
-"""The watch: looks at every source of problems, and alerts people.
+"""The watch: looks at every source of problems, alerts people, and ends runs that wait for a service that hangs.
 
 It is a separate process and not a sensor, because it must also report a daemon that is down. Each source and each
 receiver is on its own: one that fails takes no other with it.
@@ -61,6 +61,7 @@ class Watch:
         state = alerts.without_resolved(state, now, settle)
         if state != kept or self._unsaved:
             self._save(state)
+        self._end_hanging_runs(now)
         if complete and not any(receiver.failures for receiver in state.receivers.values()):
             self._ping(now)
         return list(sent)
@@ -89,6 +90,13 @@ class Watch:
                 found.append(problem)
             self.looker.outages = alerts.update_outages(before.outages, self.looker.down, now)
         return found, unknown, complete
+
+    def _end_hanging_runs(self, now: float) -> None:
+        try:
+            for run_id in self.looker.end_hanging_runs(now):
+                print(f"run {run_id} was ended: a service that it needs does not answer", file=sys.stderr, flush=True)
+        except Exception as error:  # Dagster's store is away, which a source reports.
+            print(f"no run could be ended: {type(error).__name__}", file=sys.stderr, flush=True)
 
     def _read(self, receivers: Sequence[str]) -> State:
         try:

@@ -1,11 +1,11 @@
 """Dagster's store as the other rooms see it: plain figures about runs, checks, freshness and daemons.
 
-The stack, the watch and the command line use it, so that none of them imports Dagster. `create_store` and
-`report_rebuilt` write; all else reads.
+The stack, the watch and the command line use it, so that none of them imports Dagster. `create_store`,
+`report_rebuilt` and `end_hanging` write; all else reads.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from music_platform.orchestration.quality import (
     known_checks,
     unevaluated_checks,
 )
-from music_platform.orchestration.runs import Failures, failures_in_a_row
+from music_platform.orchestration.runs import Failures, end_hanging, failures_in_a_row, is_in_flight
 from music_platform.orchestration.ticks import FailingTicks, failing_ticks
 from music_platform.orchestration.topic_state import last_movement
 from music_platform.settings import Settings
@@ -51,6 +51,14 @@ class Store:
     def failures_in_a_row(self, *jobs: str) -> Failures:
         """See `runs.failures_in_a_row`."""
         return failures_in_a_row(self._instance, *jobs)
+
+    def is_in_flight(self, job: str) -> bool:
+        """See `runs.is_in_flight`."""
+        return is_in_flight(self._instance, job)
+
+    def end_hanging(self, jobs: Collection[str], seconds: float, why: str) -> list[str]:
+        """See `runs.end_hanging`."""
+        return end_hanging(self._instance, jobs, seconds, why)
 
     def failed_checks(self) -> list[FailedCheck]:
         """See `quality.failed_checks`."""
