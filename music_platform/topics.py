@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field
@@ -35,6 +35,10 @@ class TopicMissingError(BrokerUnreachableError):
     """The brokers answer, but a topic does not exist."""
 
 
+class LeaderlessError(BrokerUnreachableError):
+    """A partition of a topic has no leader: an election is going on, or its brokers are down."""
+
+
 @dataclass(frozen=True)
 class TopicOffsets:
     """First retained offset and end offset (one after the last record), by topic and partition; ids by topic.
@@ -47,6 +51,14 @@ class TopicOffsets:
     end: Offsets
     ids: dict[str, str] = field(default_factory=dict)
     troubles: dict[str, BrokerUnreachableError] = field(default_factory=dict)
+
+    def only(self, topics: Collection[str]) -> "TopicOffsets":
+        """Those of these topics."""
+
+        def chosen(found: Mapping[str, Answer]) -> dict[str, Answer]:
+            return {topic: each for topic, each in found.items() if topic in topics}
+
+        return TopicOffsets(chosen(self.first), chosen(self.end), chosen(self.ids), chosen(self.troubles))
 
     def records(self) -> int:
         """Records that the topics hold now."""
@@ -191,7 +203,7 @@ def readable_offsets(client_config: Mapping[str, Any], topics: Iterable[str]) ->
                 troubles[topic] = _trouble(client_config, error, topic)
                 continue
             if headless := [str(info.id) for info in found.partitions if info.leader is None]:
-                troubles[topic] = BrokerUnreachableError(
+                troubles[topic] = LeaderlessError(
                     f"Topic {topic} of Kafka at {brokers.where} has no leader for partition {', '.join(headless)}. Its "
                     "brokers are down, or an election is going on."
                 )

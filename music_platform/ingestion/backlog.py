@@ -75,7 +75,7 @@ def unread_from(progress: Progress, offsets: TopicOffsets) -> Offsets:
     everything while the checkpoint cannot be read."""
     new_topics = recreated(progress.topic_ids, offsets.ids)
     try:
-        committed = progress.committed()
+        committed = progress.read_up_to()
     except CheckpointError:
         return {}
     return {topic: parts for topic, parts in committed.items() if topic not in new_topics}

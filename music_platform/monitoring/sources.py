@@ -308,7 +308,7 @@ class Looker:
                 f"topic {topic} cannot be read",
                 now,
                 str(trouble),
-                f"Until then no topic is read. Look at the last run of ingest: {self.settings.dagster_url}",
+                f"The others are read. Look at the last run of ingest: {self.settings.dagster_url}",
                 group="{n} topics cannot be read",
             )
         yield from self._late(kafka, now)

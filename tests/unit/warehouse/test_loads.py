@@ -270,7 +270,7 @@ def test_brokers_that_are_away_hold_neither_files_nor_loads(tmp_path: Path, monk
         raise BrokerUnreachableError("Kafka at here does not answer.")
 
     monkeypatch.setattr(drain, "_files", files)
-    monkeypatch.setattr(drain, "topic_offsets", away)
+    monkeypatch.setattr(drain, "readable_offsets", away)
     interval, left = slowdown.seconds(60), slowdown.seconds(2)
     context = parts_of(tmp_path, session, time.time() - interval + left, load_min_interval=interval)
     done: list[object] = []
