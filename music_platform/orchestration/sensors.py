@@ -279,18 +279,18 @@ def quality_tick(instance: dg.DagsterInstance, settings: Settings, _cursor: str 
     The check of the intake needs neither warehouse nor run: its result is reported here when it changes.
     """
     news = intake_news(instance, settings)
-    if built_inputs(instance, LIVE) is None:
-        return dg.SensorResult(skip_reason="nothing to do: no model is built yet", asset_events=news)
     now = str(current_inputs(instance))
-    since = seconds_since(last_run_requested_at(instance, quality_job.name), get_current_timestamp())
-    decision = decide_upkeep(
-        now,
-        last_run_input(instance, quality_job.name),
-        since,
-        settings.quality_interval_seconds,
-        in_flight=is_in_flight(instance, quality_job.name),
-    )
+    decision = Decision(False, "nothing to do: no model is built yet")
+    if built_inputs(instance, LIVE) is not None:
+        decision = decide_upkeep(
+            now,
+            last_run_input(instance, quality_job.name),
+            seconds_since(last_run_requested_at(instance, quality_job.name), get_current_timestamp()),
+            settings.quality_interval_seconds,
+            in_flight=is_in_flight(instance, quality_job.name),
+        )
     result = _result(decision, quality_job.name, {INPUT_TAG: now}, asset_events=news)
+    # The first build waits for it too.
     again = _reconcile_again(instance, settings)
     if again.start:
         request = dg.RunRequest(job_name=reconciliation_job.name, tags={REASON_TAG: again.reason})

@@ -17,7 +17,7 @@ from music_platform.ingestion.backlog import built_version
 from music_platform.ingestion.context import IngestionContext
 from music_platform.ingestion.drain import drain
 from music_platform.ingestion.rebuild import rebuild
-from music_platform.lake.delta_log import DeltaTable
+from music_platform.lake.delta_log import DeltaLogError, DeltaTable
 from music_platform.lake.paths import events_path
 from music_platform.orchestration.assets.columns import table_schema
 from music_platform.orchestration.assets.markdown import markdown_table
@@ -145,9 +145,12 @@ def _drain(
         rebuilt = rebuild(ingestion)
         step_metadata = {"rebuilt": True, **_loaded_now()}
         raw.add(context, rebuilt.version, step_metadata, rows=rebuilt.rows, files=len(rebuilt.files))
+    ended = table.latest_version()
     for step in drain(ingestion, to_lake=to_lake, to_raw=to_raw):
         if isinstance(step, MicroBatch):
-            lake.add(context, table.latest_version(), _batch(step), rows=step.records, seconds=round(step.seconds, 2))
+            before, ended = ended, table.latest_version()
+            figures = {"rows": step.records, "bytes": _bytes(table, before, ended), "seconds": round(step.seconds, 2)}
+            lake.add(context, ended, _batch(step), **figures)
         else:
             if not raw.totals:
                 context.instance.add_run_tags(context.run_id, {PROGRESS_TAG: "true"})
@@ -169,6 +172,14 @@ def _drain(
         yield lake.result(ended, **({ROW_COUNT: rows} if loaded == ended else {}))
     loaded_at = _loaded_now() if older else _loaded_at(raw, ingestion.last_load)
     yield raw.result(loaded, sample=sample, **{ROW_COUNT: rows}, **loaded_at)
+
+
+def _bytes(table: DeltaTable, before: int, ended: int) -> int:
+    """Bytes that the versions after `before` added; 0 where one is no plain append, which is the loader's to say."""
+    try:
+        return sum(version.bytes for version in table.retained_after(before, ended))
+    except DeltaLogError:
+        return 0
 
 
 def _batch(batch: MicroBatch) -> dict[str, Any]:

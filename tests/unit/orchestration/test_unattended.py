@@ -471,6 +471,17 @@ def test_a_failed_conservation_is_compared_again_until_it_passes(day: Day) -> No
     assert not day.tick(sensors.quality_tick)
 
 
+def test_a_conservation_that_failed_before_the_first_build_is_compared_again(day: Day) -> None:
+    with freeze_time(day.now):
+        failed = dg.AssetCheckEvaluation(
+            CONSERVATION.asset_key, CONSERVATION.name, passed=False, description="1 rows are missing"
+        )
+        day.instance.report_runless_asset_event(failed)
+    assert not day.tick(sensors.live_tick), "nothing is built from it"
+    day.now += day.settings.quality_interval_seconds
+    assert [run.job_name for run in day.tick(sensors.quality_tick)] == ["reconciliation"]
+
+
 def test_reference_data_whose_load_failed_is_loaded_again_and_what_is_loaded_is_not(day: Day) -> None:
     file = day.settings.reference_root / "songs.csv"
     file.parent.mkdir(parents=True, exist_ok=True)
