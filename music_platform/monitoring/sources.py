@@ -190,10 +190,10 @@ class Looker:
             since = self._shown(self._spark_silences[0], now)
             self.down[SPARK_CONNECT] = since
             yield Problem(
-                f"service {SPARK_CONNECT} silent",
-                f"{SPARK_CONNECT} does not answer",
+                f"service {SPARK_CONNECT}",
+                f"{SPARK_CONNECT} is down",
                 since,
-                f"Its process runs, but it answers no question: {WITHOUT[SPARK_CONNECT]}. Runs that wait for it for "
+                f"It does not answer, though its process runs: {WITHOUT[SPARK_CONNECT]}. Runs that wait for it for "
                 f"{self.settings.hang_limit_seconds} s (HANG_LIMIT_SECONDS) are ended.",
                 f"Look at {self.home.log_of(SPARK_CONNECT)}. If it stays so, end its process: it is restarted, and "
                 "nothing is lost.",

@@ -58,7 +58,7 @@ def start(platform: Platform) -> subprocess.Popen[str]:
 @pytest.mark.parametrize(
     ("service", "named", "sentence"),
     [
-        ("spark", "spark does not answer", "spark has not answered for "),
+        ("spark", "spark is down", "spark has not answered for "),
         ("warehouse", "warehouse is down", "warehouse has not answered for "),
         # Its clients give up by themselves.
         ("kafka", "kafka is down", "does not answer"),
