@@ -396,6 +396,12 @@ class Alerts(BaseSettings):
     lag_limit_seconds: int = Field(
         default=300, ge=1, description="Age, in seconds, at which the oldest record not yet in RAW raises an alert."
     )
+    hang_limit_seconds: int = Field(
+        default=300,
+        ge=1,
+        description="Seconds for which Spark or the warehouse may not answer before the watch ends the runs that have "
+        "waited for it for as long. Their clients would wait without end.",
+    )
     source_silent_hours: float = Field(
         default=24, gt=0, description="Hours without a new record in any topic after which a warning is raised."
     )

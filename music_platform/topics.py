@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field
@@ -21,6 +21,9 @@ from music_platform.settings import Settings
 #: Seconds within which the brokers have to answer.
 TIMEOUT = 10.0
 
+#: The consumer groups of the platform's own consumers, for brokers that authorize groups. Spark has one of its own.
+GROUPS = LAG, AUDIT, RECORDS = ("music-platform-lag", "music-platform-audit", "music-platform-records")
+
 Answer = TypeVar("Answer")
 
 
@@ -30,6 +33,10 @@ class BrokerUnreachableError(PlatformError):
 
 class TopicMissingError(BrokerUnreachableError):
     """The brokers answer, but a topic does not exist."""
+
+
+class LeaderlessError(BrokerUnreachableError):
+    """A partition of a topic has no leader: an election is going on, or its brokers are down."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,14 @@ class TopicOffsets:
     end: Offsets
     ids: dict[str, str] = field(default_factory=dict)
     troubles: dict[str, BrokerUnreachableError] = field(default_factory=dict)
+
+    def only(self, topics: Collection[str]) -> "TopicOffsets":
+        """Those of these topics."""
+
+        def chosen(found: Mapping[str, Answer]) -> dict[str, Answer]:
+            return {topic: each for topic, each in found.items() if topic in topics}
+
+        return TopicOffsets(chosen(self.first), chosen(self.end), chosen(self.ids), chosen(self.troubles))
 
     def records(self) -> int:
         """Records that the topics hold now."""
@@ -196,7 +211,7 @@ def readable_offsets(client_config: Mapping[str, Any], topics: Iterable[str]) ->
                 troubles[topic] = _trouble(client_config, error, topic)
                 continue
             if headless := [str(info.id) for info in found.partitions if info.leader is None]:
-                troubles[topic] = BrokerUnreachableError(
+                troubles[topic] = LeaderlessError(
                     f"Topic {topic} of Kafka at {brokers.where} has no leader for partition {', '.join(headless)}. Its "
                     "brokers are down, or an election is going on."
                 )
@@ -272,6 +287,30 @@ def _offsets(
     return found
 
 
+def consumer_config(
+    client_config: Mapping[str, Any], group: str, properties: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Configuration of a consumer of committed records, which commits no offset. A group that the settings name is used
+    instead of the platform's own (KAFKA_CLIENT_PROPERTIES)."""
+    return {
+        "group.id": group,
+        **client_config,
+        "enable.auto.commit": False,
+        "log_level": 0,
+        "isolation.level": "read_committed",
+        "enable.partition.eof": True,
+        "auto.offset.reset": "error",
+        **(properties or {}),
+    }
+
+
+def open_consumer(
+    client_config: Mapping[str, Any], group: str, properties: Mapping[str, Any] | None = None
+) -> Consumer:
+    """A consumer with `consumer_config`. Every consumer of the platform comes from here."""
+    return Consumer(consumer_config(client_config, group, properties))
+
+
 #: Offsets that are read through to the next range that is asked about; a larger distance is skipped by a seek.
 READ_THROUGH = 10_000
 #: Records that are taken from the client at once.
@@ -291,10 +330,7 @@ def offsets_with_record(
     """
     if not any(ranges.values()):
         return {where: set() for where in ranges}
-    consumer = Consumer({
-        "group.id": "music-platform-audit", **client_config, "enable.auto.commit": False, "log_level": 0,
-        "isolation.level": "read_committed", "enable.partition.eof": True, "auto.offset.reset": "error",
-    })  # fmt: skip
+    consumer = open_consumer(client_config, AUDIT)
     try:
         return {
             (topic, number): _held(consumer, TopicPartition(topic, number), wanted) if wanted else set()
@@ -348,11 +384,17 @@ def timestamps_at(client_config: Mapping[str, Any], offsets: Offsets) -> list[in
     wanted = [TopicPartition(topic, number, at) for topic, parts in offsets.items() for number, at in parts.items()]
     if not wanted:
         return []
-    consumer = Consumer({
-        "group.id": "music-platform-lag", **client_config, "enable.auto.commit": False, "log_level": 0,
-        "fetch.wait.max.ms": 20, "fetch.message.max.bytes": 1024, "queued.max.messages.kbytes": 64,
-        "isolation.level": "read_committed", "enable.partition.eof": True,
-    })  # fmt: skip
+    # One record of each partition: small fetches, and nothing where that record has expired.
+    consumer = open_consumer(
+        client_config,
+        LAG,
+        {
+            "fetch.wait.max.ms": 20,
+            "fetch.message.max.bytes": 1024,
+            "queued.max.messages.kbytes": 64,
+            "auto.offset.reset": "latest",
+        },
+    )
     found: dict[tuple[str, int], int] = {}
     empty: set[tuple[str, int]] = set()
     deadline = time.monotonic() + TIMEOUT

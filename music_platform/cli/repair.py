@@ -10,6 +10,7 @@ import typer
 
 from music_platform.cli.terminal import acting_settings, ask, console, plain, require_answer, require_home
 from music_platform.errors import PlatformError
+from music_platform.home import Home
 from music_platform.ingestion.context import IngestionContext
 from music_platform.settings import Settings
 from music_platform.stack.listeners import require_listeners
@@ -172,7 +173,24 @@ def rebuild_command(yes: Yes = False) -> None:
             "Rebuild RAW.EVENTS?",
             yes,
         )
-    rebuild(context)
+    rebuilt = rebuild(context)
+    _tell_dagster(context.settings, rebuilt.version, rebuilt.rows)
+
+
+def _tell_dagster(settings: Settings, version: int, rows: int) -> None:
+    """Report the rebuilt RAW, so that the sensors start what follows from it. A home without Dagster has none."""
+    from music_platform.orchestration.store import open_store
+
+    if not Home(settings.home).dagster.exists():
+        return
+    try:
+        with open_store(settings) as store:
+            store.report_rebuilt(version, rows)
+    except Exception as error:
+        raise PlatformError(
+            f"RAW is rebuilt, but Dagster's store could not be told ({type(error).__name__}). Start the job ingest "
+            "once it answers: it finds that the models are not built from this RAW, and the sensors build them."
+        ) from error
 
 
 def redrive_command(

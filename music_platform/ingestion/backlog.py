@@ -75,7 +75,7 @@ def unread_from(progress: Progress, offsets: TopicOffsets) -> Offsets:
     everything while the checkpoint cannot be read."""
     new_topics = recreated(progress.topic_ids, offsets.ids)
     try:
-        committed = progress.committed()
+        committed = progress.read_up_to()
     except CheckpointError:
         return {}
     return {topic: parts for topic, parts in committed.items() if topic not in new_topics}
@@ -162,10 +162,10 @@ def lake_age(settings: Settings, above: int, upto: int | None = None) -> float:
     return _age([v.oldest_ms for v in _first(table, above, upto) if v.oldest_ms is not None])
 
 
-def lake_wait(settings: Settings, above: int) -> float:
-    """Seconds since the first version with rows after `above` was committed to the lake; 0 if there is none."""
+def oldest_unloaded_commit(settings: Settings, loaded: int) -> float | None:
+    """When the first version with rows after `loaded` was committed to the lake, in epoch seconds; None without one."""
     table = DeltaTable(events_path(settings.lake_root))
-    return _age([version.timestamp_ms for version in _first(table, above) if version.rows])
+    return min((version.timestamp_ms / 1000 for version in _first(table, loaded) if version.rows), default=None)
 
 
 def look_at_kafka(settings: Settings, seen: Seen, offsets: TopicOffsets, now: float) -> Seen:

@@ -5,7 +5,7 @@ any moment: the next call resumes from the checkpoint, the lake and the watermar
 """
 
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ from music_platform.home import Home
 from music_platform.ingestion.backlog import kafka_backlog
 from music_platform.ingestion.context import IngestionContext, writing
 from music_platform.ingestion.disk_space import pausing
-from music_platform.ingestion.gaps import require_same_topics, require_sound_checkpoint
+from music_platform.ingestion.gaps import held_topics, require_sound_checkpoint
 from music_platform.ingestion.intake import Intake
 from music_platform.ingestion.topic_changes import adjust, set_aside_sentences
 from music_platform.ingestion.unreadable_records import read_around, unreadable
@@ -28,7 +28,14 @@ from music_platform.lake.lease import Lease, LeaseError
 from music_platform.lake.paths import events_path
 from music_platform.lake.progress import Progress, read_progress
 from music_platform.settings import Settings
-from music_platform.topics import TopicOffsets, topic_names, topic_offsets, topic_shapes
+from music_platform.topics import (
+    BrokerUnreachableError,
+    LeaderlessError,
+    TopicOffsets,
+    readable_offsets,
+    topic_names,
+    topic_shapes,
+)
 from music_platform.warehouse.loader import Loaded, load
 from music_platform.warehouse.staging import staging_method
 from music_spark.enrich import read_reference
@@ -48,6 +55,13 @@ WAITING_POLL_SECONDS = 1.0
 FIRST_BATCH_SECONDS = 10.0
 
 
+#: What may fail on its own in a drain, beside single topics.
+FILES, TOPICS = "the intake's files", "all topics"
+
+#: Seconds for which an election of leaders is waited for. It takes one or two.
+ELECTION_SECONDS = 30.0
+
+
 class UnfinishedBatchError(PlatformError):
     """The query ended without an error before it had read everything."""
 
@@ -56,18 +70,20 @@ def drain(context: IngestionContext, *, to_lake: bool = True, to_raw: bool = Tru
     """Ingest until there is no backlog; yield each micro-batch and each loaded version.
 
     Ends early where the disk is almost full: before each micro-batch and each load it is looked at.
-    Raises LeaseError, StreamStoppedError, UnfinishedBatchError, LoadError, or what Spark or the warehouse raises.
+    Raises LeaseError, StreamStoppedError, UnfinishedBatchError, LoadError, or what Spark or the warehouse raises. Where
+    files cannot be read, or the brokers do not answer, it does the rest first.
     """
     table = DeltaTable(events_path(context.settings.lake_root))
     must_pause = pausing(context.settings, context.log)
     loads = Loads(context, table, must_pause) if to_raw else None
-    failed: list[Exception] = []
+    failed: dict[str, Exception] = {}
     if loads and loads.are_due():
         yield from loads.run()
     if to_lake and not must_pause():
         with writing(context) as lease:
             started = time.monotonic()
-            for sentence in set_aside_sentences(read_progress(context.settings.lake_root)):
+            names = topic_names(context.settings).values()
+            for sentence in set_aside_sentences(read_progress(context.settings.lake_root), names):
                 context.log(sentence)
             while True:
                 hold = loads.hold_back if loads else _never
@@ -84,13 +100,15 @@ def drain(context: IngestionContext, *, to_lake: bool = True, to_raw: bool = Tru
                             break
                 if must_pause() or not loads or not loads.is_waiting() or _time_is_up(context.settings, started):
                     break
+                if TOPICS in failed:
+                    break
                 # Records that arrive meanwhile are included in the next load.
                 time.sleep(WAITING_POLL_SECONDS)
     if loads and loads.are_pending() and not must_pause():
         time.sleep(loads.seconds_left())
         yield from loads.run()
-    if failed:
-        raise failed[0]
+    for error in failed.values():
+        raise error
 
 
 def _never(_records: int) -> bool:
@@ -103,18 +121,23 @@ def _batches(
     lease: Lease,
     started: float,
     hold: Callable[[int], bool],
-    failed: list[Exception],
+    failed: dict[str, Exception],
 ) -> Generator[MicroBatch, None, None]:
-    """Batches of files, then micro-batches. Files that fail hold no topic: `failed` gets the error, once a drain."""
-    if not failed:
+    """Batches of files, then micro-batches. Files that fail hold no topic, a topic that cannot be read holds no other,
+    and brokers that are away hold no load: `failed` gets the error, once a drain."""
+    if FILES not in failed:
         try:
             yield from _files(context, lease)
         except LeaseError:
             raise
         except Exception as error:
             context.log(f"the intake's files fail, and the topics go on: {type(error).__name__}: {error}")
-            failed.append(error)
-    yield from _micro_batches(context, table, lease, started, hold)
+            failed[FILES] = error
+    try:
+        yield from _micro_batches(context, table, lease, started, hold, failed)
+    except BrokerUnreachableError as error:
+        context.log(f"no topic is read, and what is in the lake is loaded: {error}")
+        failed[TOPICS] = error
 
 
 def _files(context: IngestionContext, lease: Lease) -> Iterator[MicroBatch]:
@@ -132,18 +155,42 @@ def _time_is_up(settings: Settings, started: float) -> bool:
     return time.monotonic() - started > settings.max_drain_seconds
 
 
+def _settled_offsets(settings: Settings, failed: Mapping[str, Exception]) -> TopicOffsets:
+    """The offsets of the topics that can be read, once no election of leaders is going on, or it has lasted for too
+    long. Raises BrokerUnreachableError where the brokers do not answer."""
+    deadline = time.monotonic() + ELECTION_SECONDS
+    while True:
+        found = readable_offsets(settings.kafka_client_config(), topic_names(settings).values())
+        electing = [t for t, trouble in found.troubles.items() if isinstance(trouble, LeaderlessError)]
+        if not set(electing) - failed.keys() or time.monotonic() > deadline:
+            return found
+        time.sleep(WAITING_POLL_SECONDS)
+
+
 def _micro_batches(
-    context: IngestionContext, table: DeltaTable, lease: Lease, started: float, hold: Callable[[int], bool]
+    context: IngestionContext,
+    table: DeltaTable,
+    lease: Lease,
+    started: float,
+    hold: Callable[[int], bool],
+    failed: dict[str, Exception],
 ) -> Iterator[MicroBatch]:
-    """Micro-batches until there is no backlog, the time is up, or `hold` keeps the backlog back."""
+    """Micro-batches until there is no backlog, the time is up, or `hold` keeps the backlog back. `failed` gets the
+    topics that are held, and why."""
     settings = context.settings
     while True:
         progress = read_progress(settings.lake_root)
-        offsets = topic_offsets(settings.kafka_client_config(), topic_names(settings).values())
+        found = _settled_offsets(settings, failed)
         require_sound_checkpoint(progress, table)
+        held = held_topics(progress, found)
+        for topic in sorted(held.keys() - failed.keys()):
+            context.log(f"{topic} is not read, and the other topics are: {held[topic]}")
+            failed[topic] = held[topic]
+        offsets = found.only(found.ids.keys() - held.keys())
+        if held and not offsets.ids:
+            return
         progress = adjust(progress, table, offsets, context.log)
         committed = progress.committed()
-        require_same_topics(progress, offsets, committed)
         backlog = kafka_backlog(offsets, committed)
         if not backlog.records and table.latest_version() >= 0:
             return
@@ -190,7 +237,7 @@ def job(settings: Settings, progress: Progress, offsets: TopicOffsets, log: Call
     shapes = topic_shapes(settings)
     source = KafkaSource(
         settings.bootstrap_servers,
-        tuple(shapes),
+        tuple(topic for topic in shapes if topic in offsets.ids),
         settings.max_records_per_batch,
         settings.kafka_jvm_config(),
         progress.starting_offsets(offsets.end),

@@ -1,6 +1,7 @@
 """Cases in which the stream cannot continue by itself: what is wrong with topics, offsets or checkpoint.
 
-Nothing is skipped silently. Each problem stops ingestion with an error that names the command to fix it.
+Nothing is skipped silently. Trouble with the checkpoint stops the stream, trouble with a topic stops that topic, each
+with an error that names the command to fix it.
 """
 
 from collections.abc import Iterable
@@ -105,6 +106,18 @@ def require_sound_checkpoint(progress: Progress, table: DeltaTable) -> None:
             f"Ingestion stopped: {trouble} ({progress.checkpoint}). To resume after the highest offsets in the lake: "
             "music-platform recover"
         )
+
+
+def held_topics(progress: Progress, offsets: TopicOffsets) -> dict[str, PlatformError]:
+    """Topics that cannot be read, or not without a person's decision, and why. They hold no other topic."""
+    committed = progress.read_up_to()
+    held: dict[str, PlatformError] = dict(offsets.troubles)
+    for topic in sorted(offsets.ids):
+        try:
+            require_same_topics(progress, offsets.only([topic]), committed)
+        except StreamStoppedError as error:
+            held[topic] = error
+    return held
 
 
 def require_same_topics(progress: Progress, offsets: TopicOffsets, committed: Offsets) -> None:

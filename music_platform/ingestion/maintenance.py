@@ -21,6 +21,7 @@ from music_platform.lake.paths import checkpoints_path, events_path
 from music_platform.lake.snapshot import complete_checkpoints
 from music_platform.warehouse.loader import load_state
 from music_platform.warehouse.staging import clean_stage
+from music_spark.write import table_at
 
 #: Files written at the same time. Delta's default of 15 takes all cores from concurrent micro-batches, which then wait
 #: for minutes.
@@ -100,7 +101,7 @@ def compact(spark: SparkSession, table: DeltaTable) -> int:
     """Compact small files; returns how many."""
     for option, value in (("minFileSize", FILE_BYTES), ("maxFileSize", FILE_BYTES), ("maxThreads", THREADS)):
         spark.conf.set(f"spark.databricks.delta.optimize.{option}", str(value))
-    row = spark.sql(f"OPTIMIZE delta.`{table.root}`").select("metrics.numFilesRemoved").first()
+    row = spark.sql(f"OPTIMIZE {table_at(table.root)}").select("metrics.numFilesRemoved").first()
     return int(row[0]) if row else 0
 
 
@@ -110,7 +111,7 @@ def vacuum(spark: SparkSession, table: DeltaTable, loaded: int, wanted_hours: fl
     hours = retention_hours(wanted_hours, oldest, time.time())
     spark.conf.set("spark.databricks.delta.retentionDurationCheck.enabled", "false")
     spark.conf.set("spark.sql.sources.parallelPartitionDiscovery.parallelism", str(LISTINGS))
-    spark.sql(f"VACUUM delta.`{table.root}` RETAIN {int(hours + 1)} HOURS").collect()
+    spark.sql(f"VACUUM {table_at(table.root)} RETAIN {int(hours + 1)} HOURS").collect()
     return hours
 
 

@@ -21,7 +21,7 @@ from music_platform.lake.paths import events_path
 from music_platform.lake.progress import Progress, RetiredTopic, read_progress
 from music_platform.lake.snapshot import snapshot
 from music_platform.settings import Settings
-from music_platform.topics import TopicOffsets, topic_names, topic_offsets
+from music_platform.topics import TopicOffsets, readable_offsets, topic_names
 from music_platform.warehouse.connection import execute_all
 
 
@@ -55,6 +55,8 @@ def adopt(context: IngestionContext, topic: str, approve: Callable[[Adoption], N
     with writing(context):
         progress, table, offsets = _state(context.settings)
         require_sound_checkpoint(progress, table)
+        if topic in offsets.troubles:
+            raise offsets.troubles[topic]
         if topic not in offsets.ids:
             raise NothingToDoError(f"{topic} is not one of the platform's topics: {', '.join(sorted(offsets.ids))}")
         if topic not in recreated(progress.topic_ids, offsets.ids):
@@ -89,7 +91,10 @@ def accept_loss(context: IngestionContext, approve: Callable[[Loss], None] = app
     with writing(context), context.warehouse() as session:
         progress, table, offsets = _state(context.settings)
         require_sound_checkpoint(progress, table)
-        committed = progress.committed_in_lake(table)
+        # Topics with losses are set aside meanwhile.
+        aside = {old.topic: old for old in progress.set_aside}
+        settled = progress.committed_in_lake(table)
+        committed = {topic: dict(old.committed) for topic, old in aside.items()} | settled
         known = [topic for topic in offsets.ids if topic not in recreated(progress.topic_ids, offsets.ids)]
         lost = [
             replace(gap, partition=replace(gap.partition, topic_id=offsets.ids[gap.partition.topic]))
@@ -106,7 +111,13 @@ def accept_loss(context: IngestionContext, approve: Callable[[Loss], None] = app
             accept(session, context.settings, found, who)
         if lost:
             execute_all(session, note_gaps(lost, who))
-            progress.next_generation(offsets_after(committed, lost), {})
+            resumed = {gap.partition.topic for gap in lost}
+            starting = {topic: ends for topic, ends in committed.items() if topic in resumed | settled.keys()}
+            replace(
+                progress,
+                set_aside=tuple(old for old in progress.set_aside if old.topic not in resumed),
+                began=progress.began | {topic: aside[topic].began for topic in resumed & aside.keys()},
+            ).next_generation(offsets_after(starting, lost), {})
         return loss
 
 
@@ -117,6 +128,8 @@ def recover(context: IngestionContext, approve: Callable[[Recovery], None] = app
     """
     with writing(context):
         progress, table, offsets = _state(context.settings)
+        for trouble in offsets.troubles.values():
+            raise trouble
         in_lake = lake_offsets(table)
         found = {topic: ends for (topic, topic_id), ends in in_lake.items() if offsets.ids.get(topic) == topic_id}
         approve(Recovery(progress.checkpoint, found))
@@ -126,7 +139,9 @@ def recover(context: IngestionContext, approve: Callable[[Recovery], None] = app
             for (topic, topic_id), ends in sorted(in_lake.items())
             if topic_id != offsets.ids.get(topic) and (topic, topic_id) not in known
         ]
-        progress.next_generation(found, {topic: offsets.ids[topic] for topic in found}, tuple(retired))
+        aside = tuple(old for old in progress.set_aside if old.topic not in found)
+        ids = {topic: offsets.ids[topic] for topic in found}
+        replace(progress, set_aside=aside).next_generation(found, ids, tuple(retired))
         return found
 
 
@@ -155,5 +170,5 @@ def lake_offsets(table: DeltaTable) -> dict[tuple[str, str], dict[int, int]]:
 
 
 def _state(settings: Settings) -> tuple[Progress, DeltaTable, TopicOffsets]:
-    offsets = topic_offsets(settings.kafka_client_config(), topic_names(settings).values())
+    offsets = readable_offsets(settings.kafka_client_config(), topic_names(settings).values())
     return read_progress(settings.lake_root), DeltaTable(events_path(settings.lake_root)), offsets

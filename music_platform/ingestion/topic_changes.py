@@ -5,13 +5,14 @@ nothing was promised:
 
 - a partition that it does not know, and whose first records the broker has deleted already;
 - a partition whose first records the broker deleted before any micro-batch was committed;
-- a topic that is no longer one of the platform's: it is set aside with the offsets up to which it is in the lake, so
-  that it resumes there when it comes back. `retire` says that it will not.
+- a topic that is no longer one of the platform's, or that cannot be read (`gaps`): it is set aside with the offsets up
+  to which it is in the lake, so that it resumes there when it comes back, and the others are read meanwhile. `retire`
+  says that it will not come back.
 
 Offsets that are lost after something was read from a partition are a person's decision (`gaps`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 
 from music_platform.errors import PlatformError
@@ -83,7 +84,7 @@ def adjust(progress: Progress, table: DeltaTable, offsets: TopicOffsets, log: Ca
     starting = {topic: dict(ends) for topic, ends in settled.items() if topic not in found.gone}
     for topic in found.back:
         starting[topic] = dict(old[topic].committed)
-        log(f"{topic} is one of the platform's topics again; it resumes at {old[topic].committed}")
+        log(f"{topic} is read again; it resumes at {old[topic].committed}")
     for topic, parts in found.begin.items():
         # The lake may have a micro-batch that the checkpoint does not call committed yet.
         starting[topic] = {**parts, **starting.get(topic, {})}
@@ -96,12 +97,13 @@ def adjust(progress: Progress, table: DeltaTable, offsets: TopicOffsets, log: Ca
     return replace(progress, set_aside=tuple(aside.values()), retired=kept, began=began).next_generation(starting, {})
 
 
-def set_aside_sentences(progress: Progress) -> list[str]:
-    """A sentence for each topic that was set aside."""
+def set_aside_sentences(progress: Progress, names: Collection[str]) -> list[str]:
+    """A sentence for each topic that was set aside because it is none of the platform's (`names`) any more."""
     return [
         f"{old.topic} is no longer one of the platform's topics (SHAPE_TOPICS, TOPIC_PREFIX) and is not read. If it "
         f"comes back, it resumes at {old.committed}. If it does not: music-platform topic retire {old.topic}"
         for old in progress.set_aside
+        if old.topic not in names
     ]
 
 

@@ -13,13 +13,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from music_platform.contracts.events import COORDINATES, REDRIVE_HEADER
 from music_platform.lake.delta_log import RECORD_APPLICATION, DeltaTable
 from music_platform.lake.progress import Progress
 from music_platform.settings import Settings
-from music_platform.topics import TIMEOUT, BrokerUnreachableError, TopicOffsets, unreachable
+from music_platform.topics import RECORDS, TIMEOUT, BrokerUnreachableError, TopicOffsets, open_consumer, unreachable
 from music_spark.job import Job, MicroBatch, append_records
 from music_spark.read import Record
 
@@ -83,10 +83,7 @@ def read_around(
 def fetch(settings: Settings, place: Place) -> list[Record]:
     """The record at this place, and some that follow it. Raises BrokerUnreachableError."""
     client = settings.kafka_client_config()
-    consumer = Consumer({
-        **client, "group.id": "music-platform-records", "enable.auto.commit": False, "log_level": 0,
-        "isolation.level": "read_committed", "enable.partition.eof": True, "auto.offset.reset": "error",
-    })  # fmt: skip
+    consumer = open_consumer(client, RECORDS)
     found: list[Record] = []
     size, deadline = 0, time.monotonic() + TIMEOUT
     try:

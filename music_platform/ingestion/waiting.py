@@ -5,7 +5,7 @@ Connect) would look days late at once. So a backlog is as old as the time since 
 exist. That is exact but for one interval between two looks, and needs no consumer.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from music_platform.lake.checkpoint import Offsets
@@ -28,6 +28,13 @@ class Seen:
     def waiting_seconds(self, now: float) -> float:
         """Seconds for which the oldest unread record has waited; 0 if there is none."""
         return max((now - ends[0][1] for ends in self.unread.values()), default=0.0)
+
+    def moved(self, to: Callable[[float], float]) -> "Seen":
+        """The same by another clock: `to` gives what it shows for a moment of this one."""
+        return Seen(
+            {where: tuple((at, to(when)) for at, when in ends) for where, ends in self.unread.items()},
+            {where: (at, to(since)) for where, (at, since) in self.held.items()},
+        )
 
     def held_longer_than(self, seconds: float, now: float) -> dict[Partition, tuple[int, float]]:
         """Partitions whose last stable offset has not moved for that long, although there are records after it."""

@@ -43,7 +43,7 @@ class Progress:
     retired: tuple[RetiredTopic, ...] = ()
     #: Query ids (Spark's, in the checkpoint's `metadata`) of earlier generations.
     retired_queries: tuple[str, ...] = ()
-    #: Topics that are no longer the platform's. Each resumes at its offsets when it comes back.
+    #: Topics that are no longer the platform's, or cannot be read. Each resumes at its offsets when it comes back.
     set_aside: tuple[RetiredTopic, ...] = ()
     #: Where the partitions of earlier generations were begun.
     began: Offsets = field(default_factory=dict)
@@ -56,6 +56,10 @@ class Progress:
     def committed(self) -> Offsets:
         """Offset after the last committed record, by topic and partition."""
         return self.starting | committed_offsets(self.checkpoint)
+
+    def read_up_to(self) -> Offsets:
+        """The same, and of topics that are set aside the offsets at which they resume."""
+        return {old.topic: dict(old.committed) for old in self.set_aside} | self.committed()
 
     def committed_in_lake(self, table: DeltaTable) -> Offsets:
         """The same according to the table: a batch whose rows are in the lake counts, even if the stream died before

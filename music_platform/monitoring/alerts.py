@@ -7,6 +7,7 @@ one waiting or told twice.
 """
 
 import json
+import math
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -14,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
+from music_platform.clock import seconds_since
 from music_platform.ingestion.waiting import Seen
 
 CRITICAL, WARNING, SUCCESS = "critical", "warning", "success"
@@ -64,11 +66,18 @@ class Outage:
 @dataclass(frozen=True)
 class Receiver:
     """What a receiver was told and not yet that it is over: key of the problem → severity. Sends that failed in a row,
-    and when the next one is due."""
+    and when the last of them did."""
 
     told: dict[str, str] = field(default_factory=dict)
     failures: int = 0
-    retry_at: float = 0.0
+    failed_at: float = 0.0
+
+    def is_due(self, now: float) -> bool:
+        """Whether it may be sent something: at once, or after a growing pause if it did not take the last message."""
+        if not self.failures:
+            return True
+        pause = RETRY_PAUSES[min(self.failures, len(RETRY_PAUSES)) - 1]
+        return seconds_since(self.failed_at, now) >= pause
 
 
 @dataclass(frozen=True)
@@ -105,6 +114,33 @@ def from_source(problem: Problem, source: str) -> Problem:
     return replace(problem, source=source)
 
 
+def by_the_clock(state: State, by: float, now: float) -> State:
+    """The state by a clock that was set by so many seconds since the state's moments were noted.
+
+    None of them is in the future then. The clock may have been set back while no watch ran, and nothing may wait until
+    it has caught up.
+    """
+    # A problem that was seen at this very moment is one of now.
+    before_now = math.nextafter(now, -math.inf)
+
+    def moved(moment: float) -> float:
+        return moment + by if moment + by <= now else before_now
+
+    return replace(
+        state,
+        open={
+            key: OpenProblem(replace(o.problem, since=moved(o.problem.since)), moved(o.seen))
+            for key, o in state.open.items()
+        },
+        outages=tuple(replace(o, since=moved(o.since), until=moved(o.until)) for o in state.outages),
+        receivers={
+            name: replace(known, failed_at=moved(known.failed_at)) if known.failures else known
+            for name, known in state.receivers.items()
+        },
+        seen=state.seen.moved(moved),
+    )
+
+
 def observe(
     state: State, problems: Iterable[Problem], now: float, settle_seconds: float, unreadable: Collection[str] = ()
 ) -> State:
@@ -125,7 +161,7 @@ def observe(
 def notices(state: State, receiver: str, now: float, settle_seconds: float) -> list[Notice]:
     """What to send to a receiver now. A problem is resolved when it has been gone for `settle_seconds`."""
     known = state.receivers.get(receiver, Receiver())
-    if now < known.retry_at:
+    if not known.is_due(now):
         return []
     raised = [
         o.problem
@@ -134,7 +170,7 @@ def notices(state: State, receiver: str, now: float, settle_seconds: float) -> l
         and key != receiver_key(receiver)
         and (key not in known.told or (o.problem.severity, known.told[key]) == (CRITICAL, WARNING))
     ]
-    gone = [(key, o) for key, o in state.open.items() if o.seen < now and now - o.seen >= settle_seconds]
+    gone = [(key, o) for key, o in state.open.items() if o.seen != now and now - o.seen >= settle_seconds]
     resolved = [o for key, o in gone if key in known.told]
     return [
         *(Notice(alert(group, now), raised=group) for group in _by_group(raised, lambda problem: problem)),
@@ -166,8 +202,7 @@ def sent(state: State, receiver: str, notice: Notice) -> State:
 def not_sent(state: State, receiver: str, now: float) -> State:
     """The state after a receiver did not take a message."""
     known = state.receivers.get(receiver, Receiver())
-    pause = RETRY_PAUSES[min(known.failures, len(RETRY_PAUSES) - 1)]
-    return _with(state, receiver, replace(known, failures=known.failures + 1, retry_at=now + pause))
+    return _with(state, receiver, replace(known, failures=known.failures + 1, failed_at=now))
 
 
 def without_resolved(state: State, now: float, settle_seconds: float) -> State:
@@ -263,7 +298,12 @@ def read_state(path: Path, receivers: Collection[str] = ()) -> State:
         return State()
     problems = {key: OpenProblem(Problem(**o["problem"]), o["seen"]) for key, o in found["open"].items()}
     if "receivers" in found:
-        known = {name: Receiver(**each) for name, each in found["receivers"].items() if name in receivers}
+        known = {
+            # An earlier version noted when the next attempt is due, and not when the last one failed.
+            name: Receiver(each["told"], each["failures"], each.get("failed_at", 0.0))
+            for name, each in found["receivers"].items()
+            if name in receivers
+        }
     else:
         problems = {key: o for key, o in problems.items() if not key.startswith(_FORMER_GROUPS)}
         told = {key: o.problem.severity for key, o in problems.items()}

@@ -4,12 +4,20 @@ They ask supervisor, the brokers, the lake's log and Dagster's store, never the 
 on its own, so a source only has to be in `SOURCES`. Sending does not belong here.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+from music_platform.clock import Step, as_shown_now, seconds_since
 from music_platform.errors import PlatformError
 from music_platform.home import Home
-from music_platform.ingestion.backlog import lake_wait, look_at_kafka, read_kafka_backlog, read_lake_backlog
+from music_platform.ingestion.backlog import (
+    Backlog,
+    look_at_kafka,
+    oldest_unloaded_commit,
+    read_kafka_backlog,
+    read_lake_backlog,
+)
 from music_platform.ingestion.disk_space import local_disks
 from music_platform.ingestion.waiting import Seen
 from music_platform.monitoring import alerts
@@ -49,6 +57,22 @@ WATCHED_JOBS = (
     WatchedJobs(("pruning",), "old runs and events of Dagster are not deleted", _RUNS),
 )
 
+#: Jobs that people start, and the services without which they cannot work.
+_BY_HAND = {
+    "everything": frozenset({WAREHOUSE, SPARK_CONNECT}),
+    "rebuild": frozenset({WAREHOUSE}),
+    "rebuild_month": frozenset({WAREHOUSE}),
+}
+#: Services whose clients wait without end where they hang. Those of the brokers have timeouts of their own.
+WAITED_FOR = (SPARK_CONNECT, WAREHOUSE)
+
+
+def jobs_that_need(service: str) -> set[str]:
+    """Jobs that cannot work without a service."""
+    watched = {name for job in WATCHED_JOBS if service in job.needs for name in job.names}
+    return watched | {name for name, needs in _BY_HAND.items() if service in needs}
+
+
 #: What does not work without a service.
 WITHOUT = {
     KAFKA: "producers cannot send and nothing new is read",
@@ -63,6 +87,13 @@ WITHOUT = {
 DAEMON_SILENT = 120.0
 
 
+#: Seconds between two questions to Spark. Each starts a session there.
+SPARK_PAUSE = 60.0
+#: Questions in a row that Spark does not answer, after which it counts as down: a server at work may be slow.
+SPARK_SILENCES = 2
+
+#: Maximum number of steps of the clock that are remembered.
+MAX_STEPS = 20
 #: Maximum number of characters of an error that a message shows.
 SAID_CHARACTERS = 300
 
@@ -84,6 +115,21 @@ class Looker:
         self.outages: tuple[Outage, ...] = ()
         #: What was seen of the partitions, at this look and before.
         self.seen = Seen()
+        #: When Spark was last asked, and since when it has not answered: a moment for each question.
+        self._asked_spark = float("-inf")
+        self._spark_silences: tuple[float, ...] = ()
+        #: When the clock was set while this process ran.
+        self._steps: deque[Step] = deque(maxlen=MAX_STEPS)
+
+    def note_step(self, by: float, now: float) -> None:
+        """Take note that the clock was set by so many seconds just now; 0 if it was not."""
+        if by:
+            self._steps.append(Step(now, by))
+            self.down = {name: min(since + by, now) for name, since in self.down.items()}
+
+    def _shown(self, moment: float, now: float) -> float:
+        """A moment that another process noted, by the clock of now."""
+        return as_shown_now(moment, self._steps, now)
 
     @property
     def store(self) -> Store:
@@ -121,7 +167,7 @@ class Looker:
         if before not in (None, pid):
             return "Its process ended and was restarted"
         if name in (SPARK_CONNECT, DAEMON):
-            # Asking Spark would start a session: failed runs show when it does not answer. The daemon has heartbeats.
+            # Asking Spark starts a session, so it is asked while a run needs it (`spark`). The daemon has heartbeats.
             return None
         complaint = self._lacks(name)
         return f"It does not answer: {complaint}" if complaint else None
@@ -132,9 +178,45 @@ class Looker:
         except Exception as error:  # An answer that cannot be understood is none, and says nothing about the others.
             return f"{type(error).__name__}: {error}"
 
+    def spark(self, now: float) -> Iterator[Problem]:
+        """A Spark server that runs and does not answer while a run needs it."""
+        if SPARK_CONNECT in self.down or not any(map(self.store.is_in_flight, sorted(jobs_that_need(SPARK_CONNECT)))):
+            self._asked_spark, self._spark_silences = float("-inf"), ()
+            return
+        if seconds_since(self._asked_spark, now) >= SPARK_PAUSE:
+            self._asked_spark = now
+            self._spark_silences = (*self._spark_silences, now) if self._lacks(SPARK_CONNECT) else ()
+        if len(self._spark_silences) >= SPARK_SILENCES:
+            since = self._shown(self._spark_silences[0], now)
+            self.down[SPARK_CONNECT] = since
+            yield Problem(
+                f"service {SPARK_CONNECT}",
+                f"{SPARK_CONNECT} is down",
+                since,
+                f"It does not answer, though its process runs: {WITHOUT[SPARK_CONNECT]}. Runs that wait for it for "
+                f"{self.settings.hang_limit_seconds} s (HANG_LIMIT_SECONDS) are ended.",
+                f"Look at {self.home.log_of(SPARK_CONNECT)}. If it stays so, end its process: it is restarted, and "
+                "nothing is lost.",
+            )
+
+    def end_hanging_runs(self, now: float) -> list[str]:
+        """End runs that have waited for too long for a service that does not answer; returns their ids."""
+        limit, ended = self.settings.hang_limit_seconds, list[str]()
+        for service in WAITED_FOR:
+            since = self.down.get(service)
+            if since is not None and now - since >= limit:
+                why = (
+                    f"{service} has not answered for {now - since:.0f} s, and this run was waiting for it "
+                    f"(HANG_LIMIT_SECONDS is {limit}). Nothing is lost: the next run resumes. "
+                    f"Look at {self.home.log_of(service)}"
+                )
+                ended += self.store.end_hanging(jobs_that_need(service), limit, why)
+        return ended
+
     def heartbeats(self, now: float) -> Iterator[Problem]:
         """A daemon that runs and does nothing."""
-        silent = self.store.silent_seconds()
+        beat = self.store.oldest_heartbeat()
+        silent = now - self._shown(beat, now) if beat else 0.0
         if DAEMON not in self.down and silent > DAEMON_SILENT:
             yield Problem(
                 f"service {DAEMON} silent",
@@ -144,11 +226,12 @@ class Looker:
                 f"Look at {self.home.log_of(DAEMON)}, and run music-platform status and music-platform doctor.",
             )
 
-    def jobs(self, _now: float) -> Iterator[Problem]:
+    def jobs(self, now: float) -> Iterator[Problem]:
         """Jobs whose last run failed, unless an outage of a service that they need caused it."""
         for watched in WATCHED_JOBS:
             failures = self.store.failures_in_a_row(*watched.names)
-            if failures.count and not alerts.caused_by_outage(failures.ended, self.outages, watched.needs):
+            ended = self._shown(failures.ended, now)
+            if failures.count and not alerts.caused_by_outage(ended, self.outages, watched.needs):
                 yield Problem(
                     f"job {watched.names[0]}",
                     f"{' or '.join(watched.names)} fails",
@@ -171,7 +254,7 @@ class Looker:
                 f"{{n}} checks of {asset} failed",
             )
 
-    def unevaluated_checks(self, _now: float) -> Iterator[Problem]:
+    def unevaluated_checks(self, now: float) -> Iterator[Problem]:
         """Checks whose latest run ended without a verdict; the one before stands.
 
         Of a job that is reported as failing only the blocking checks are named.
@@ -179,7 +262,8 @@ class Looker:
         needs = {name: watched.needs for watched in WATCHED_JOBS for name in watched.names}
         failing = {name for w in WATCHED_JOBS if self.store.failures_in_a_row(*w.names).count for name in w.names}
         for check in self.store.unevaluated_checks():
-            if alerts.caused_by_outage(check.at, self.outages, needs.get(check.job, WITHOUT.keys() - {WEBSERVER})):
+            needed = needs.get(check.job, WITHOUT.keys() - {WEBSERVER})
+            if alerts.caused_by_outage(self._shown(check.at, now), self.outages, needed):
                 continue
             if check.blocking or check.job not in failing:
                 asset = check.key.asset_key.to_user_string()
@@ -208,11 +292,13 @@ class Looker:
     def lag(self, now: float) -> Iterator[Problem]:
         """Topics that cannot be read, a backlog before RAW that has waited too long, and transactions that hang."""
         if KAFKA in self.down:
+            yield from self._late(None, now)
             raise UnknownNowError
         try:
             offsets, kafka = read_kafka_backlog(self.settings)
             self.seen = look_at_kafka(self.settings, self.seen, offsets, now)
         except BrokerUnreachableError:
+            yield from self._late(None, now)
             if self._kafka_went_down():
                 raise UnknownNowError from None  # The next look reports it.
             raise
@@ -222,22 +308,11 @@ class Looker:
                 f"topic {topic} cannot be read",
                 now,
                 str(trouble),
-                f"Until then no topic is read. Look at the last run of ingest: {self.settings.dagster_url}",
+                f"The others are read. Look at the last run of ingest: {self.settings.dagster_url}",
                 group="{n} topics cannot be read",
             )
-        loaded = self.store.recorded_version()
-        lake = read_lake_backlog(self.settings, loaded)
+        yield from self._late(kafka, now)
         limit = self.settings.lag_limit_seconds
-        seconds = max(self.seen.waiting_seconds(now), lake_wait(self.settings, loaded))
-        if seconds > limit:
-            yield Problem(
-                "lag",
-                "events arrive late in RAW",
-                now - seconds,
-                f"{kafka.count} records are waiting in Kafka and {lake.count} in the lake, the oldest for "
-                f"{seconds:.0f} s. LAG_LIMIT_SECONDS is {limit}.",
-                f"Look at the ticks of lag_sensor: {self.settings.dagster_url}/automation",
-            )
         for where, (offset, since) in self.seen.held_longer_than(limit, now).items():
             topic, _, number = where.rpartition("/")
             yield Problem(
@@ -252,6 +327,26 @@ class Looker:
                 group="transactions hold back {n} partitions",
             )
 
+    def _late(self, kafka: Backlog | None, now: float) -> Iterator[Problem]:
+        """A backlog before RAW that has waited too long. Without Kafka's (None) it is the lake's alone."""
+        loaded, limit = self.store.recorded_version(), self.settings.lag_limit_seconds
+        lake, unloaded = read_lake_backlog(self.settings, loaded), oldest_unloaded_commit(self.settings, loaded)
+        in_lake = 0.0 if unloaded is None else now - self._shown(unloaded, now)
+        in_kafka = self.seen.waiting_seconds(now) if kafka else 0.0
+        if (seconds := max(in_lake, in_kafka)) > limit:
+            in_both = (
+                f"{kafka.count} records are waiting in Kafka and {lake.count} in the lake"
+                if kafka
+                else (f"{lake.count} records are waiting in the lake")
+            )
+            yield Problem(
+                "lag",
+                "events arrive late in RAW",
+                now - seconds,
+                f"{in_both}, the oldest for {seconds:.0f} s. LAG_LIMIT_SECONDS is {limit}.",
+                f"Look at the ticks of lag_sensor: {self.settings.dagster_url}/automation",
+            )
+
     def _kafka_went_down(self) -> bool:
         """Whether the broker went down since the services were looked at, though it may be back already."""
         service = LocalStack(self.settings).status().get(KAFKA)
@@ -259,7 +354,7 @@ class Looker:
 
     def producers(self, now: float) -> Iterator[Problem]:
         """Topics without new records for too long. The lag sensor observes a topic when its end offsets move."""
-        newest = self.store.last_topic_movement() or now
+        newest = self._shown(self.store.last_topic_movement() or now, now)
         if now - newest > self.settings.source_silent_hours * 3600:
             yield Problem(
                 "source",
@@ -272,10 +367,10 @@ class Looker:
                 WARNING,
             )
 
-    def ticks(self, _now: float) -> Iterator[Problem]:
+    def ticks(self, now: float) -> Iterator[Problem]:
         """Sensors and schedules that fail when they are evaluated."""
         for failing in self.store.failing_ticks():
-            if not alerts.caused_by_outage(failing.ended, self.outages, {CODE, DAEMON}):
+            if not alerts.caused_by_outage(self._shown(failing.ended, now), self.outages, {CODE, DAEMON}):
                 yield Problem(
                     f"ticks {failing.name}",
                     f"{failing.name} fails",
@@ -303,6 +398,7 @@ class Source:
 #: In this order: the services first, because outages explain what the others see.
 SOURCES = (
     Source("the state of the services", Looker.services),
+    Source("whether Spark answers", Looker.spark),
     Source("the daemon's heartbeats", Looker.heartbeats),
     Source("the runs", Looker.jobs),
     Source("the results of the checks", Looker.failed_checks),

@@ -1,4 +1,4 @@
-"""The watch: looks at every source of problems, and alerts people.
+"""The watch: looks at every source of problems, alerts people, and ends runs that wait for a service that hangs.
 
 It is a separate process and not a sensor, because it must also report a daemon that is down. Each source and each
 receiver is on its own: one that fails takes no other with it.
@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from functools import cache
 
+from music_platform.clock import StepDetector, seconds_since
 from music_platform.home import Home
 from music_platform.monitoring import alerts, delivery
 from music_platform.monitoring.alerts import WARNING, Message, Problem, State
@@ -36,10 +37,15 @@ class Watch:
         #: The state that the file could not take.
         self._unsaved: State | None = None
 
-    def look(self, now: float) -> list[Message]:
-        """One look: read, decide, send. Returns what at least one receiver got."""
+    def look(self, now: float, stepped: float = 0.0) -> list[Message]:
+        """One look: read, decide, send. Returns what at least one receiver got.
+
+        `stepped`: seconds by which the clock was set since the last look.
+        """
         receivers = delivery.receivers(self.settings)
-        before = self._unsaved or self._read(list(receivers))
+        kept = self._unsaved or self._read(list(receivers))
+        before = alerts.by_the_clock(kept, stepped, now)
+        self.looker.note_step(stepped, now)
         problems, unknown, complete = self._problems(before, now)
         settle = self.settings.alert_settle_seconds
         state = alerts.observe(before, [*problems, *_dead(before, now)], now, settle, unknown)
@@ -53,8 +59,9 @@ class Watch:
                 state = alerts.sent(state, name, notice)
                 sent[notice.message] = None
         state = alerts.without_resolved(state, now, settle)
-        if state != before or self._unsaved:
+        if state != kept or self._unsaved:
             self._save(state)
+        self._end_hanging_runs(now)
         if complete and not any(receiver.failures for receiver in state.receivers.values()):
             self._ping(now)
         return list(sent)
@@ -84,6 +91,13 @@ class Watch:
             self.looker.outages = alerts.update_outages(before.outages, self.looker.down, now)
         return found, unknown, complete
 
+    def _end_hanging_runs(self, now: float) -> None:
+        try:
+            for run_id in self.looker.end_hanging_runs(now):
+                print(f"run {run_id} was ended: a service that it needs does not answer", file=sys.stderr, flush=True)
+        except Exception as error:  # Dagster's store is away, which a source reports.
+            print(f"no run could be ended: {type(error).__name__}", file=sys.stderr, flush=True)
+
     def _read(self, receivers: Sequence[str]) -> State:
         try:
             return alerts.read_state(self._file, receivers)
@@ -105,7 +119,7 @@ class Watch:
     def _ping(self, now: float) -> None:
         """Tell the dead man's switch that this look was complete."""
         url = self.settings.watch_ping_url
-        if url and now - self._pinged >= delivery.PING_SECONDS and delivery.ping(url):
+        if url and seconds_since(self._pinged, now) >= delivery.PING_SECONDS and delivery.ping(url):
             self._pinged = now
 
 
@@ -130,10 +144,10 @@ def run(settings: Settings) -> None:
     home = Home(settings.home)
     with ExitStack() as opened:
         store = cache(lambda: opened.enter_context(open_store(settings, home.dbt_manifest)))
-        watch = Watch(settings, store)
+        watch, clock = Watch(settings, store), StepDetector()
         while True:
             try:
-                watch.look(time.time())
+                watch.look(time.time(), clock.seconds())
                 home.looked.touch()
             except Exception:  # No look must end the watch. The dead man's switch notices if none succeeds.
                 print("the watch failed to look:", file=sys.stderr)

@@ -50,6 +50,7 @@ def decide_ingest(
     shortage: str | None = None,
     unknown: str | None = None,
     patience: float = float("inf"),
+    away: str | None = None,
 ) -> Decision:
     """Start a run when either stage has a backlog of at least `threshold` records, or one that has waited for
     `patience` seconds, and nothing is in the way.
@@ -58,11 +59,14 @@ def decide_ingest(
     What is in the lake is loaded whatever the threshold: a run that died between the two must not wait for new records.
     `shortage` says that there is no room on a disk; None where there is. `unknown` says why a topic cannot be read or a
     stage not be measured from here: a run then starts whatever the backlog, because it takes in the files, loads the
-    lake and asks the warehouse, and stops with what to do.
+    lake and asks the warehouse, and stops with what to do. `away` says that the brokers do not answer: `kafka`'s are
+    then the files of the intake, which wait for no broker.
     """
     if not kafka[0] and not lake[0] and not unknown:
-        return Decision(False, "nothing to do: every record is in RAW")
-    reason = f"{_backlog('Kafka', *kafka)}, {_backlog('the lake', *lake)} not in RAW"
+        return Decision(False, away or "nothing to do: every record is in RAW")
+    reason = f"{_backlog('the intake' if away else 'Kafka', *kafka)}, {_backlog('the lake', *lake)} not in RAW"
+    if away:
+        reason = f"{away} {reason}"
     if unknown:
         reason = f"{unknown}; {reason}"
     if obstacle := runs.obstacle() or shortage:

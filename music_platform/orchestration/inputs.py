@@ -1,4 +1,4 @@
-"""Inputs of a build of the models: the loaded version of the lake, the reference data and the dbt project.
+"""Inputs of a build of the models: what is loaded of the lake, the reference data and the dbt project.
 
 A build that completes a tier of models records its inputs on its run. The sensors compare those of the last build with
 the current ones. They only read Dagster's store: a sensor that queried the warehouse would keep it awake.
@@ -7,6 +7,7 @@ the current ones. They only read Dagster's store: a sensor that queried the ware
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 
 import dagster as dg
 
@@ -14,21 +15,29 @@ from music_platform.orchestration.dbt_project import project_digest
 from music_platform.orchestration.freshness import LIVE
 from music_platform.orchestration.keys import RAW_EVENTS, REFERENCE_KEYS
 
-#: Metadata of a materialization of RAW: when the warehouse was last loaded.
+#: Metadata of a materialization of RAW: when the warehouse was last loaded or rebuilt, or found to be an older one.
 LOADED_AT = "loaded_at"
+#: Metadata of a materialization: rows of the whole table.
+ROW_COUNT = "dagster/row_count"
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """Version of the lake table that RAW holds (-1 for none), the data version of each reference table, and the
-    checksum of the dbt project ("" in builds from before it was noted)."""
+    """Version of the lake table that RAW holds (-1 for none) and when it was loaded (epoch seconds, 0 if unknown), the
+    data version of each reference table, and the checksum of the dbt project ("" in builds from before it was noted).
+
+    The version alone does not say what the models lack: a warehouse that was put back, or RAW that was rebuilt, is
+    loaded up to the same version once more.
+    """
 
     raw: int = -1
     reference: dict[str, str] = field(default_factory=dict)
     project: str = ""
+    loaded_at: float = 0.0
 
     def __str__(self) -> str:
-        named = {"raw": self.raw, **self.reference, "project": self.project or "unknown"}
+        loaded = f" of {datetime.fromtimestamp(self.loaded_at, UTC):%Y-%m-%d %H:%M:%S.%f}" if self.loaded_at else ""
+        named = {"raw": f"{self.raw}{loaded}", **self.reference, "project": self.project or "unknown"}
         return ", ".join(f"{name} {version}" for name, version in named.items())
 
 
@@ -55,6 +64,7 @@ def current_inputs(instance: dg.DagsterInstance) -> Inputs:
         _version(latest),
         {name: (found or {}).get("dagster/data_version", "none") for name, found in tags.items()},
         project_digest(),
+        _loaded_at(latest.get(RAW_EVENTS)) or 0.0,
     )
 
 
@@ -74,8 +84,31 @@ def last_load(instance: dg.DagsterInstance) -> float | None:
     """When the warehouse was last loaded, in epoch seconds; None if unknown. A run that found nothing to load
     materializes RAW too, and repeats the time of the load before."""
     event = instance.get_latest_materialization_event(RAW_EVENTS)
-    found = event.asset_materialization.metadata.get(LOADED_AT) if event and event.asset_materialization else None
+    return _loaded_at(event.asset_materialization if event else None)
+
+
+def _loaded_at(materialization: dg.AssetMaterialization | None) -> float | None:
+    found = materialization.metadata.get(LOADED_AT) if materialization else None
     return float(str(found.value)) if found is not None else None
+
+
+def report_rebuilt(instance: dg.DagsterInstance, version: int, rows: int, now: float) -> None:
+    """Report that RAW was rebuilt outside Dagster, from this version of the lake, so that the models follow."""
+    figures = {"lake_version": version, "rows": rows, ROW_COUNT: rows, "rebuilt": True}
+    instance.report_runless_asset_event(
+        dg.AssetMaterialization(
+            RAW_EVENTS,
+            description="Rebuilt from the lake on the command line.",
+            metadata={**figures, LOADED_AT: dg.MetadataValue.timestamp(now)},
+            tags={"dagster/data_version": str(version)},
+        )
+    )
+
+
+def is_put_back(noted: Inputs | None, built_version: int) -> bool:
+    """Whether the warehouse is an older one than Dagster's store: its ledger of builds ends before what the last build
+    of the live models was noted to cover. A build is noted after the ledger has its row."""
+    return noted is not None and built_version < noted.raw
 
 
 def inputs_of(instance: dg.DagsterInstance, tiers: Collection[str]) -> Inputs | None:

@@ -7,7 +7,9 @@ until Dagster's start timeout; its code server, the parent of its process, is as
 
 import json
 import os
+import signal
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import takewhile
 
@@ -151,6 +153,33 @@ def fail_lost_starts(instance: dg.DagsterInstance) -> None:
         if never_began(instance, run):
             instance.add_run_tags(run.run_id, {GONE_TAG: "true"})
             instance.report_run_failed(run, "It was killed while it started: its code server has no process for it.")
+
+
+def end_hanging(instance: dg.DagsterInstance, jobs: Collection[str], seconds: float, why: str) -> list[str]:
+    """End the runs of these jobs that have been at work for so many seconds; returns their ids.
+
+    Nothing that a run does needs its end, so its process is killed where it is one of this host. Elsewhere it may wait
+    on: the lease and the watermark keep what it does later out.
+    """
+    ended = []
+    for record in instance.get_run_records(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
+        run = record.dagster_run
+        at_work = seconds_since(record.start_time or 0.0, get_current_timestamp())
+        if run.job_name in jobs and at_work >= seconds:
+            instance.report_run_failed(run, why)
+            ended.append(run.run_id)
+            pid = int(run.tags.get(PID_TAG, 0))
+            if pid != os.getpid() and _is_process_here(run):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+    return ended
+
+
+def _is_process_here(run: dg.DagsterRun) -> bool:
+    """Whether the process that the run recorded is one of this host, and still the same."""
+    if PID_TAG not in run.tags or Host.of(run.tags.get(HOST_TAG, "")) != this_host():
+        return False
+    return started(int(run.tags[PID_TAG])) == run.tags.get(STARTED_TAG)
 
 
 def targets(run: dg.DagsterRun, jobs: Collection[str], keys: Collection[dg.AssetKey]) -> bool:

@@ -74,7 +74,7 @@ from music_platform.orchestration.runs import (
 )
 from music_platform.orchestration.topic_state import VERSION_TAG, topic_materialization
 from music_platform.settings import Settings
-from music_platform.topics import BrokerUnreachableError, topic_names
+from music_platform.topics import BrokerUnreachableError, TopicOffsets, topic_names
 
 #: On a run that a sensor started: the reason.
 REASON_TAG = "music/reason"
@@ -124,10 +124,12 @@ def _result(decision: Decision, job: str, tags: Mapping[str, str] | None = None,
 def lag_tick(instance: dg.DagsterInstance, settings: Settings, cursor: str | None) -> dg.SensorResult:
     """The cursor holds the end offsets of each topic that were last reported, and when, as JSON."""
     fail_lost_starts(instance)
+    away = None
     try:
         offsets, kafka = read_kafka_backlog(settings)
     except BrokerUnreachableError as error:
-        return dg.SensorResult(skip_reason=str(error), cursor=cursor)
+        # Files and versions of the lake wait for no broker.
+        away, offsets, kafka = str(error), TopicOffsets({}, {}), Backlog(0, {})
     loaded = recorded_version(instance)
     lake = read_lake_backlog(settings, loaded)
     files = read_files_backlog(settings)
@@ -140,7 +142,10 @@ def lag_tick(instance: dg.DagsterInstance, settings: Settings, cursor: str | Non
         start_obstacle(settings),
         kafka.unknown or lake.unknown,
         settings.lag_limit_seconds * PATIENCE,
+        away,
     )
+    if away:
+        return _result(decision, ingest_job.name, cursor=cursor)
     observed, now = _observed(cursor), get_current_timestamp()
     chosen = topics_to_observe(offsets.end, observed, now)
     states = [
@@ -274,18 +279,18 @@ def quality_tick(instance: dg.DagsterInstance, settings: Settings, _cursor: str 
     The check of the intake needs neither warehouse nor run: its result is reported here when it changes.
     """
     news = intake_news(instance, settings)
-    if built_inputs(instance, LIVE) is None:
-        return dg.SensorResult(skip_reason="nothing to do: no model is built yet", asset_events=news)
     now = str(current_inputs(instance))
-    since = seconds_since(last_run_requested_at(instance, quality_job.name), get_current_timestamp())
-    decision = decide_upkeep(
-        now,
-        last_run_input(instance, quality_job.name),
-        since,
-        settings.quality_interval_seconds,
-        in_flight=is_in_flight(instance, quality_job.name),
-    )
+    decision = Decision(False, "nothing to do: no model is built yet")
+    if built_inputs(instance, LIVE) is not None:
+        decision = decide_upkeep(
+            now,
+            last_run_input(instance, quality_job.name),
+            seconds_since(last_run_requested_at(instance, quality_job.name), get_current_timestamp()),
+            settings.quality_interval_seconds,
+            in_flight=is_in_flight(instance, quality_job.name),
+        )
     result = _result(decision, quality_job.name, {INPUT_TAG: now}, asset_events=news)
+    # The first build waits for it too.
     again = _reconcile_again(instance, settings)
     if again.start:
         request = dg.RunRequest(job_name=reconciliation_job.name, tags={REASON_TAG: again.reason})

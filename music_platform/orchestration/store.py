@@ -1,10 +1,11 @@
 """Dagster's store as the other rooms see it: plain figures about runs, checks, freshness and daemons.
 
-The stack and the watch use it, so that neither of them imports Dagster. Only `create_store` writes.
+The stack, the watch and the command line use it, so that none of them imports Dagster. `create_store`,
+`report_rebuilt` and `end_hanging` write; all else reads.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import dagster as dg
 
 from music_platform.environment import variables_set
 from music_platform.home import Home
-from music_platform.orchestration.inputs import recorded_version
+from music_platform.orchestration.inputs import recorded_version, report_rebuilt
 from music_platform.orchestration.keys import GOLD
 from music_platform.orchestration.quality import (
     FailedCheck,
@@ -21,7 +22,7 @@ from music_platform.orchestration.quality import (
     known_checks,
     unevaluated_checks,
 )
-from music_platform.orchestration.runs import Failures, failures_in_a_row
+from music_platform.orchestration.runs import Failures, end_hanging, failures_in_a_row, is_in_flight
 from music_platform.orchestration.ticks import FailingTicks, failing_ticks
 from music_platform.orchestration.topic_state import last_movement
 from music_platform.settings import Settings
@@ -43,14 +44,21 @@ class Store:
             if status.required
         }
 
-    def silent_seconds(self) -> float:
-        """Seconds since the oldest of the daemons' last heartbeats; 0 if there was none."""
-        beats = [beat for beat in self.heartbeats().values() if beat]
-        return time.time() - min(beats) if beats else 0.0
+    def oldest_heartbeat(self) -> float | None:
+        """The oldest of the daemons' last heartbeats, in epoch seconds; None if there was none."""
+        return min((beat for beat in self.heartbeats().values() if beat), default=None)
 
     def failures_in_a_row(self, *jobs: str) -> Failures:
         """See `runs.failures_in_a_row`."""
         return failures_in_a_row(self._instance, *jobs)
+
+    def is_in_flight(self, job: str) -> bool:
+        """See `runs.is_in_flight`."""
+        return is_in_flight(self._instance, job)
+
+    def end_hanging(self, jobs: Collection[str], seconds: float, why: str) -> list[str]:
+        """See `runs.end_hanging`."""
+        return end_hanging(self._instance, jobs, seconds, why)
 
     def failed_checks(self) -> list[FailedCheck]:
         """See `quality.failed_checks`."""
@@ -76,6 +84,10 @@ class Store:
     def recorded_version(self) -> int:
         """See `inputs.recorded_version`."""
         return recorded_version(self._instance)
+
+    def report_rebuilt(self, version: int, rows: int) -> None:
+        """See `inputs.report_rebuilt`."""
+        report_rebuilt(self._instance, version, rows, time.time())
 
     def last_topic_movement(self) -> float | None:
         """See `topic_state.last_movement`."""

@@ -82,7 +82,7 @@ def read(session: "SnowflakeConnection", settings: Settings) -> AccountState:
         {role: rows(f"SHOW GRANTS TO ROLE {role}") for role in account.roles},
         {role: rows(f"SHOW FUTURE GRANTS TO ROLE {role}") for role in account.roles},
         rows(f"SHOW WAREHOUSES LIKE '{account.warehouse}'"),
-        rows(f"SHOW PARAMETERS LIKE 'TIMEZONE' FOR USER {account.user}"),
+        rows(f"SHOW PARAMETERS LIKE 'TIMEZONE' IN USER {account.user}"),
         stages,
     )
 

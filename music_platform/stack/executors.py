@@ -1,10 +1,10 @@
-"""Asks each Spark executor what it has, and says what it lacks to run the job."""
+"""Asks a Spark server and each of its executors what they have, and says what they lack to run the job."""
 
 import json
 import platform
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from music_platform.settings import Settings
 from music_platform.stack import executor_probe, spark_cluster
 from music_platform.stack.findings import Finding, Verdict
 from music_platform.stack.jars import jar_paths, spark_sets
+from music_spark.session import REQUIRED_CONF, spark_conf
 
 #: Distributions that the job imports on an executor.
 DISTRIBUTIONS = ("pyspark", "pyarrow", "orjson", "numpy")
@@ -73,6 +74,47 @@ def findings(answers: Iterable[dict[str, Any]], want: Wanted) -> Iterator[Findin
         yield Finding("executor", Verdict.BAD, text, "music-platform logs spark-worker-1")
 
 
+#: Names of the one time zone that Spark takes.
+UTC = {"UTC", "ETC/UTC", "Z", "GMT", "+00:00"}
+
+
+def setting_findings(found: Mapping[str, str | None]) -> Iterator[Finding]:
+    """A finding for each setting of a server that makes rows wrong, or one that all are right. `found` are the server's
+    own; None for one that is not set."""
+    needed = {name: spark_conf()[name] for name in REQUIRED_CONF}
+    wrong = {name: value for name, value in needed.items() if not _is_right(name, value, found.get(name))}
+    for name, value in wrong.items():
+        yield Finding(
+            "spark settings",
+            Verdict.BAD,
+            f"{name} is {found.get(name) or 'not set'}, not {value}",
+            f"Start the server with --conf {name}={value}, or set it in its spark-defaults.conf",
+        )
+    if not wrong:
+        yield Finding("spark settings", Verdict.GOOD, "Delta, time zone and timestamps are as the lake needs them")
+
+
+def _is_right(name: str, wanted: str, found: str | None) -> bool:
+    if found is None:
+        return False
+    if name == "spark.sql.extensions":
+        return wanted in [each.strip() for each in found.split(",")]
+    if name == "spark.sql.session.timeZone":
+        return found.upper() in UTC
+    return found.lower() == wanted.lower()
+
+
+def server_settings(settings: Settings) -> dict[str, str | None]:
+    """The server's values of the settings that rows depend on. Raises what Spark raises."""
+    from music_spark.session import open_session
+
+    session = open_session(settings.spark_url or "", settings.spark_token, str(uuid.uuid4()))
+    try:
+        return {name: session.conf.get(name, None) for name in REQUIRED_CONF}
+    finally:
+        session.stop()
+
+
 def ask(settings: Settings, want: Wanted) -> list[dict[str, Any]]:
     """One answer of each executor. Raises what Spark raises."""
     # Imported here: pyspark takes seconds.
@@ -102,10 +144,11 @@ def ask(settings: Settings, want: Wanted) -> list[dict[str, Any]]:
 
 
 def examine(settings: Settings) -> list[Finding]:
-    """The findings about all executors. One that cannot run the probe at all is a finding too."""
+    """The findings about the server's settings and all executors. One that cannot run the probe at all is a finding
+    too."""
     want = wanted(settings)
     try:
-        return list(findings(ask(settings, want), want))
+        return [*setting_findings(server_settings(settings)), *findings(ask(settings, want), want)]
     except Exception as error:
         reason = str(error).strip().splitlines()[0][:500] if str(error).strip() else type(error).__name__
         return [Finding("executor", Verdict.BAD, f"cannot run a task: {reason}", "music-platform logs spark")]

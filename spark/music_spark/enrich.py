@@ -70,7 +70,10 @@ class Reference:
         if shared is None:
             return self.content
         file = shared / f"{self.name}.arrow"
-        if not file.exists():
+        try:
+            # It is in use again: one that was written before others may be the oldest.
+            os.utime(file)
+        except FileNotFoundError:
             shared.mkdir(parents=True, exist_ok=True)
             unfinished = file.with_suffix(f".{os.getpid()}")
             unfinished.write_bytes(self.content)

@@ -42,6 +42,17 @@ def open_session(url: str, token: str | None, session_id: str | None = None) -> 
     return cast("SparkSession", builder.getOrCreate() if session_id is None else builder.create())
 
 
+#: Settings without which rows are wrong, or no table of the lake can be written. Wherever Spark runs, it needs these;
+#: the others of `spark_conf()` make it fast.
+REQUIRED_CONF = (
+    "spark.sql.extensions",
+    "spark.sql.catalog.spark_catalog",
+    "spark.sql.session.timeZone",
+    "spark.sql.variant.allowDuplicateKeys",
+    "spark.sql.parquet.outputTimestampType",
+)
+
+
 def spark_conf() -> dict[str, str]:
     """Spark's settings by name."""
     return {

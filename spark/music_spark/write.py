@@ -28,6 +28,11 @@ NO_TABLE = {"DELTA_TABLE_NOT_FOUND", "DELTA_PATH_DOES_NOT_EXIST", "PATH_NOT_FOUN
 FILES_PER_BATCH = 2
 
 
+def table_at(path: str) -> str:
+    """The Delta table at a path, as SQL names it. A path may have a backtick."""
+    return f"delta.`{path.replace('`', '``')}`"
+
+
 def create_table(session: SparkSession, path: str) -> None:
     """Create the lake's table of events at `path` if it does not exist, and add the columns that it lacks.
 
@@ -43,7 +48,7 @@ def create_table(session: SparkSession, path: str) -> None:
         _create(session, path)
         return
     if missing := [column for column in contract.lake_columns() if column.column not in existing]:
-        session.sql(f"ALTER TABLE delta.`{path}` ADD COLUMNS ({_definitions(missing)})")
+        session.sql(f"ALTER TABLE {table_at(path)} ADD COLUMNS ({_definitions(missing)})")
 
 
 def _create(session: SparkSession, path: str) -> None:

@@ -51,14 +51,16 @@ def test_failOnDataLoss_false_hides_expired_offsets(stack: LocalStack, tmp_path:
     platform.ingest()
     platform.produce(listens(10, first=10), partition=1)
     platform.expire(partition=1, before=15)
+    platform.produce([{"ts": 1_780_000_000_000, "userId": 1, "page": "Home"}] * 2, PAGE_VIEW)
     with pytest.raises(StreamStoppedError, match=r"expired-listen_events/1 10–14.*accept-loss"):
         platform.ingest()
+    assert platform.count() == 12, "the other topic is read"
     shown = platform.command("accept-loss", answer="n")
     assert "expired-listen_events/1: the broker deleted offsets 10 to 14 (5) before they were read" in shown
     assert platform.rows("SELECT * FROM OPS.GAPS") == []
     assert "expired-listen_events/1: offsets 10 to 14 are recorded as lost" in platform.command("accept-loss", "--yes")
     platform.ingest()
-    assert (platform.count(), platform.imbalances()) == (15, [])
+    assert (platform.count(), platform.imbalances()) == (17, [])
     assert platform.rows("SELECT first_offset, last_offset FROM OPS.GAPS") == [(10, 14)]
 
 
@@ -224,18 +226,36 @@ def test_a_topic_created_again_after_its_checkpoint_was_lost_balances_after_reco
     assert (platform.count(), platform.imbalances()) == (14, [])
 
 
-def test_a_missing_topic_stops_ingestion_with_its_name(stack: LocalStack, tmp_path: Path) -> None:
+def test_a_topic_that_is_missing_and_then_created_again_holds_no_other(stack: LocalStack, tmp_path: Path) -> None:
     platform = Platform(stack, "missing", tmp_path)
     topic = platform.topic(PAGE_VIEW)
+    platform.produce(listens(3))
+    platform.produce([{"ts": 1_780_000_000_000, "userId": 1, "page": "Home"}] * 2, PAGE_VIEW)
+    platform.ingest()
+    assert platform.count() == 5
     platform.admin.delete_topics([topic])[topic].result(slowdown.seconds(30))
     time.sleep(slowdown.seconds(0.5))
-    platform.produce(listens(3))
+    platform.produce(listens(3, first=3))
     offsets, stage = read_kafka_backlog(platform.settings)
     assert stage.behind == {name: 3 if name == platform.topic() else 0 for name in offsets.end}, "the others are read"
     assert (set(offsets.troubles), topic in offsets.end) == ({topic}, False)
     with pytest.raises(TopicMissingError, match=f"Topic {topic} is missing from Kafka"):
         platform.ingest()
+    assert (platform.count(), platform.imbalances()) == (8, []), "but the others are read"
+    generation = read_progress(platform.settings.lake_root).generation
+    platform.produce(listens(1, first=6))
+    with pytest.raises(TopicMissingError):
+        platform.ingest()
+    assert (platform.count(), read_progress(platform.settings.lake_root).generation) == (9, generation)
     create_topics(platform.settings)
+    platform.produce([{"ts": 1_780_000_000_000, "userId": 1, "page": "Home"}] * 4, PAGE_VIEW)
+    platform.produce(listens(1, first=7))
+    with pytest.raises(StreamStoppedError, match=f"{topic} was deleted and created again"):
+        platform.ingest()
+    assert platform.count() == 10
+    assert "is adopted with its new id" in platform.command("topic", "adopt", topic, "--yes")
+    platform.ingest()
+    assert (platform.count(), platform.imbalances()) == (14, [])
 
 
 def test_lag_is_end_offsets_minus_committed_offsets_and_has_an_age(stack: LocalStack, tmp_path: Path) -> None:

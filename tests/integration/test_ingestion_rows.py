@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from music_platform.stack.local_stack import LocalStack
 from music_platform.warehouse import loader
 from music_platform.warehouse.connection import connect
 from music_platform.warehouse.loader import LoadError, load
-from music_platform.warehouse.schema import RAW_EVENTS
+from music_platform.warehouse.schema import RAW_EVENTS, provision_warehouse, tables
 from music_platform.warehouse.staging import STAGE_FOLDER, stage_files, staged_folders, version_folder
 from music_spark.job import MicroBatch
 from music_spark.write import TABLE_PROPERTIES
@@ -150,8 +151,26 @@ def test_a_rebuild_replaces_raw_and_keeps_loaders_out_meanwhile(stack: LocalStac
     assert (platform.count(), platform.count(f"batch_id = {version}"), platform.imbalances()) == (35, 30, [])
 
 
+def test_two_set_ups_at_once_make_one_of_everything(stack: LocalStack) -> None:
+    """Two `up`, or two pods, on an empty warehouse."""
+    settings = stack.settings.model_copy(update={"snowflake_database": "TWO_AT_ONCE"})
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(provision_warehouse, settings) for _ in range(2)]:
+            done.result(slowdown.seconds(120))
+    with connect(settings) as session:
+        cursor = session.cursor()
+        state = cursor.execute("SELECT table_name, last_version FROM OPS.LOAD_STATE").fetchall()  # type: ignore[union-attr]
+        made = cursor.execute(
+            "SELECT table_schema || '.' || table_name FROM information_schema.tables WHERE table_type = 'BASE TABLE' "
+            "AND table_schema IN ('RAW', 'OPS')"
+        ).fetchall()  # type: ignore[union-attr]
+    assert state == [(RAW_EVENTS, -1)]
+    assert {name for (name,) in made} == tables().keys()
+
+
 def test_upkeep_is_invisible_to_the_loader_and_spares_what_is_not_loaded(stack: LocalStack, tmp_path: Path) -> None:
-    platform = Platform(stack, "upkeep", tmp_path, log_retention_hours=1, lake_retention_hours=1)
+    folder = tmp_path / "a `quoted` folder"
+    platform = Platform(stack, "upkeep", folder, log_retention_hours=1, lake_retention_hours=1)
     for first in (0, 10):
         platform.produce(listens(10, first=first))
         list(drain(platform.context, to_raw=False))
@@ -166,7 +185,7 @@ def test_upkeep_is_invisible_to_the_loader_and_spares_what_is_not_loaded(stack: 
     table = DeltaTable(events_path(platform.settings.lake_root))
     with connect(platform.settings) as session:
         list(load(session, table))
-        session.cursor().execute(f"PUT 'file://{tmp_path / 'lake/events' / _any_file(table)}' @{STAGE_FOLDER}/v1")
+        session.cursor().execute(f"PUT 'file://{folder / 'lake/events' / _any_file(table)}' @{STAGE_FOLDER}/v1")
         assert staged_folders(session) == {"v1"}
     assert (platform.count(), platform.imbalances()) == (20, [])
     assert maintain(platform.context).stage_folders == 1

@@ -13,15 +13,16 @@ from dagster_pyspark import LazyPySparkResource
 from dagster_snowflake import SnowflakeResource
 
 from music_platform.contracts import events
+from music_platform.ingestion.backlog import built_version
 from music_platform.ingestion.context import IngestionContext
 from music_platform.ingestion.drain import drain
 from music_platform.ingestion.rebuild import rebuild
-from music_platform.lake.delta_log import DeltaTable
+from music_platform.lake.delta_log import DeltaLogError, DeltaTable
 from music_platform.lake.paths import events_path
 from music_platform.orchestration.assets.columns import table_schema
 from music_platform.orchestration.assets.markdown import markdown_table
 from music_platform.orchestration.freshness import LIVE, freshness_policy
-from music_platform.orchestration.inputs import LOADED_AT, last_load
+from music_platform.orchestration.inputs import LOADED_AT, ROW_COUNT, built_inputs, is_put_back, last_load
 from music_platform.orchestration.keys import LAKE, LAKE_EVENTS, OWNERS, RAW, RAW_EVENTS, topic_key
 from music_platform.orchestration.resources import sentences, spark_session, warehouse_session
 from music_platform.orchestration.runs import PROGRESS_TAG, name_process
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
 #: Columns of the sample rows: where a row came from and what became of it, but nothing personal.
 SAMPLE_COLUMNS = ("kafka_topic", "kafka_partition", "kafka_offset", "event_kind", "event_time", "quarantine_reason")
 SAMPLE_ROWS = 5
-#: Metadata of a materialization: rows of the whole table.
-ROW_COUNT = "dagster/row_count"
 
 
 @dataclass
@@ -146,9 +145,12 @@ def _drain(
         rebuilt = rebuild(ingestion)
         step_metadata = {"rebuilt": True, **_loaded_now()}
         raw.add(context, rebuilt.version, step_metadata, rows=rebuilt.rows, files=len(rebuilt.files))
+    ended = table.latest_version()
     for step in drain(ingestion, to_lake=to_lake, to_raw=to_raw):
         if isinstance(step, MicroBatch):
-            lake.add(context, table.latest_version(), _batch(step), rows=step.records, seconds=round(step.seconds, 2))
+            before, ended = ended, table.latest_version()
+            figures = {"rows": step.records, "bytes": _bytes(table, before, ended), "seconds": round(step.seconds, 2)}
+            lake.add(context, ended, _batch(step), **figures)
         else:
             if not raw.totals:
                 context.instance.add_run_tags(context.run_id, {PROGRESS_TAG: "true"})
@@ -157,13 +159,27 @@ def _drain(
     if not to_raw:
         yield lake.result(ended)
         return
+    # What was noted before the ledger is read is in the ledger.
+    noted = built_inputs(context.instance, LIVE)
     with warehouse_session(snowflake, settings, context.run, RAW_EVENTS) as session:
         loaded = loaded_version(session)
         rows, sample = _contents(session)
+        older = is_put_back(noted, built_version(session))
+    if older:
+        context.log.info("the warehouse is older than what was built: the models are built again from what it has")
     if to_lake:
         # Each row of the lake is in RAW exactly once, if RAW is as recent.
         yield lake.result(ended, **({ROW_COUNT: rows} if loaded == ended else {}))
-    yield raw.result(loaded, sample=sample, **{ROW_COUNT: rows}, **_loaded_at(raw, ingestion.last_load))
+    loaded_at = _loaded_now() if older else _loaded_at(raw, ingestion.last_load)
+    yield raw.result(loaded, sample=sample, **{ROW_COUNT: rows}, **loaded_at)
+
+
+def _bytes(table: DeltaTable, before: int, ended: int) -> int:
+    """Bytes that the versions after `before` added; 0 where one is no plain append, which is the loader's to say."""
+    try:
+        return sum(version.bytes for version in table.retained_after(before, ended))
+    except DeltaLogError:
+        return 0
 
 
 def _batch(batch: MicroBatch) -> dict[str, Any]:

@@ -45,13 +45,14 @@ def _reference_asset(table: ReferenceTable, database: str) -> dg.AssetsDefinitio
             )
             return dg.MaterializeResult(metadata={"file": str(path), "found": False})
         # Before it is read: a file that changes meanwhile is loaded again.
-        started, state = time.monotonic(), file_state(path)
+        started, state, size = time.monotonic(), file_state(path), path.stat().st_size
         with sentences(), warehouse_session(snowflake, settings, context.run, REFERENCE_KEYS[table.name]) as session:
             loaded = load_reference(session, table, path)
         return dg.MaterializeResult(
             metadata={
                 "dagster/row_count": loaded.rows,
                 "file": str(path),
+                "bytes": size,
                 FILE_STATE: state,
                 "sha256": loaded.sha256,
                 "seconds": round(time.monotonic() - started, 2),

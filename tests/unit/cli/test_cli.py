@@ -13,8 +13,11 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from music_platform.cli import app
+from music_platform.cli import app, repair
 from music_platform.cli.main import COMMANDS, Entry, flowing
+from music_platform.errors import PlatformError
+from music_platform.home import Home
+from music_platform.orchestration.store import open_store
 from music_platform.settings import Settings, get_settings
 from music_platform.stack.local_stack import LocalStack, ServiceStatus, Standing, standing
 from tests.support import slowdown
@@ -337,3 +340,17 @@ def test_status_does_not_import_the_heavy_libraries() -> None:
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
     assert shown.stdout.endswith("[]\n")
+
+
+def test_a_rebuilt_raw_is_told_to_dagster_or_the_command_says_what_to_start(tmp_path: Path) -> None:
+    """The models would not follow otherwise: RAW is of the version that they were built from."""
+    settings = Settings(_env_file=None, music_home=tmp_path)  # type: ignore[call-arg]
+    repair._tell_dagster(settings, 7, 100)
+    assert not Home(tmp_path).dagster.exists(), "a home without Dagster has none to tell"
+    Home(tmp_path).dagster.mkdir()
+    repair._tell_dagster(settings, 7, 100)
+    with open_store(settings) as store:
+        assert store.recorded_version() == 7
+    (Home(tmp_path).dagster / "dagster.yaml").write_text("run_launcher: {module: nowhere, class: None}\nstorage: 7\n")
+    with pytest.raises(PlatformError, match=r"RAW is rebuilt, but .* \(\w+\)\. Start the job ingest once it answers"):
+        repair._tell_dagster(settings, 7, 100)

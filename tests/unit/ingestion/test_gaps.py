@@ -4,12 +4,21 @@ from pathlib import Path
 
 import pytest
 
-from music_platform.ingestion.gaps import Gap, Partition, ahead_of_broker, checkpoint_trouble, expired, recreated
+from music_platform.ingestion.gaps import (
+    Gap,
+    Partition,
+    ahead_of_broker,
+    checkpoint_trouble,
+    expired,
+    held_topics,
+    recreated,
+)
 from music_platform.ingestion.reconnection import offsets_after
 from music_platform.lake.checkpoint import CheckpointError, CheckpointState, covers, read_checkpoint
 from music_platform.lake.delta_log import Transaction
 from music_platform.lake.paths import checkpoint_path, progress_path
 from music_platform.lake.progress import FILE, Progress, RetiredTopic, read_progress
+from music_platform.topics import TopicMissingError, TopicOffsets
 
 
 def test_a_topic_with_another_id_was_created_again_and_a_new_one_was_not() -> None:
@@ -109,3 +118,28 @@ def test_a_damaged_progress_is_named_and_a_new_generation_never_takes_an_old_che
     (Path(progress_path(root)) / FILE).write_text("")
     with pytest.raises(CheckpointError, match=r"progress.json cannot be read.*music-platform recover"):
         read_progress(root)
+
+
+def test_each_topic_is_held_by_its_own_trouble(tmp_path: Path) -> None:
+    """One that is missing, was created again, lost records or is shorter than it was; also while it is set aside."""
+    progress = Progress(
+        str(tmp_path),
+        {"fine": "1", "again": "2", "lost": "3", "short": "4", "gone": "5"},
+        1,
+        {"fine": {0: 5}, "again": {0: 5}, "short": {0: 5}},
+        set_aside=(RetiredTopic("lost", "3", {0: 5}),),
+    )
+    offsets = TopicOffsets(
+        first={"fine": {0: 0}, "again": {0: 0}, "lost": {0: 7}, "short": {0: 0}, "new": {0: 3}},
+        end={"fine": {0: 9}, "again": {0: 9}, "lost": {0: 9}, "short": {0: 4}, "new": {0: 9}},
+        ids={"fine": "1", "again": "another", "lost": "3", "short": "4", "new": "6"},
+        troubles={"gone": TopicMissingError("Topic gone is missing")},
+    )
+    held = held_topics(progress, offsets)
+    assert {topic: str(why).partition(": ")[2][:24] for topic, why in held.items() if topic != "gone"} == {
+        "again": "again was deleted and cr",
+        "lost": "the broker deleted recor",
+        "short": "the broker has fewer rec",
+    }
+    assert held["gone"] is offsets.troubles["gone"]
+    assert offsets.only(offsets.ids.keys() - held.keys()).ids == {"fine": "1", "new": "6"}

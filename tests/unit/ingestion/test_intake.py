@@ -246,6 +246,10 @@ def test_a_promised_file_that_is_gone_is_taken_out_of_its_batch(
     last = taking._last()
     assert last is not None
     assert (last.number, last.ended) == (2, True)
+    # Nothing of it is in the lake, so its name is free: put back, it is read.
+    drop(settings, "playback/gone.jsonl", b"{}\n")
+    list(taking.take_in(no_spark))  # type: ignore[arg-type]
+    assert lake.files == ["playback/gone.jsonl", "playback/next.jsonl", "playback/stays.jsonl"]
 
 
 def test_a_name_is_taken_whatever_becomes_of_the_archive(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

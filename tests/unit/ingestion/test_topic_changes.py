@@ -72,7 +72,9 @@ def test_a_topic_is_set_aside_and_resumes_where_it_was(tmp_path: Path) -> None:
     assert read_progress(str(tmp_path)) == without
     assert (without.generation, without.starting) == (2, {"a": {0: 5}})
     assert without.set_aside == (RetiredTopic("b", "id-b", {0: 7}),)
-    assert "music-platform topic retire b" in set_aside_sentences(without)[0]
+    assert "music-platform topic retire b" in set_aside_sentences(without, ["a"])[0]
+    assert set_aside_sentences(without, ["a", "b"]) == [], "one that cannot be read is still the platform's"
+    assert without.read_up_to() == {"a": {0: 5}, "b": {0: 7}}
     assert adjust(without, table, today({"a": {0: 0}}), said.append) is without, "once"
     again = adjust(without, table, today({"a": {0: 0}, "b": {0: 2}}), said.append)
     assert (again.generation, again.starting, again.set_aside) == (3, {"a": {0: 5}, "b": {0: 7}}, ())

@@ -9,7 +9,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from dagster._core.test_utils import freeze_time
+from dagster._core.test_utils import create_run_for_test, freeze_time
 
 from music_platform.contracts import events
 from music_platform.ingestion.backlog import Backlog
@@ -22,7 +22,7 @@ from music_platform.orchestration.store import Store
 from music_platform.orchestration.topic_state import topic_materialization
 from music_platform.settings import Settings
 from music_platform.stack.local_stack import LocalStack, ServiceStatus
-from music_platform.stack.services import CODE, KAFKA, WAREHOUSE, WEBSERVER
+from music_platform.stack.services import CODE, KAFKA, SPARK_CONNECT, WAREHOUSE, WEBSERVER
 from music_platform.topics import BrokerUnreachableError, TopicOffsets
 from tests.support.receiver import Received, receiving
 from tests.support.stack import NO_DISK_ALERTS
@@ -271,7 +271,7 @@ def test_without_dagsters_store_the_services_still_report(receivers: tuple[Recei
     titles = [title for _, _, title in receivers[0].posts]
     assert "kafka is down" in titles
     assert [title for title in titles if title.startswith("the watch cannot read")] == [
-        "the watch cannot read 7 of its sources"
+        "the watch cannot read 9 of its sources"
     ]
 
 
@@ -377,6 +377,51 @@ def test_a_source_that_is_silent_for_a_day_is_a_warning(tmp_path: Path) -> None:
         assert (problem.since, problem.severity) == (1e9, WARNING)
 
 
+def test_a_spark_that_hangs_is_named_while_a_run_needs_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is asked once a minute, and only while a run needs it: each question starts a session there."""
+    settings = Settings(_env_file=None, music_home=tmp_path, hang_limit_seconds=100)
+    answers: list[str | None] = []
+    asked: list[str] = []
+
+    def lacks(name: str, _settings: Settings) -> str | None:
+        asked.append(name)
+        return answers.pop(0)
+
+    monkeypatch.setattr(sources, "lacks", lacks)
+    with dg.DagsterInstance.ephemeral() as instance:
+        looker = Looker(settings, lambda: Store(instance))
+        assert not list(looker.spark(0.0))
+        assert asked == []
+        with freeze_time(1_000_000.0):
+            waiting = create_run_for_test(instance, "ingest")
+            start = dg.DagsterEvent(dg.DagsterEventType.RUN_START.value, "ingest")
+            instance.report_dagster_event(start, waiting.run_id)
+            building = create_run_for_test(instance, "live")
+            instance.report_dagster_event(dg.DagsterEvent(start.event_type_value, "live"), building.run_id)
+        answers += [None, "no answer", None, "no answer", "no answer", "no answer", None]
+        found, ended = [], []
+        for minute in range(7):
+            for seconds in (0, 30):
+                now = 1_000_000.0 + 60 * minute + seconds
+                looker.down.pop(SPARK_CONNECT, None)
+                found += [(minute, seconds, problem.since) for problem in looker.spark(now)]
+                with freeze_time(now):
+                    ended += [(minute, seconds) for _ in looker.end_hanging_runs(now)]
+                if ended:
+                    # Dagster's daemon would start the next one.
+                    create_run_for_test(instance, "ingest")
+        assert len(asked) == 7
+        assert [(minute, seconds) for minute, seconds, _ in found] == [(4, 0), (4, 30), (5, 0), (5, 30)]
+        assert {since for *_, since in found} == {1_000_180.0}
+        assert ended == [(5, 0)]
+        runs = {
+            run.job_name: run.status for run in instance.get_runs() if run.run_id in {waiting.run_id, building.run_id}
+        }
+        assert runs == {"ingest": dg.DagsterRunStatus.FAILURE, "live": dg.DagsterRunStatus.STARTED}
+        (why,) = instance.get_records_for_run(waiting.run_id, of_type=dg.DagsterEventType.RUN_FAILURE).records
+        assert "spark has not answered for 120 s" in str(why.event_log_entry.dagster_event)
+
+
 def test_a_service_that_comes_up_with_the_platform_is_not_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     looks = [("starting", 7), ("running", 7), ("starting", 8), ("running", 8), ("running", 8)]
     with dg.DagsterInstance.ephemeral() as instance:
@@ -387,6 +432,29 @@ def test_a_service_that_comes_up_with_the_platform_is_not_down(tmp_path: Path, m
             monkeypatch.setattr(LocalStack, "status", lambda _, status=status: status)
             down.append([problem.key for problem in looker.services(0.0)])
     assert down == [[], [], ["service daemon"], [], []], "a service that was seen running and is restarted was down"
+
+
+def test_a_lake_that_waits_is_reported_while_the_broker_is_away(
+    tmp_path: Path,
+) -> None:
+    settings = Settings(_env_file=None, music_home=tmp_path, lake_url=str(tmp_path / "lake"))
+    log = tmp_path / "lake" / "events" / "_delta_log"
+    log.mkdir(parents=True)
+    add = {"add": {"path": "0.parquet", "dataChange": True, "stats": json.dumps({"numRecords": 10})}}
+    commit = {"commitInfo": {"timestamp": 1_000_000}}
+    (log / f"{0:020d}.json").write_text(f"{json.dumps(commit)}\n{json.dumps(add)}")
+    with dg.DagsterInstance.ephemeral() as instance:
+        looker = Looker(settings, lambda: Store(instance))
+        looker.down = {KAFKA: 900.0}
+        looker.seen = Seen({"t/0": ((7, 0.0),)})
+        for now, late in ((1000.0 + settings.lag_limit_seconds, 0), (1001.0 + settings.lag_limit_seconds, 1)):
+            found: list[Problem] = []
+            with pytest.raises(UnknownNowError):
+                found.extend(looker.lag(now))
+            assert len(found) == late
+        (problem,) = found
+        assert (problem.key, problem.since) == ("lag", 1000.0)
+        assert problem.how_bad.startswith("10 records are waiting in the lake, the oldest for ")
 
 
 @pytest.mark.parametrize("asked", ["read_kafka_backlog", "look_at_kafka"])

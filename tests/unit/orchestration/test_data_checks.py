@@ -1,17 +1,28 @@
 """The data checks' outcomes for given answers of the warehouse."""
 
+import re
+from datetime import datetime, timedelta
+from typing import Any
+
 import pytest
 
 from music_platform.contracts import events
+from music_platform.environment import project_root
 from music_platform.orchestration.data_checks import (
     HOURS,
+    ID_HASH,
+    MOST_BATCHES,
+    distribution,
     distribution_outcome,
     drift_outcome,
     inferred_outcome,
     quarantine_outcome,
+    same_id,
     totals_outcome,
+    volume,
     volume_outcome,
 )
+from music_platform.settings import Settings
 
 COLUMNS = {column.column for column in events.raw_columns()}
 
@@ -70,3 +81,68 @@ def test_marts_add_up_or_are_named() -> None:
     outcome = totals_outcome(10, {"daily_summary": 10, "top_songs_daily": 12})
     assert not outcome.passed
     assert outcome.samples == ["top_songs_daily: 12 plays, +2"]
+
+
+LATEST = datetime(2026, 6, 30, 12)
+SETTINGS = Settings(_env_file=None)  # type: ignore[call-arg]
+
+
+class Warehouse:
+    """Answers by the first of these beginnings that a statement has, and keeps the statements."""
+
+    def __init__(self, answers: dict[str, list[tuple[Any, ...]]]) -> None:
+        self.answers, self.statements = answers, list[str]()
+
+    def __call__(self, statement: str) -> list[tuple[Any, ...]]:
+        self.statements.append(statement)
+        return next(rows for beginning, rows in self.answers.items() if statement.startswith(beginning))
+
+
+def test_what_a_check_reads_is_bounded_by_literals() -> None:
+    """With a query in their place the warehouse would read the whole table, every quarter of an hour."""
+    hours = [(LATEST - timedelta(hours=n), 10) for n in range(1, 4 * 168 + HOURS + 1)]
+    ask = Warehouse({"SELECT MAX": [(LATEST,)], "SELECT activity_hour": hours, "SELECT state": []})
+    outcome = volume(ask, SETTINGS)
+    assert outcome.figures == {"plays": 240}, outcome.summary
+    distribution(ask, SETTINGS)
+    asked = [statement for statement in ask.statements if not statement.startswith("SELECT MAX")]
+    assert [re.findall(r"'(2026-\S+) 12:00:00'::TIMESTAMP_NTZ", text) for text in asked] == [
+        ["2026-06-30", "2026-06-01"],
+        ["2026-06-29"],
+    ]
+    assert not [text for text in asked if "(SELECT" in text]
+    for check in (volume, distribution):
+        assert check(Warehouse({"SELECT MAX": [(None,)]}), SETTINGS).passed
+
+
+@pytest.mark.parametrize(
+    ("first", "built", "earlier", "condition"),
+    [
+        (90, 95, [3, 41], "(batch_id >= 90 OR batch_id IN (3, 41))"),
+        (90, 70, [3], "(batch_id >= 71 OR batch_id IN (3))"),
+        (90, 95, [], "batch_id >= 90"),
+        (90, -1, [], "TRUE"),
+        (None, 95, [], "FALSE"),
+        (5_000, 5_000, range(7, 8 + MOST_BATCHES), "batch_id >= 7"),
+    ],
+)
+def test_ids_are_compared_in_the_batches_that_have_them(
+    first: int | None, built: int, earlier: list[int], condition: str
+) -> None:
+    answers = {
+        "SELECT MAX": [(LATEST,)],
+        "SELECT MIN(batch_id)": [(first,)],
+        "SELECT COALESCE(MAX(version)": [(built,)],
+        "SELECT DISTINCT earlier": [(batch,) for batch in earlier],
+        "SELECT MIN(COALESCE": [],
+    }
+    ask = Warehouse(answers)
+    assert same_id(ask, SETTINGS).passed
+    assert f" FROM RAW.EVENTS WHERE {condition} AND quarantine_reason IS NULL" in ask.statements[-1]
+
+
+def test_ids_are_looked_up_as_silver_notes_them() -> None:
+    assert (
+        f"{ID_HASH}::number(38, 0) as id_hash"
+        in (project_root() / "dbt_project/models/silver/event_dates.sql").read_text()
+    )

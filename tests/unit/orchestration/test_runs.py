@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -28,6 +29,7 @@ from music_platform.orchestration.runs import (
     PID_TAG,
     STARTED_TAG,
     Failures,
+    end_hanging,
     fail_lost_starts,
     failures_in_a_row,
     name_process,
@@ -93,6 +95,31 @@ def test_a_later_process_with_the_same_number_is_another() -> None:
     assert process_is_gone(run)
     assert not process_is_gone(dg.DagsterRun(job_name="x", tags=tags))
     assert not process_is_gone(dg.DagsterRun(job_name="x", tags={**tags, HOST_TAG: "elsewhere"}))
+
+
+def test_a_run_that_hangs_is_ended_with_its_process_and_no_other() -> None:
+    child, other = (subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) for _ in range(2))
+    with dg.DagsterInstance.ephemeral() as instance:
+
+        def at_work(pid: int, **more: str) -> dg.DagsterRun:
+            run = new_run(instance)
+            begin(instance, run)
+            instance.add_run_tags(run.run_id, process_tags(pid) | more)
+            return run
+
+        now = 1_800_000_000.0
+        with freeze_time(now):
+            hangs, reused = at_work(child.pid), at_work(other.pid, **{STARTED_TAG: "1"})
+        with freeze_time(now + 50):
+            late = at_work(other.pid)
+        with freeze_time(now + 100):
+            assert end_hanging(instance, ["live"], 100, "spark hangs") == []
+            assert set(end_hanging(instance, ["some_job"], 100, "spark hangs")) == {hangs.run_id, reused.run_id}
+        assert child.wait(slowdown.seconds(10)) == -signal.SIGKILL
+        assert other.poll() is None, "a later process with the number of a run's"
+        assert [run.run_id for run in runs_in_flight(instance)] == [late.run_id]
+    other.kill()
+    other.wait()
 
 
 def test_another_boot_another_container_and_an_earlier_release_are_told_apart() -> None:

@@ -25,7 +25,15 @@ from music_platform.orchestration import sensors
 from music_platform.orchestration.assets.marts import tier_keys
 from music_platform.orchestration.assets.reference import FILE_STATE, file_state
 from music_platform.orchestration.freshness import LIVE, POLICY, TIERS, ages, warn_after, window
-from music_platform.orchestration.inputs import LOADED_AT, inputs_of, last_load, note_inputs
+from music_platform.orchestration.inputs import (
+    LOADED_AT,
+    Inputs,
+    inputs_of,
+    is_put_back,
+    last_load,
+    note_inputs,
+    report_rebuilt,
+)
 from music_platform.orchestration.keys import (
     CONSERVATION,
     GOLD,
@@ -41,7 +49,7 @@ from music_platform.orchestration.runs import process_tags
 from music_platform.orchestration.schedules import upkeep_tick
 from music_platform.orchestration.store import Store
 from music_platform.settings import Settings
-from music_platform.topics import TopicMissingError, TopicOffsets
+from music_platform.topics import BrokerUnreachableError, TopicMissingError, TopicOffsets
 
 MINUTE, HOUR = 60.0, 3600.0
 WHOLE = {"build": TIERS, "live": (LIVE,), "policy": (POLICY,)}
@@ -56,15 +64,15 @@ class Day:
     now: float = 1_800_000_000.0
     launched: list[tuple[float, str]] = field(default_factory=list)
 
-    def load(self, version: int) -> None:
-        """A lake version with ten records, and RAW loaded up to it."""
+    def load(self, version: int, **metadata: object) -> None:
+        """A lake version with ten records, and RAW loaded up to it; more metadata of its materialization."""
         log = Path(self.settings.lake_root) / "events" / "_delta_log"
         log.mkdir(parents=True, exist_ok=True)
         stats = {"numRecords": 10, "minValues": {"kafka_timestamp": "2027-01-15T08:00:00.000Z"}}
         add = {"add": {"path": f"{version}.parquet", "dataChange": True, "stats": json.dumps(stats)}}
         (log / f"{version:020d}.json").write_text(json.dumps(add))
         with freeze_time(self.now):
-            raw = dg.AssetMaterialization(RAW_EVENTS, metadata={"lake_version": version})
+            raw = dg.AssetMaterialization(RAW_EVENTS, metadata={"lake_version": version, **metadata})
             self.instance.report_runless_asset_event(raw)
 
     def tick(self, *only: sensors.Tick) -> list[dg.DagsterRun]:
@@ -250,6 +258,49 @@ def test_a_topic_that_ends_before_what_was_read_starts_a_run(day: Day, monkeypat
     assert "the broker lacks what was read: a/0 (read up to 6, ends at 4)" in run.tags[sensors.REASON_TAG]
 
 
+@pytest.mark.parametrize("how", ["loaded", "rebuilt"])
+def test_a_version_that_is_in_raw_once_more_is_built_checked_and_complete_for_nobody(day: Day, how: str) -> None:
+    """The warehouse was put back, and a run loaded it up to the same version; or someone rebuilt RAW in a shell."""
+    day.load(1, **{LOADED_AT: day.now})
+    built(day)
+    (check,) = day.tick(sensors.quality_tick)
+    with freeze_time(day.now):
+        success = dg.DagsterEvent(dg.DagsterEventType.RUN_SUCCESS.value, "quality")
+        day.instance.report_dagster_event(success, check.run_id)
+    day.now += day.settings.quality_interval_seconds
+    # A run that loads nothing repeats the time of the last load, and is no reason for anything.
+    day.load(1, **{LOADED_AT: last_load(day.instance)})
+    assert not day.tick()
+    assert not day.tick(sensors.quality_tick)
+    assert not isinstance(upkeep_tick(day.instance, "quality"), dg.RunRequest)
+
+    day.now += 5
+    if how == "loaded":
+        day.load(1, **{LOADED_AT: day.now})
+    else:
+        with freeze_time(day.now):
+            report_rebuilt(day.instance, version=1, rows=20, now=day.now)
+    before = day.oldest(LIVE)
+    (live,) = day.tick()
+    assert live.job_name == "live"
+    day.now += warn_after(day.settings, LIVE)
+    assert not day.tick()
+    assert day.oldest(LIVE) > before, "not reported as complete"
+    day.end(live, 10)
+    day.now += window(day.settings, POLICY)
+    assert [run.job_name for run in day.tick()] == ["policy"]
+    assert [run.job_name for run in day.tick(sensors.quality_tick)] == ["quality"]
+
+
+@pytest.mark.parametrize(
+    ("noted", "ledger", "older"), [(None, -1, False), (7, 7, False), (7, 9, False), (7, 6, True), (7, -1, True)]
+)
+def test_a_warehouse_whose_ledger_ends_before_what_was_noted_was_put_back(
+    noted: int | None, ledger: int, older: bool
+) -> None:
+    assert is_put_back(None if noted is None else Inputs(noted), ledger) is older
+
+
 def test_a_run_that_loaded_nothing_does_not_count_as_the_last_load(day: Day) -> None:
     assert last_load(day.instance) is None
     loaded = {LOADED_AT: dg.MetadataValue.timestamp(day.now - 50)}
@@ -323,6 +374,39 @@ def test_a_topic_that_cannot_be_read_starts_a_run_which_says_so_and_is_complete_
     assert day.oldest(LIVE) > before, "not reported as complete"
 
 
+def test_files_and_the_lake_wait_for_no_broker(day: Day, monkeypatch: pytest.MonkeyPatch) -> None:
+    built(day)
+
+    def away(_: Settings) -> None:
+        raise BrokerUnreachableError("Kafka at here:9092 does not answer.")
+
+    monkeypatch.setattr(sensors, "read_kafka_backlog", away)
+    cursor = '{"a": {"ends": {"0": 6}, "at": 1.0}}'
+    idle = sensors.lag_tick(day.instance, day.settings, cursor)
+    assert (idle.run_requests, str(idle.skip_reason)) == (
+        [],
+        "SkipReason(skip_message='Kafka at here:9092 does not answer.')",
+    )
+    assert idle.cursor == cursor, "what was observed is not forgotten"
+    file = Path(day.settings.intake_root) / "listen_events" / "a.jsonl"
+    file.parent.mkdir(parents=True)
+    file.write_text("{}\n")
+    os.utime(file, (day.now - HOUR, day.now - HOUR))
+    (run,) = day.tick(sensors.lag_tick)
+    assert run.job_name == "ingest"
+    assert run.tags[sensors.REASON_TAG].startswith("Kafka at here:9092 does not answer. 1 records in the intake")
+    with freeze_time(day.now):
+        day.instance.report_run_failed(run)
+    assert not day.tick(sensors.lag_tick), "not at once"
+    file.unlink()
+    (Path(day.settings.lake_root) / "events" / "_delta_log" / f"{1:020d}.json").write_text(
+        json.dumps({"add": {"path": "1.parquet", "dataChange": True, "stats": json.dumps({"numRecords": 10})}})
+    )
+    day.now += HOUR
+    (run,) = day.tick(sensors.lag_tick)
+    assert "10 records in the lake" in run.tags[sensors.REASON_TAG]
+
+
 def test_a_refused_file_is_reported_once_by_a_check_without_a_run(day: Day) -> None:
     def word() -> list[str]:
         return [check.description for check in failed_checks(day.instance, [INTAKE])]
@@ -387,6 +471,17 @@ def test_a_failed_conservation_is_compared_again_until_it_passes(day: Day) -> No
     assert not day.tick(sensors.quality_tick)
 
 
+def test_a_conservation_that_failed_before_the_first_build_is_compared_again(day: Day) -> None:
+    with freeze_time(day.now):
+        failed = dg.AssetCheckEvaluation(
+            CONSERVATION.asset_key, CONSERVATION.name, passed=False, description="1 rows are missing"
+        )
+        day.instance.report_runless_asset_event(failed)
+    assert not day.tick(sensors.live_tick), "nothing is built from it"
+    day.now += day.settings.quality_interval_seconds
+    assert [run.job_name for run in day.tick(sensors.quality_tick)] == ["reconciliation"]
+
+
 def test_reference_data_whose_load_failed_is_loaded_again_and_what_is_loaded_is_not(day: Day) -> None:
     file = day.settings.reference_root / "songs.csv"
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -419,13 +514,14 @@ def test_reference_data_whose_load_failed_is_loaded_again_and_what_is_loaded_is_
 
 
 def test_an_idle_lake_and_raw_are_fresh_as_long_as_they_lack_nothing(day: Day, monkeypatch: pytest.MonkeyPatch) -> None:
-    built(day)
     with freeze_time(day.now):
         lake = dg.AssetMaterialization(LAKE_EVENTS, tags={"dagster/data_version": "0"})
         day.instance.report_runless_asset_event(lake)
         raw = dg.AssetMaterialization(RAW_EVENTS, metadata={"lake_version": 0, LOADED_AT: day.now})
         day.instance.report_runless_asset_event(raw)
-    keys, begin, loaded = (LAKE_EVENTS, RAW_EVENTS), day.now, day.now
+    loaded = day.now
+    built(day)
+    keys, begin = (LAKE_EVENTS, RAW_EVENTS), day.now
     while day.now < begin + 3 * window(day.settings, LIVE):
         day.now += MINUTE
         day.tick(sensors.freshness_tick)

@@ -1,5 +1,6 @@
 """What the reference data says: read as it is written, and never in the way of the stream."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -150,6 +151,13 @@ def test_a_query_carries_a_file_name_and_not_the_reference_data(tmp_path: Path) 
         write(tmp_path, users=f"user_id,country\n1,Other {n}\n")
         newest = read_reference(tmp_path).for_workers(shared)
     assert len(list(shared.iterdir())) == FILES_KEPT
+    assert newest in shared.iterdir()
+    # Data that come back are in use again, and as new as any.
+    for path in shared.iterdir():
+        os.utime(path, (1_000, 1_000) if path == newest else (2_000, 2_000))
+    assert read_reference(tmp_path).for_workers(shared) == newest
+    write(tmp_path, users="user_id,country\n1,Yet another\n")
+    read_reference(tmp_path).for_workers(shared)
     assert newest in shared.iterdir()
 
 

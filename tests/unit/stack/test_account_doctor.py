@@ -134,7 +134,7 @@ def test_only_questions_that_wake_no_warehouse_are_asked() -> None:
     assert state.warehouses == [WAREHOUSE]
     assert state.parameters == [UTC]
     assert {statement.split()[0] for statement in session.sent} == {"SHOW", "LIST"}
-    assert "SHOW PARAMETERS LIKE 'TIMEZONE' FOR USER MUSIC_PLATFORM" in session.sent
+    assert "SHOW PARAMETERS LIKE 'TIMEZONE' IN USER MUSIC_PLATFORM" in session.sent
     assert set(state.grants) == set(ACCOUNT.roles)
 
 

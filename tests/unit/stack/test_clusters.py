@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from music_platform.environment import project_root
 from music_platform.errors import LocalStackError
 from music_platform.settings import Settings
 from music_platform.stack import broker, executor_probe, executors, services, spark_cluster, spark_connect
 from music_platform.stack.findings import Verdict
 from music_platform.stack.java import Java
-from music_spark.session import CREDENTIALS
+from music_spark.session import CREDENTIALS, REQUIRED_CONF, spark_conf
 
 JAVA = Java(Path("/opt/java"), "17.0.1", 17)
 SECRET = "the-secret-of-the-home"
@@ -180,3 +181,32 @@ def test_the_probe_says_what_is_there(tmp_path: Path) -> None:
     lost = json.loads(next(executor_probe.probe(("no_such",), (), ())(iter([batch]))).column(0)[0].as_py())
     assert "no_such" in lost["error"]
     assert list(step(iter([]))) == []
+
+
+RIGHT: dict[str, str | None] = {name: spark_conf()[name] for name in REQUIRED_CONF}
+
+
+@pytest.mark.parametrize(
+    ("changes", "wrong"),
+    [
+        ({}, []),
+        ({"spark.sql.extensions": "a.b.Other, io.delta.sql.DeltaSparkSessionExtension"}, []),
+        ({"spark.sql.session.timeZone": "Etc/UTC"}, []),
+        ({"spark.sql.extensions": None}, ["spark.sql.extensions is not set, not io.delta"]),
+        ({"spark.sql.session.timeZone": "America/Los_Angeles"}, ["spark.sql.session.timeZone is America/Los_Angeles"]),
+        (
+            {"spark.sql.parquet.outputTimestampType": "INT96", "spark.sql.variant.allowDuplicateKeys": "false"},
+            ["spark.sql.variant.allowDuplicateKeys is false", "spark.sql.parquet.outputTimestampType is INT96"],
+        ),
+    ],
+)
+def test_a_server_that_would_write_other_rows_is_found(changes: dict[str, str | None], wrong: list[str]) -> None:
+    found = list(executors.setting_findings(RIGHT | changes))
+    bad = [finding for finding in found if finding.verdict is Verdict.BAD]
+    assert len(found) == max(1, len(wrong))
+    assert [text for text, finding in zip(wrong, bad, strict=True) if not finding.found.startswith(text)] == []
+
+
+def test_the_settings_that_a_server_needs_are_documented() -> None:
+    page = (project_root() / "docs/guide/production.md").read_text()
+    assert [name for name in REQUIRED_CONF if f"| `{name}` | `{spark_conf()[name]}`" not in page] == []

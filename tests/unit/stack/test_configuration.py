@@ -1,5 +1,6 @@
 """What the stack writes for its services: rendered from settings alone, nothing reachable from outside the machine."""
 
+import ast
 import configparser
 import json
 import os
@@ -13,7 +14,15 @@ import pytest
 from pydantic import ValidationError
 from supervisor.options import ServerOptions
 
-from music_platform.environment import MARKER, export_lines, inherited_environment, settings_environment
+import music_platform
+from music_platform import topics
+from music_platform.environment import (
+    MARKER,
+    export_lines,
+    inherited_environment,
+    project_root,
+    settings_environment,
+)
 from music_platform.errors import LocalStackError
 from music_platform.home import Home
 from music_platform.settings import Settings
@@ -294,6 +303,10 @@ def test_any_property_reaches_every_client_and_wins(monkeypatch: pytest.MonkeyPa
     assert (client["sasl.mechanism"], client["client.id"], client["group.id"]) == (
         "OAUTHBEARER", "music", "music-platform",
     )  # fmt: skip
+    for group in topics.GROUPS:
+        assert topics.consumer_config(client, group)["group.id"] == "music-platform"
+        assert topics.consumer_config({}, group)["group.id"] == group
+        assert topics.consumer_config({"enable.auto.commit": True}, group)["enable.auto.commit"] is False
     assert client["oauth_cb"]("") == ("header.claims.signature", 2e9)
     source = KafkaSource("b:9098", ("t",), 10, given.kafka_jvm_config(), more_options=given.kafka_source_options())
     options = source.options()
@@ -301,6 +314,19 @@ def test_any_property_reaches_every_client_and_wins(monkeypatch: pytest.MonkeyPa
     assert options["kafka.sasl.mechanism"] == "AWS_MSK_IAM"
     assert options["kafka.sasl.jaas.config"] == java["sasl.jaas.config"]
     assert not [name for name in options if "option:" in name]
+
+
+def test_every_consumer_s_group_is_the_settings_or_documented() -> None:
+    root = Path(str(music_platform.__file__)).parent
+    openers = [
+        file.name
+        for file in root.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Consumer"
+    ]
+    assert openers == ["topics.py"], "through open_consumer, which lets KAFKA_CLIENT_PROPERTIES win"
+    documented = (project_root() / "docs/guide/sources.md").read_text()
+    assert [group for group in topics.GROUPS if f"`{group}`" not in documented] == []
 
 
 def token(_config: str) -> tuple[str, float]:

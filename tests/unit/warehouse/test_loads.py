@@ -14,14 +14,17 @@ import pyarrow.parquet as pq
 import pytest
 from snowflake.connector.errors import ProgrammingError
 
+from music_platform.ingestion import drain
 from music_platform.ingestion.context import IngestionContext
 from music_platform.ingestion.drain import Loads, seconds_until_batch, seconds_until_load
 from music_platform.lake.delta_log import DeltaLogError, DeltaTable, Version
 from music_platform.lake.paths import events_path
 from music_platform.settings import Settings
+from music_platform.topics import BrokerUnreachableError
 from music_platform.warehouse.copy import MAX_FILES
-from music_platform.warehouse.loader import MAX_ROWS, load, ranges
+from music_platform.warehouse.loader import MAX_ROWS, Loaded, load, ranges
 from music_platform.warehouse.staging import FILES_AT_ONCE, IN_PLACE, PUT, StagingMethod, staging_method
+from music_spark.job import MicroBatch
 from tests.support import slowdown
 
 
@@ -253,6 +256,28 @@ def test_versions_within_the_interval_are_included_in_the_next_load(tmp_path: Pa
     assert not loads.are_due()
     assert interval - slowdown.seconds(1) < loads.seconds_left() <= interval
     assert len(session.statements) == sent
+
+
+def test_brokers_that_are_away_hold_neither_files_nor_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The load is not due when the topics fail: it is made all the same, and then the run fails."""
+    session, table = Account(rows=3), lake(tmp_path)
+
+    def files(*_: object) -> Iterator[MicroBatch]:
+        lake(tmp_path, versions=2)
+        yield MicroBatch(0, 3, 0.1, {})
+
+    def away(*_: object) -> None:
+        raise BrokerUnreachableError("Kafka at here does not answer.")
+
+    monkeypatch.setattr(drain, "_files", files)
+    monkeypatch.setattr(drain, "readable_offsets", away)
+    interval, left = slowdown.seconds(60), slowdown.seconds(2)
+    context = parts_of(tmp_path, session, time.time() - interval + left, load_min_interval=interval)
+    done: list[object] = []
+    with pytest.raises(BrokerUnreachableError, match="Kafka at here does not answer"):
+        done.extend(drain.drain(context))
+    assert [type(step) for step in done] == [MicroBatch, Loaded]
+    assert session.loaded == table.latest_version() == 1
 
 
 def test_without_an_interval_each_version_is_loaded_at_once(tmp_path: Path) -> None:
