@@ -1,4 +1,4 @@
-"""The folders and files of a home. Only `make_private_folder` touches the disk."""
+"""The folders and files of a home. Only the functions about sockets touch the disk."""
 
 import hashlib
 import os
@@ -127,6 +127,11 @@ class Home:
         """The code server's socket."""
         return self._socket("code")
 
+    @property
+    def shared_sockets(self) -> Path | None:
+        """The folder of the sockets where they are not in the home, whose path is too long for them."""
+        return None if self.socket.parent == self.root else self.socket.parent
+
     def _socket(self, name: str) -> Path:
         """A socket in the home, or, if that path is too long for one, in a folder of this user."""
         wanted = self.root / f"{name}.sock"
@@ -160,16 +165,18 @@ def private_folder() -> Path:
     return Path(runtime) / "music-platform" if runtime else Path(tempfile.gettempdir()) / f"music-{os.getuid()}"
 
 
-def make_private_folder() -> None:
-    """Create it, readable by this user only. Raises PlatformError if it belongs to another user."""
-    folder = private_folder()
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    require_own(folder)
-    folder.chmod(0o700)
+def make_socket_folder(home: Home) -> None:
+    """Create the folder of the home's sockets, readable by this user only. Raises as `require_own_sockets`."""
+    if (folder := home.shared_sockets) is not None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        require_own_sockets(home)
+        folder.chmod(0o700)
 
 
-def require_own(folder: Path) -> None:
-    """Raise PlatformError if the folder is there and is not a folder of this user: whoever owns it owns its sockets."""
+def require_own_sockets(home: Home) -> None:
+    """Raise PlatformError if the folder of the home's sockets is not this user's: whoever owns it owns the sockets."""
+    if (folder := home.shared_sockets) is None:
+        return
     try:
         found = folder.lstat()
     except FileNotFoundError:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from music_platform.environment import inherited_environment
 from music_platform.errors import LocalStackError
-from music_platform.home import Home, make_private_folder
+from music_platform.home import Home, make_socket_folder
 from music_platform.settings import Settings
 from music_platform.stack import executors, format, processes, services
 from music_platform.stack.findings import Verdict
@@ -111,8 +111,7 @@ class LocalStack:
         """
         with self._locked():
             format.require_known(self.home)
-            if self.home.socket.parent != self.home.root:
-                make_private_folder()
+            make_socket_folder(self.home)
             self.settings = with_secret(with_ports(self.settings, choose=True), make=True)
             wanted = services.select_services(self.settings, only)
             if not wanted:
@@ -160,8 +159,7 @@ class LocalStack:
             )
         with self._locked():
             format.require_known(self.home)
-            if self.home.socket.parent != self.home.root:
-                make_private_folder()
+            make_socket_folder(self.home)
             self.settings = with_secret(with_ports(self.settings, choose=True), make=True)
             services.require_installed((name,))
             java = self._find_java((name,))

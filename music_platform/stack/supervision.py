@@ -12,7 +12,7 @@ from xmlrpc.client import Fault, ServerProxy
 
 from music_platform.environment import MARKER
 from music_platform.errors import LocalStackError
-from music_platform.home import Home, require_own
+from music_platform.home import Home, require_own_sockets
 from music_platform.stack.processes import is_alive
 from music_platform.stack.services import Program
 
@@ -179,8 +179,7 @@ class Supervisor:
     def _call(self, method: str, *arguments: object) -> Any:
         from supervisor.xmlrpc import SupervisorTransport
 
-        if self._home.socket.parent != self._home.root:
-            require_own(self._home.socket.parent)
+        require_own_sockets(self._home)
         transport = SupervisorTransport(serverurl=f"unix://{self._home.socket}")
         try:
             with ServerProxy("http://127.0.0.1", transport=transport) as proxy:

@@ -19,7 +19,7 @@ def test_sockets_of_a_long_path_are_in_a_folder_of_this_user(tmp_path: Path, mon
     assert long.socket.parent == long.code_socket.parent == home.private_folder()
     before = os.umask(0)
     try:
-        home.make_private_folder()
+        home.make_socket_folder(long)
     finally:
         os.umask(before)
     assert stat.S_IMODE(long.socket.parent.stat().st_mode) == 0o700
@@ -30,7 +30,10 @@ def test_a_folder_of_somebody_else_is_refused(tmp_path: Path, monkeypatch: pytes
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "music-platform").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(PlatformError, match="not this user's folder"):
-        home.make_private_folder()
+        home.make_socket_folder(home.Home(Path("/h") / ("x" * 200)))
+    short = home.Home(tmp_path / "home")
+    home.make_socket_folder(short)
+    assert not short.root.exists(), "its sockets are in the home: there is nothing to make"
 
 
 def test_nothing_is_said_to_a_socket_in_a_folder_of_somebody_else(
