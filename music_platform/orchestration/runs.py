@@ -66,6 +66,9 @@ EXCUSED = 2
 #: Seconds after a run's launch during which its code server may not know it yet.
 LAUNCH_SECONDS = 10.0
 
+#: Seconds after which a run has been handed to a code server, by a busy daemon too, unless the daemon was killed first.
+HANDOVER_SECONDS = 30.0
+
 #: Seconds to wait for the code server's answer. Dagster's default is a minute, which is all the time a sensor has.
 ANSWER_SECONDS = 5
 
@@ -116,15 +119,22 @@ def process_is_gone(run: dg.DagsterRun) -> bool:
 
 
 def never_began(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
-    """Whether the run died before it could record its process: it was launched, but its code server does not know it.
+    """Whether the run died before it could record its process: it was launched, but its code server does not know it,
+    or the daemon that launched it was killed before it handed it to one.
 
     The server that answers may be the successor of one that was killed with the run. False if unknown: for a run that
     was launched elsewhere or just now, or while no server answers.
     """
-    if PID_TAG in run.tags or GRPC_INFO_TAG not in run.tags:
-        return False
     launched = instance.get_run_stats(run.run_id).launch_time
-    if launched is None or seconds_since(launched, get_current_timestamp()) < LAUNCH_SECONDS or _has_process(run):
+    if PID_TAG in run.tags or launched is None:
+        return False
+    waiting = seconds_since(launched, get_current_timestamp())
+    if GRPC_INFO_TAG in run.tags:
+        lost = waiting >= LAUNCH_SECONDS and not _has_process(run)
+    else:
+        # This launcher tags a run before it hands it over; of others nothing is known.
+        lost = waiting >= HANDOVER_SECONDS and isinstance(instance.run_launcher, dg.DefaultRunLauncher)
+    if not lost:
         return False
     # It may have recorded its process, or ended, in the meantime.
     now = instance.get_run_by_id(run.run_id)
@@ -152,7 +162,7 @@ def fail_lost_starts(instance: dg.DagsterInstance) -> None:
     for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTING])):
         if never_began(instance, run):
             instance.add_run_tags(run.run_id, {GONE_TAG: "true"})
-            instance.report_run_failed(run, "It was killed while it started: its code server has no process for it.")
+            instance.report_run_failed(run, "It was killed while it started: no code server has a process for it.")
 
 
 def end_hanging(instance: dg.DagsterInstance, jobs: Collection[str], seconds: float, why: str) -> list[str]:

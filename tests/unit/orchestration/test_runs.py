@@ -24,6 +24,7 @@ from dagster._grpc.client import DagsterGrpcClient
 from music_platform.environment import venv_bin
 from music_platform.orchestration.runs import (
     GONE_TAG,
+    HANDOVER_SECONDS,
     HOST_TAG,
     LAUNCH_SECONDS,
     PID_TAG,
@@ -171,6 +172,28 @@ def launched(instance: dg.DagsterInstance, client: DagsterGrpcClient) -> dg.Dags
     instance.add_run_tags(run.run_id, {GRPC_INFO_TAG: server})
     instance.report_dagster_event(dg.DagsterEvent("PIPELINE_STARTING", run.job_name), run.run_id)
     return run
+
+
+def test_a_run_whose_daemon_was_killed_before_it_was_handed_to_a_code_server_is_failed(tmp_path: Path) -> None:
+    """Nobody has it and nobody will: it kept the next one waiting until Dagster's start timeout."""
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        run = instance.create_run_for_job(some_job, job_code_origin=None)
+        instance.report_dagster_event(dg.DagsterEvent("PIPELINE_STARTING", run.job_name), run.run_id)
+        with freeze_time(time.time() + HANDOVER_SECONDS - 5):
+            fail_lost_starts(instance)
+            assert [each.run_id for each in runs_in_flight(instance)] == [run.run_id], "a busy daemon is given time"
+        with freeze_time(time.time() + HANDOVER_SECONDS + 5):
+            fail_lost_starts(instance)
+            assert runs_in_flight(instance) == []
+        failed = instance.get_run_by_id(run.run_id)
+        assert failed is not None
+        assert failed.tags[GONE_TAG] == "true"
+    with dg.DagsterInstance.ephemeral() as elsewhere:
+        run = elsewhere.create_run_for_job(some_job, job_code_origin=None)
+        elsewhere.report_dagster_event(dg.DagsterEvent("PIPELINE_STARTING", run.job_name), run.run_id)
+        with freeze_time(time.time() + 10 * HANDOVER_SECONDS):
+            fail_lost_starts(elsewhere)
+            assert [each.run_id for each in runs_in_flight(elsewhere)] == [run.run_id], "of another launcher: unknown"
 
 
 def test_a_run_that_was_killed_while_it_started_is_failed_and_one_that_its_server_has_is_not(tmp_path: Path) -> None:
