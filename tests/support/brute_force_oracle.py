@@ -18,11 +18,13 @@ from music_platform.contracts.events import TOPICS
 from tests.support.contract import breach, parsed
 
 Row = dict[str, Any]
-HALF_HOUR = timedelta(minutes=30)
+HALF_HOUR, DAY = timedelta(minutes=30), timedelta(days=1)
 #: Users that a place must have to be named.
 MIN_CELL_USERS = 5
 #: Seconds of a song that must be heard for a stream, and the longest that a song plays.
 STREAM_SECONDS, LONGEST_PLAY = 30, timedelta(hours=12)
+#: How far a right clock may be ahead of the record, and behind it.
+CLOCK_AHEAD, CLOCK_BEHIND = timedelta(minutes=10), timedelta(days=730)
 #: Pages that end a song → what ended it.
 STOPS = {"Skip": "skip", "Logout": "logout", "Cancel": "logout", "Playback End": "end"}
 
@@ -73,6 +75,7 @@ class Stream:
     reference: Path | None = None
     events: list[Event] = field(default_factory=list)
     counts: dict[str, dict[str, int]] = field(default_factory=dict)
+    as_of: datetime | None = None
 
     def __post_init__(self) -> None:
         folder = self.reference or self.folder / "reference"
@@ -96,7 +99,10 @@ class Stream:
                 ("records", "valid_records", "malformed", "invalid", "events"), 0
             )
             for part in sorted((self.folder / topic).glob("*.jsonl")):
-                for line in part.read_bytes().split(b"\n")[:-1]:
+                file = part.with_suffix(".times")
+                lines = part.read_bytes().split(b"\n")[:-1]
+                times = [int(time) for time in file.read_text().split()] if file.exists() else [None] * len(lines)
+                for line, time in zip(lines, times, strict=True):
                     count["records"] += 1
                     raw = parsed(line)
                     if raw is None:
@@ -108,10 +114,15 @@ class Stream:
                         if (kind, raw["eventId"]) not in seen:
                             seen.add((kind, raw["eventId"]))
                             count["events"] += 1
-                            self.events.append(self._event(kind, raw))
+                            self.events.append(self._event(kind, raw, time))
 
-    def _event(self, kind: str, raw: Row) -> Event:
+    def _event(self, kind: str, raw: Row, time: int | None) -> Event:
         ts = datetime.fromtimestamp(raw["ts"] / 1000, UTC).replace(tzinfo=None)
+        if time is not None:
+            recorded = datetime.fromtimestamp(time / 1000, UTC).replace(tzinfo=None)
+            self.as_of = max(recorded, self.as_of or recorded)
+            if not recorded - CLOCK_BEHIND <= ts <= recorded + CLOCK_AHEAD:
+                ts = recorded
         user = str(raw["userId"]) if "userId" in raw else None
         return Event(kind, raw["eventId"], ts, raw, user, device=self._device(raw))
 
@@ -195,6 +206,14 @@ class Stream:
         else:
             listen.heard = min(length, Decimal(str((end[0].ts - listen.ts - paused).total_seconds())))
 
+    def complete(self, next_date: date) -> bool:
+        """Whether the time up to this date is over, by the latest record."""
+        return self.over(datetime(next_date.year, next_date.month, next_date.day))
+
+    def over(self, instant: datetime) -> bool:
+        """Whether the latest record is as late as this. Records without a time were sent today."""
+        return instant <= (self.as_of or datetime.now(UTC).replace(tzinfo=None))
+
     def song(self, event: Event) -> tuple[str, str, str, str]:
         row = self.songs[event.raw["songId"]]
         return row["song_id"], row["title"], row["artist_id"], self.artists[row["artist_id"]]
@@ -276,6 +295,7 @@ def top_songs_daily(s: Stream) -> list[Row]:
             "unique_listeners": users(e for e in group if e.kind == "listen"),
             "streams": streams(group),
             **heard(group),
+            "is_complete": s.complete(day + DAY),
         }
         for (day, song), group in group_by_song(s, events).items()
     ]
@@ -290,6 +310,7 @@ def top_artists_daily(s: Stream) -> list[Row]:
         {
             "activity_date": day, "artist_id": artist, "artist_name": name, "plays": plays(events),
             "unique_listeners": users(events), "streams": streams(events), **heard(events),
+            "is_complete": s.complete(day + DAY),
         }
         for (day, artist, name), events in group(s.listens, lambda e: (e.day, *s.song(e)[2:])).items()
     ]  # fmt: skip
@@ -304,6 +325,7 @@ def top_genres_daily(s: Stream) -> list[Row]:
             "plays": plays(events),
             "unique_listeners": users(events),
             "streams": streams(events),
+            "is_complete": s.complete(day + DAY),
         }
         for (day, genre), events in groups.items()
     ]
@@ -316,7 +338,7 @@ def user_engagement_daily(s: Stream) -> list[Row]:
             "activity_date": day, "user_id": user, "device_type": device, "state": state,
             "plays": plays(events), "skips": pages(events, "Skip"), "pauses": pages(events, "Pause"),
             "playlist_adds": pages(events, "Add to Playlist"), "sessions": len({e.date_session for e in events}),
-            "streams": streams(events), **heard(events),
+            "streams": streams(events), **heard(events), "is_complete": s.complete(day + DAY),
         }
         for (day, user, device, state), events in group(
             counted, lambda e: (e.day, e.user, e.device[0], e.text("state"))
@@ -329,10 +351,11 @@ def active_users_daily(s: Stream) -> list[Row]:
     seen = group(s.listens, lambda e: e.day)
     for day in s.spine:
         counts = [users(e for back in range(n) for e in seen.get(day - timedelta(days=back), ())) for n in (1, 7, 30)]
-        full = day - timedelta(days=29) >= s.spine[0]
+        full, over = day - timedelta(days=29) >= s.spine[0], s.complete(day + DAY)
         names = ("daily_active_users", "active_users_7d", "active_users_30d")
         row = dict(zip(names, counts, strict=True))
-        rows.append({"activity_date": day, **row, "stickiness": ratio(counts[0], counts[2]) if full else None})
+        sticky = ratio(counts[0], counts[2]) if full and over else None
+        rows.append({"activity_date": day, **row, "stickiness": sticky, "is_complete": over})
     return rows
 
 
@@ -348,10 +371,11 @@ def daily_summary(s: Stream) -> list[Row]:
     ]
     rows = []
     for at, (day, counts) in enumerate(zip(s.spine, days, strict=True)):
-        row: Row = {"activity_date": day, **counts, "streams": streams(listens[day])}
+        over = s.complete(day + DAY)
+        row: Row = {"activity_date": day, **counts, "streams": streams(listens[day]), "is_complete": over}
         for name, count in counts.items():
-            row[f"{name}_change"] = count - days[at - 1][name] if at else None
-            row[f"{name}_7d_avg"] = sum(d[name] for d in days[at - 6 : at + 1]) / 7 if at >= 6 else None
+            row[f"{name}_change"] = count - days[at - 1][name] if at and over else None
+            row[f"{name}_7d_avg"] = sum(d[name] for d in days[at - 6 : at + 1]) / 7 if at >= 6 and over else None
         rows.append(row)
     return rows
 
@@ -364,8 +388,9 @@ def hourly_metrics(s: Stream) -> list[Row]:
             "activity_hour": at, "plays": len(listens.get(at, ())), "users": users(listens.get(at, ())),
             "streams": streams(listens.get(at, ())),
             "plays_previous_day": len(listens.get(at - timedelta(days=1), ())) if n >= 24 else None,
+            "is_complete": s.over(at + timedelta(hours=1)),
         }
-        for n, at in enumerate(hours)
+        for n, at in enumerate(hours) if s.over(at) or at in listens
     ]  # fmt: skip
 
 
@@ -390,6 +415,7 @@ def location_metrics_daily(s: Stream) -> list[Row]:
                 "plays": plays(cell),
                 "streams": streams(cell),
                 "users": users(cell),
+                "is_complete": s.complete(day + DAY),
             }
             for (state, city), cell in cells.items()
         ]
@@ -407,6 +433,7 @@ def demographics_daily(s: Stream) -> list[Row]:
             "users": users(events),
             "plays": plays(events),
             "streams": streams(events),
+            "is_complete": s.complete(d + DAY),
         }
         for (d, g, lv, st), events in groups.items()
     ]
@@ -421,6 +448,7 @@ def device_metrics_daily(s: Stream) -> list[Row]:
             "plays": plays(events),
             "users": users(events),
             "streams": streams(events),
+            "is_complete": s.complete(day + DAY),
         }
         for (day, kind, os), events in group(s.listens, lambda e: (e.day, *e.device)).items()
     ]
@@ -454,7 +482,7 @@ def conversion_funnel_daily(s: Stream) -> list[Row]:
                 e.kind == "status_change" and e.raw["level"] == "free" and min(seen) <= e.ts <= at + month
                 for e in of_user[user] if seen
             )  # fmt: skip
-        complete = day + month < s.spine[-1]
+        complete = s.complete(day + month + DAY)
         rows.append(
             {
                 "activity_date": day, "visitors": len(visitors), "guests": len(guests),
@@ -515,7 +543,7 @@ def subscription_movements_daily(s: Stream) -> list[Row]:
                 rows.append(
                     {"activity_date": day, "plan": cell[0], "country": cell[1], "opening": balance}
                     | {name: n[name] for name in names}
-                    | {"closing": balance + came - went}
+                    | {"closing": balance + came - went, "is_complete": s.complete(day + DAY)}
                 )
             balance += came - went
     return rows
@@ -525,6 +553,7 @@ def churn_monthly(s: Stream) -> list[Row]:
     rows = []
     for month in sorted({day.replace(day=1) for day in s.spine}):
         before = (month - timedelta(days=1)).replace(day=1)
+        over = s.complete((month + timedelta(days=31)).replace(day=1))
         events = [e for e in s.events if e.day.replace(day=1) == month]
         active = users(e for e in s.listens if e.day.replace(day=1) == before)
         cancelled = users(e for e in events if e.page == "Cancellation Confirmation")
@@ -532,7 +561,8 @@ def churn_monthly(s: Stream) -> list[Row]:
         rows.append(
             {
                 "activity_month": month, "cancelled": cancelled, "downgraded": downgraded,
-                "active_users_previous_month": active, "churn_rate": ratio(cancelled, active),
+                "active_users_previous_month": active, "churn_rate": ratio(cancelled, active) if over else None,
+                "is_complete": over,
             }
         )  # fmt: skip
     return rows
@@ -551,10 +581,12 @@ def retention_cohorts(s: Stream) -> list[Row]:
         for number in range((last - cohort).days // 7 + 1):
             week = cohort + timedelta(weeks=number)
             returning = sum(week in weeks[user] for user in members)
+            over = s.complete(week + 7 * DAY)
             rows.append(
                 {
                     "cohort_week": cohort, "activity_week": week, "week_number": number, "users": len(members),
-                    "returning_users": returning, "retention_rate": ratio(returning, len(members)),
+                    "returning_users": returning, "retention_rate": ratio(returning, len(members)) if over else None,
+                    "is_complete": over,
                 }
             )  # fmt: skip
     return rows
@@ -590,30 +622,31 @@ def listening_sessions(s: Stream) -> list[Row]:
     return rows
 
 
-def _of_the_year(counts: Counter[Any], rank: str, names: tuple[str, ...]) -> list[Row]:
+def _of_the_year(s: Stream, counts: Counter[Any], rank: str, names: tuple[str, ...]) -> list[Row]:
     rows = []
     for (year, *key), count in counts.items():
         place = 1 + sum(other > count for (y, *_), other in counts.items() if y == year)
         if place <= 10:
-            rows.append({"activity_year": year, rank: place, **dict(zip(names, key, strict=True)), "plays": count})
+            over = s.complete(date(year + 1, 1, 1))
+            row = {"activity_year": year, rank: place, **dict(zip(names, key, strict=True)), "plays": count}
+            rows.append({**row, "is_complete": over})
     return rows
 
 
 def song_of_the_year(s: Stream) -> list[Row]:
     counts = Counter((e.day.year, *s.song(e)) for e in s.listens)
-    return _of_the_year(counts, "song_rank", ("song_key", "song_title", "artist_id", "artist_name"))
+    return _of_the_year(s, counts, "song_rank", ("song_key", "song_title", "artist_id", "artist_name"))
 
 
 def artist_of_the_year(s: Stream) -> list[Row]:
     counts = Counter((e.day.year, *s.song(e)[2:]) for e in s.listens)
-    return _of_the_year(counts, "artist_rank", ("artist_id", "artist_name"))
+    return _of_the_year(s, counts, "artist_rank", ("artist_id", "artist_name"))
 
 
 def stream_anomalies(s: Stream) -> list[Row]:
     counts = Counter((hour(e.ts), e.text("state")) for e in s.listens)
-    last = max(at for at, _ in counts)
     weeks = [timedelta(days=7 * n) for n in range(5)]
-    wanted = {(at + week, state) for at, state in counts for week in weeks if at + week < last}
+    wanted = {(at + week, state) for at, state in counts for week in weeks if s.over(at + week + timedelta(hours=1))}
     rows = []
     for at, state in wanted:
         before = [counts[at - week, state] for week in weeks[1:]]
@@ -623,6 +656,7 @@ def stream_anomalies(s: Stream) -> list[Row]:
             {
                 "activity_hour": at, "state": state, "plays": counts[at, state], "mean_plays": mean,
                 "deviation": deviation, "score": (counts[at, state] - mean) / max(deviation, 1),
+                "is_complete": True,
             }
         )  # fmt: skip
     return rows

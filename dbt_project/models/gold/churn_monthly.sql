@@ -1,7 +1,7 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_dates',
-    meta={'tier': 'policy', 'spine': true, 'after': [0, 28, 31], 'period': 'month', 'date': 'activity_month'}
+    meta={'tier': 'policy', 'spine': true, 'subjects': ['events', 'closed'], 'after': [0, 28, 31], 'period': 'month', 'date': 'activity_month'}
 ) }}
 {%- set window = open_window() %}
 {%- set months = dates_to_build(window) %}
@@ -40,8 +40,12 @@ select
     coalesce(cancelled.users, 0) as cancelled,
     coalesce(downgraded.users, 0) as downgraded,
     coalesce(active.users, 0) as active_users_previous_month,
-    case when active.users > 0 then coalesce(cancelled.users, 0)::float / active.users end as churn_rate
+    case when last_dates.is_complete and active.users > 0 then coalesce(cancelled.users, 0)::float / active.users end
+        as churn_rate,
+    coalesce(last_dates.is_complete, false) as is_complete
 from months
+left join {{ ref('dim_dates') }} as last_dates
+    on {{ last_date_of('month', 'months.activity_month') }} = last_dates.activity_date
 left join cancelled on months.activity_month = cancelled.activity_month
 left join downgraded on months.activity_month = downgraded.activity_month
 left join active on dateadd('month', -1, months.activity_month)::date = active.activity_month

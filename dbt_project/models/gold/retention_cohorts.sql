@@ -1,7 +1,7 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_changed',
-    meta={'tier': 'policy'},
+    meta={'tier': 'policy', 'subjects': ['events', 'closed']},
     unique_key=['cohort_week', 'activity_week']
 ) }}
 {%- set window = open_window() %}
@@ -34,8 +34,12 @@ select
     (datediff('day', sizes.cohort_week, weeks.activity_week) / 7)::number(38, 0) as week_number,
     sizes.users,
     coalesce(returning_users.users, 0) as returning_users,
-    coalesce(returning_users.users, 0)::float / nullif(sizes.users, 0) as retention_rate
+    case when last_dates.is_complete then coalesce(returning_users.users, 0)::float / nullif(sizes.users, 0) end
+        as retention_rate,
+    coalesce(last_dates.is_complete, false) as is_complete
 from sizes
 inner join weeks on weeks.activity_week >= sizes.cohort_week
+left join {{ ref('dim_dates') }} as last_dates
+    on {{ last_date_of('week', 'weeks.activity_week') }} = last_dates.activity_date
 left join returning_users
     on sizes.cohort_week = returning_users.cohort_week and weeks.activity_week = returning_users.activity_week

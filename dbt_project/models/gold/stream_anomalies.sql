@@ -2,7 +2,7 @@
     materialized='incremental',
     incremental_strategy='replace_dates',
     meta={
-        'tier': 'policy', 'after': [0, 7, 14, 21, 28], 'completed_hours': true, 'date': 'activity_hour::date',
+        'tier': 'policy', 'subjects': ['events', 'hours'], 'after': [0, 7, 14, 21, 28], 'date': 'activity_hour::date',
     }
 ) }}
 {%- set window = open_window() %}
@@ -15,12 +15,8 @@ with counted as (
     group by activity_hour, state
 ),
 
--- The hour of the latest listen is not complete yet.
-last_hour as (
-    select max(listens.activity_hour) as activity_hour
-    from {{ ref('listens') }} as listens
-    inner join (select max(activity_date) as activity_date from {{ ref('dim_dates') }} where is_in_spine) as last_date
-        on listens.activity_date = last_date.activity_date
+as_of as (
+    select max(last_record_at) as last_record_at from {{ ref('dim_dates') }}
 ),
 
 weeks as (
@@ -48,7 +44,7 @@ compared as (
     from spread
     where
         {{ on_dates('activity_hour::date', dates) }}
-        and activity_hour < (select last_hour.activity_hour from last_hour)
+        and dateadd('hour', 1, activity_hour) <= (select as_of.last_record_at from as_of)
     group by activity_hour, state
 ),
 
@@ -66,5 +62,6 @@ select
     plays::number(38, 0) as plays,
     mean_plays,
     deviation,
-    (plays - mean_plays) / greatest(deviation, 1) as score
+    (plays - mean_plays) / greatest(deviation, 1) as score,
+    true as is_complete
 from scored

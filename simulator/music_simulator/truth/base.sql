@@ -1,14 +1,26 @@
 -- The users that a place must have to be named, and the seconds of a stream; dbt_project.yml has the same.
 create macro min_cell_users() as 5;
 create macro stream_seconds() as 30;
+-- An event time further ahead of its record's, or behind it, in seconds, is a wrong clock's.
+create macro clock_ahead() as 10 * 60;
+create macro clock_behind() as 730 * 86400;
 
 -- The valid events that were delivered, each once, with everything that the marts need. A copy does not differ from its
 -- original in anything selected here, so DISTINCT keeps one of them.
 create table event as
-with delivered as (
+with valid as (
+    select *, min(due) over (partition by session_id, item, kind) as first_due
+    from log where fault = 0 and number not in (select number from lost)
+),
+delivered as (
     select distinct
         kinds.name as kind,
-        make_timestamp((clock.start_epoch + log.second) * 1000000) as ts,
+        make_timestamp((clock.start_epoch + case
+            when clock.records_have_times
+                and (log.claimed > first_due + clock_ahead() or log.claimed < first_due - clock_behind()) then first_due
+            else log.claimed
+        end) * 1000000) as ts,
+        case when clock.records_have_times then make_timestamp((clock.start_epoch + first_due) * 1000000) end as recorded_at,
         case when states.knows_user then cast(log.user_number as varchar) end as user_id,
         log.session_id,
         log.item,
@@ -26,7 +38,7 @@ with delivered as (
         places.state,
         devices.type as device_type,
         devices.os as device_os
-    from log
+    from valid as log
     cross join clock
     join kinds on kinds.number = log.kind
     join sources on sources.number = log.source
@@ -34,7 +46,6 @@ with delivered as (
     join places on places.number = log.place
     join devices on devices.number = log.device
     join genders on genders.number = log.gender
-    where log.fault = 0 and log.number not in (select number from lost)
 ),
 -- The events of a session id without a user belong to its user, if it has exactly one.
 owners as (
@@ -133,6 +144,10 @@ with ended as (
     where event.kind = 'listen'
 )
 select *, heard_e6 >= stream_seconds() * 1000000 as is_stream from ended;
+
+-- The time of the last record: what ends by then is complete. Without times of their own, records are as old as this file.
+create view as_of as select coalesce((select max(recorded_at) from event), any_value(made_at)) as as_of from clock;
+create macro complete(next_instant) as next_instant <= (select as_of.as_of from as_of);
 
 -- Every date from the first to the last with a listen.
 create view spine as

@@ -12,7 +12,8 @@ select
     coalesce(cancelled, 0) as cancelled,
     coalesce(downgraded, 0) as downgraded,
     coalesce(active.users, 0) as active_users_previous_month,
-    coalesce(cancelled, 0) / nullif(active.users, 0) as churn_rate
+    case when complete(months.month + interval 1 month) then coalesce(cancelled, 0) / nullif(active.users, 0) end as churn_rate,
+    complete(months.month + interval 1 month) as is_complete
 from months
 left join gone on gone.month = months.month
 left join active on active.month = months.month - interval 1 month

@@ -74,7 +74,11 @@ def _load(connection: duckdb.DuckDBPyConnection, log: Path, lost: set[int], worl
     artists = songs.artist_of.tolist()
     tables: dict[str, dict[str, Any]] = {
         "lost": {"number": pa.array(sorted(lost), pa.int64())},
-        "clock": {"start_epoch": [world.clock.start_epoch]},
+        "clock": {
+            "start_epoch": [world.clock.start_epoch],
+            "records_have_times": [world.options.wrong_clocks > 0],
+            "made_at": [datetime.now(UTC).replace(tzinfo=None)],
+        },
         "kinds": {"number": range(len(KINDS)), "name": KINDS},
         "sources": {"number": range(len(SOURCES)), "name": list(SOURCES)},
         "genders": {"number": range(len(GENDERS)), "name": GENDERS},

@@ -8,5 +8,6 @@ weeks as (
 counted as (select cohort, week, count(*) as returning_users from joined join seen using (user_id) group by cohort, week)
 select
     cohort as cohort_week, week as activity_week, (week - cohort) // 7 as week_number, users,
-    coalesce(returning_users, 0) as returning_users, coalesce(returning_users, 0) / users as retention_rate
+    coalesce(returning_users, 0) as returning_users, case when complete(week + 7) then coalesce(returning_users, 0) / users end as retention_rate,
+    complete(week + 7) as is_complete
 from weeks left join counted using (cohort, week) order by cohort_week, activity_week

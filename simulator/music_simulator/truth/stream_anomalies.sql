@@ -3,7 +3,7 @@ with counted as (select hour, state, count(*) as plays from listen group by all)
 wanted as (
     select distinct hour + to_days(7 * weeks) as hour, state
     from counted, unnest([0, 1, 2, 3, 4]) as t (weeks)
-    where hour + to_days(7 * weeks) < (select max(hour) from counted)
+    where complete(hour + to_days(7 * weeks) + interval 1 hour)
 ),
 compared as (
     select
@@ -23,5 +23,5 @@ compared as (
 -- For four whole numbers, 16 · variance = 4 · squares - total², without rounding.
 select
     hour as activity_hour, state, plays, total / 4 as mean_plays, sqrt(4 * squares - total * total) / 4 as deviation,
-    (plays - mean_plays) / greatest(deviation, 1) as score
+    (plays - mean_plays) / greatest(deviation, 1) as score, true as is_complete
 from compared order by activity_hour, state

@@ -62,7 +62,8 @@ select
     count(*) filter (where sides.day = days.day and movement = 'moved' and change < 0) as moved_out,
     count(*) filter (where sides.day = days.day and movement = 'downgraded') as downgraded,
     count(*) filter (where sides.day = days.day and movement = 'cancelled') as cancelled,
-    coalesce(sum(change) filter (where sides.day <= days.day), 0)::bigint as closing
+    coalesce(sum(change) filter (where sides.day <= days.day), 0)::bigint as closing,
+    complete(days.day + 1) as is_complete
 from days left join sides on sides.plan = days.plan and sides.country = days.country and sides.day <= days.day
 group by days.day, days.plan, days.country
 order by activity_date, plan, country

@@ -3,7 +3,7 @@
 import csv
 import math
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from tests.unit.simulator.conftest import ROOT
 SQL = ROOT / "simulator" / "music_simulator" / "truth"
 PATTERNS = ROOT / "dbt_project" / "seeds" / "device_patterns.csv"
 BAD = ["--duplicates", ".08", "--late", ".08", "--out-of-order", ".08", "--malformed", ".03", "--invalid", ".03",
-       "--unknown-fields", ".1", "--v2", ".4", "--v3", ".3"]  # fmt: skip
+       "--unknown-fields", ".1", "--v2", ".4", "--v3", ".3", "--wrong-clocks", ".05"]  # fmt: skip
 
 
 @dataclass
@@ -139,7 +139,9 @@ def test_records_that_did_not_arrive_are_not_in_the_truth(tmp_path: Path) -> Non
     class Leaky(Files):
         number, lost = 0, set[int]()
 
-        def deliver(self, kinds: list[int], texts: list[bytes], keys: list[bytes]) -> int:
+        def deliver(
+            self, kinds: list[int], texts: list[bytes], keys: list[bytes], times: list[int] | None = None
+        ) -> int:
             kept = []
             for kind, text in zip(kinds, texts, strict=True):
                 if self.number % 7 == 0:
@@ -147,7 +149,7 @@ def test_records_that_did_not_arrive_are_not_in_the_truth(tmp_path: Path) -> Non
                 else:
                     kept.append((kind, text))
                 self.number += 1
-            super().deliver([k for k, _ in kept], [t for _, t in kept], keys)
+            super().deliver([k for k, _ in kept], [t for _, t in kept], keys, times)
             return len(kinds)
 
         def close(self, patience_seconds: float) -> set[int]:
@@ -178,6 +180,10 @@ def test_truth_and_dbt_have_the_same_limits() -> None:
     for name, ours in (("min_cell_users", brute_force.MIN_CELL_USERS), ("stream_seconds", brute_force.STREAM_SECONDS)):
         assert f"create macro {name}() as {limits[name]};" in base
         assert limits[name] == ours
+    assert timedelta(minutes=limits["clock_ahead_minutes"]) == brute_force.CLOCK_AHEAD
+    assert timedelta(days=limits["clock_behind_days"]) == brute_force.CLOCK_BEHIND
+    assert f"create macro clock_ahead() as {limits['clock_ahead_minutes']} * 60;" in base
+    assert f"create macro clock_behind() as {limits['clock_behind_days']} * 86400;" in base
 
 
 def test_skips_and_unheard_ends_are_plays_but_no_streams(checked: Checked) -> None:
