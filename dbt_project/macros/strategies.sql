@@ -72,13 +72,18 @@ insert the new ones, and note what other models need to know. Unlike delete+inse
     ]) }}
 {% endmacro %}
 
-{# `replace_calendar`: like `replace_changed`. Notes the dates that became complete ('closed'), and those from the hour that the
+{# `replace_calendar`: like `replace_changed`. Notes the dates that became complete ('closed'), those that entered or left the spine ('spine'), and those from the hour that the
 warehouse was as of to the one that it is as of now ('hours'). Both can also move back. #}
 {% macro statements_of_replace_calendar(target, source, columns) %}
     {% set complete %}
         (select activity_date from {{ source }} where is_complete except select activity_date from {{ target }} where is_complete)
         union
         (select activity_date from {{ target }} where is_complete except select activity_date from {{ source }} where is_complete)
+    {% endset %}
+    {% set spine %}
+        (select activity_date from {{ source }} where is_in_spine except select activity_date from {{ target }} where is_in_spine)
+        union
+        (select activity_date from {{ target }} where is_in_spine except select activity_date from {{ source }} where is_in_spine)
     {% endset %}
     {% set as_of %}
         select max(standing.as_of) as before, max(built.as_of) as now
@@ -87,6 +92,8 @@ warehouse was as of to the one that it is as of now ('hours'). Both can also mov
     {% endset %}
     {% set dates %}
         select closed.activity_date, 'closed' as subject from ({{ complete }}) as closed
+        union
+        select entered.activity_date, 'spine' as subject from ({{ spine }}) as entered
         union
         select dates.activity_date, 'hours' as subject
         from (select activity_date from {{ source }} union select activity_date from {{ target }}) as dates

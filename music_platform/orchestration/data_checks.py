@@ -255,8 +255,8 @@ def volume_outcome(plays: Mapping[int, int]) -> Outcome:
 def distribution(ask: Ask, _: Settings) -> Outcome:
     """Distribution of listens over states in the last complete hours, compared with the four weeks before."""
     rows = ask(
-        "SELECT state, SUM(plays), SUM(mean_plays) FROM GOLD.STREAM_ANOMALIES WHERE activity_hour > "
-        f"(SELECT DATEADD('hour', -{HOURS}, MAX(activity_hour)) FROM GOLD.STREAM_ANOMALIES) GROUP BY state"
+        "SELECT state, SUM(plays), COALESCE(SUM(expected_plays), 0) FROM GOLD.TRAFFIC_ANOMALIES WHERE activity_hour > "
+        f"(SELECT DATEADD('hour', -{HOURS}, MAX(activity_hour)) FROM GOLD.TRAFFIC_ANOMALIES) GROUP BY state"
     )
     return distribution_outcome({str(state): (float(plays), float(mean)) for state, plays, mean in rows})
 
@@ -341,7 +341,7 @@ MART_CHECKS = (
               totals, blocking=True),
     DataCheck("volume", dg.AssetKey([GOLD, "hourly_metrics"]),
               "The number of listens in the last day is in the usual range of the four weeks before.", volume),
-    DataCheck("distribution", dg.AssetKey([GOLD, "stream_anomalies"]),
+    DataCheck("distribution", dg.AssetKey([GOLD, "traffic_anomalies"]),
               "The listens of the last day are spread over the states as in the four weeks before.", distribution),
     DataCheck("inferred_members", dg.AssetKey([SILVER, "dim_songs"]),
               "The share of songs missing from the catalogue is at most INFERRED_LIMIT.", inferred),

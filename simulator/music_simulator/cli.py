@@ -244,7 +244,7 @@ def _run(options: Options, pace: Pace, paced: bool, target: Target, workers: int
             from music_simulator.truth.compute import write_truth
 
             log.close()
-            write_truth(target.truth, log.path, run.lost, world, progress.stopped)
+            write_truth(target.truth, log.path, run.lost, world, progress.stopped, generation.registrations())
             _say(f"truth: {target.truth}")
     if progress.lost:
         raise typer.Exit(1)

@@ -23,6 +23,8 @@ HALF_HOUR, DAY = timedelta(minutes=30), timedelta(days=1)
 MIN_CELL_USERS = 5
 #: Seconds of a song that must be heard for a stream, and the longest that a song plays.
 STREAM_SECONDS, LONGEST_PLAY = 30, timedelta(hours=12)
+#: Plays of the last 28 dates from which a user is heavy, or regular.
+HEAVY_PLAYS, REGULAR_PLAYS = 200, 20
 #: How far a right clock may be ahead of the record, and behind it.
 CLOCK_AHEAD, CLOCK_BEHIND = timedelta(minutes=10), timedelta(days=730)
 #: Pages that end a song → what ended it.
@@ -502,10 +504,10 @@ def _plan(state: dict[str, Any]) -> tuple[str, str] | None:
     return state["level"], state["country"]
 
 
-def subscription_movements_daily(s: Stream) -> list[Row]:
-    names = ("first_seen", "new", "reactivated", "moved_in", "moved_out", "downgraded", "cancelled")
-    counts: dict[tuple[date, tuple[str, str]], Counter[str]] = defaultdict(Counter)
-    for events in group((e for e in s.events if e.user), lambda e: e.user).values():
+def _subscriptions(s: Stream) -> dict[str, list[tuple[date, tuple[str, str] | None, str]]]:
+    """Changes of what each user subscribes to: date, plan and country from then on, and how it came about."""
+    found: dict[str, list[tuple[date, tuple[str, str] | None, str]]] = defaultdict(list)
+    for user, events in group((e for e in s.events if e.user), lambda e: e.user).items():
         events.sort(key=lambda e: (e.ts, e.raw["sessionId"], e.raw["itemInSession"], e.kind))
         state: dict[str, Any] = {"level": None, "country": "Unknown", "cancelled": False}
         before: tuple[str, str] | None = None
@@ -520,17 +522,26 @@ def subscription_movements_daily(s: Stream) -> list[Row]:
                 state["cancelled"] = event.page == "Cancellation Confirmation"
             now = _plan(state)
             if now != before:
-                if now is None:
-                    counts[day, before or ("", "")]["cancelled" if state["cancelled"] else "downgraded"] += 1
-                elif before is not None:
-                    counts[day, before]["moved_out"] += 1
-                    counts[day, now]["moved_in"] += 1
-                elif had:
-                    counts[day, now]["reactivated"] += 1
-                else:
-                    began = first and events[0].raw["level"] != "free"
-                    counts[day, now]["first_seen" if began else "new"] += 1
+                began = first and events[0].raw["level"] != "free"
+                came = "moved" if before else "reactivated" if had else "first_seen" if began else "new"
+                went = "cancelled" if state["cancelled"] else "downgraded"
+                found[user].append((day, now, came if now else went))
             before, had, first = now, had or now is not None, False
+    return found
+
+
+def subscription_movements_daily(s: Stream) -> list[Row]:
+    names = ("first_seen", "new", "reactivated", "moved_in", "moved_out", "downgraded", "cancelled")
+    counts: dict[tuple[date, tuple[str, str]], Counter[str]] = defaultdict(Counter)
+    for changes in _subscriptions(s).values():
+        before: tuple[str, str] | None = None
+        for day, now, how in changes:
+            if how == "moved":
+                counts[day, before or ("", "")]["moved_out"] += 1
+                counts[day, now or ("", "")]["moved_in"] += 1
+            else:
+                counts[day, now or before or ("", "")][how] += 1
+            before = now
     rows = []
     for cell in {cell for _, cell in counts}:
         begun = min(day for day, c in counts if c == cell)
@@ -550,37 +561,63 @@ def subscription_movements_daily(s: Stream) -> list[Row]:
 
 
 def churn_monthly(s: Stream) -> list[Row]:
+    states = _subscriptions(s)
     rows = []
     for month in sorted({day.replace(day=1) for day in s.spine}):
-        before = (month - timedelta(days=1)).replace(day=1)
-        over = s.complete((month + timedelta(days=31)).replace(day=1))
-        events = [e for e in s.events if e.day.replace(day=1) == month]
-        active = users(e for e in s.listens if e.day.replace(day=1) == before)
-        cancelled = users(e for e in events if e.page == "Cancellation Confirmation")
-        downgraded = users(e for e in events if e.kind == "status_change" and e.raw["level"] == "paid")
+        following = (month + 31 * DAY).replace(day=1)
+        opened, closed = (
+            {user for user, changes in states.items() if any([plan for day, plan, _ in changes if day < edge][-1:])}
+            for edge in (month, following)
+        )
+        gone = {
+            kind: {
+                u
+                for u, changes in states.items()
+                for day, _, how in changes
+                if how == kind and month <= day < following
+            }
+            for kind in ("cancelled", "downgraded")
+        }
+        lost, over = len(opened - closed), s.complete(following)
         rows.append(
             {
-                "activity_month": month, "cancelled": cancelled, "downgraded": downgraded,
-                "active_users_previous_month": active, "churn_rate": ratio(cancelled, active) if over else None,
-                "is_complete": over,
+                "activity_month": month, "opening": len(opened), "lost": lost, "gained": len(closed - opened),
+                "closing": len(closed), **{kind: len(who) for kind, who in gone.items()}, "is_complete": over,
+                "churn_rate": ratio(lost, len(opened)) if over and s.spine[0] < month else None,
             }
         )  # fmt: skip
     return rows
 
 
+def registered_on(s: Stream) -> dict[str, date]:
+    """Date of each user's registration, the earliest that events carry."""
+    return {
+        user: datetime.fromtimestamp(min(e.raw["registration"] for e in events) / 1000, UTC).date()
+        for user, events in group((e for e in s.events if e.user), lambda e: e.user).items()
+    }
+
+
+def active_days(s: Stream) -> dict[str, set[date]]:
+    """Dates on which each user listened."""
+    return {user: {e.day for e in events} for user, events in group(s.listens, lambda e: e.user).items()}
+
+
+def cohorts(s: Stream) -> dict[date, list[tuple[str, date]]]:
+    """Users and their dates of registration, by the week of it, if all of the week is in the data."""
+    found: dict[date, list[tuple[str, date]]] = defaultdict(list)
+    for user, day in registered_on(s).items():
+        if s.spine[0] <= monday(day) and day <= s.spine[-1]:
+            found[monday(day)].append((user, day))
+    return found
+
+
 def retention_cohorts(s: Stream) -> list[Row]:
-    weeks: dict[str, set[date]] = defaultdict(set)
-    for event in s.listens:
-        weeks[str(event.user)].add(monday(event.day))
-    cohorts: dict[date, list[str]] = defaultdict(list)
-    for user, seen in weeks.items():
-        cohorts[min(seen)].append(user)
-    last = max(map(max, weeks.values()))
+    weeks = {user: set(map(monday, days)) for user, days in active_days(s).items()}
     rows = []
-    for cohort, members in cohorts.items():
-        for number in range((last - cohort).days // 7 + 1):
+    for cohort, members in cohorts(s).items():
+        for number in range((s.spine[-1] - cohort).days // 7 + 1):
             week = cohort + timedelta(weeks=number)
-            returning = sum(week in weeks[user] for user in members)
+            returning = sum(week in weeks.get(user, ()) for user, _ in members)
             over = s.complete(week + 7 * DAY)
             rows.append(
                 {
@@ -592,14 +629,74 @@ def retention_cohorts(s: Stream) -> list[Row]:
     return rows
 
 
+def retention_by_day(s: Stream) -> list[Row]:
+    days = active_days(s)
+    rows = []
+    for cohort, members in cohorts(s).items():
+        for number in (1, 7, 14, 28, 90):
+            old = [(user, day + number * DAY) for user, day in members if s.complete(day + (number + 1) * DAY)]
+            same = sum(day in days.get(user, ()) for user, day in old)
+            later = sum(any(seen >= day for seen in days.get(user, ())) for user, day in old)
+            over = s.complete(cohort + (7 + number) * DAY)
+            rows.append(
+                {
+                    "cohort_week": cohort, "day_number": number, "is_complete": over, "eligible": len(old),
+                    "retained": same, "retained_or_later": later,
+                    "retention_rate": ratio(same, len(old)) if over else None,
+                    "rolling_retention_rate": ratio(later, len(old)) if over else None,
+                }
+            )  # fmt: skip
+    return rows
+
+
+def user_activity(s: Stream) -> list[Row]:
+    joined, days = registered_on(s), active_days(s)
+    rows = []
+    for user, events in group(s.listens, lambda e: e.user).items():
+        first, last = min(days[user]), max(days[user])
+        written = "".join(str(int(first + n * DAY in days[user])) for n in range((last - first).days + 1))
+        rows.append(
+            {
+                "user_id": user, "registered_on": joined[user], "first_active_on": first, "last_active_on": last,
+                "active_dates": written, "days_active": len(days[user]), "plays": len(events),
+            }
+        )  # fmt: skip
+    return rows
+
+
+def growth_accounting_daily(s: Stream) -> list[Row]:
+    days = active_days(s)
+    rows, before = [], set[str]()
+    for number, day in enumerate(s.spine):
+        now = {user for user, seen in days.items() if any(day - n * DAY in seen for n in range(28))}
+        new = sum(min(seen) == day for seen in days.values())
+        came, churned, over = len(now - before), len(before - now), s.complete(day + DAY)
+        rows.append(
+            {
+                "activity_date": day, "opening": len(before), "new": new, "resurrected": came - new,
+                "churned": churned, "retained": len(before & now), "closing": len(now),
+                "quick_ratio": ratio(came, churned) if over and number >= 28 else None, "is_complete": over,
+            }
+        )  # fmt: skip
+        before = now
+    return rows
+
+
 def user_activity_tiers(s: Stream) -> list[Row]:
-    return [
-        {
-            "user_id": user, "plays": len(events), "days_active": len({e.day for e in events}),
-            "tier": "heavy" if len(events) >= 1000 else "regular" if len(events) >= 100 else "light",
-        }
-        for user, events in group(s.listens, lambda e: e.user).items()
-    ]  # fmt: skip
+    today = (s.as_of or datetime.now(UTC)).date()
+    rows = []
+    for user, events in group(s.listens, lambda e: e.user).items():
+        last = [e for e in events if today - 28 * DAY <= e.day < today]
+        bounds = ((HEAVY_PLAYS, "heavy"), (REGULAR_PLAYS, "regular"), (1, "light"), (0, "inactive"))
+        rows.append(
+            {
+                "user_id": user, "plays": len(events), "days_active": len({e.day for e in events}),
+                "last_active_on": max(e.day for e in events), "plays_28d": len(last),
+                "days_active_28d": len({e.day for e in last}),
+                "tier": next(tier for least, tier in bounds if len(last) >= least),
+            }
+        )  # fmt: skip
+    return rows
 
 
 def listening_sessions(s: Stream) -> list[Row]:
@@ -643,20 +740,21 @@ def artist_of_the_year(s: Stream) -> list[Row]:
     return _of_the_year(s, counts, "artist_rank", ("artist_id", "artist_name"))
 
 
-def stream_anomalies(s: Stream) -> list[Row]:
+def traffic_anomalies(s: Stream) -> list[Row]:
     counts = Counter((hour(e.ts), e.text("state")) for e in s.listens)
-    weeks = [timedelta(days=7 * n) for n in range(5)]
+    weeks = [timedelta(days=7 * n) for n in range(9)]
     wanted = {(at + week, state) for at, state in counts for week in weeks if s.over(at + week + timedelta(hours=1))}
     rows = []
     for at, state in wanted:
-        before = [counts[at - week, state] for week in weeks[1:]]
-        mean = sum(before) / 4
-        deviation = math.sqrt(sum((x - mean) ** 2 for x in before) / 4)
+        before = [counts[at - week, state] for week in weeks[1:] if (at - week).date() >= s.spine[0]]
+        expected = sum(before) / len(before) if len(before) >= 4 else None
+        score = None
+        if expected is not None:
+            score = (counts[at, state] - expected) / math.sqrt(20**2 + 2 * expected + (expected / 4) ** 2)
         rows.append(
             {
-                "activity_hour": at, "state": state, "plays": counts[at, state], "mean_plays": mean,
-                "deviation": deviation, "score": (counts[at, state] - mean) / max(deviation, 1),
-                "is_complete": True,
+                "activity_hour": at, "state": state, "plays": counts[at, state], "baseline_weeks": len(before),
+                "expected_plays": expected, "score": score, "is_anomaly": abs(score or 0) >= 3.9, "is_complete": True,
             }
         )  # fmt: skip
     return rows
@@ -667,7 +765,8 @@ MARTS: dict[str, Callable[[Stream], list[Row]]] = {
     for make in (
         top_songs_daily, top_artists_daily, top_genres_daily, user_engagement_daily, active_users_daily, daily_summary,
         hourly_metrics, location_metrics_daily, demographics_daily, device_metrics_daily, conversion_funnel_daily,
-        subscription_movements_daily, churn_monthly, retention_cohorts, user_activity_tiers, listening_sessions,
-        song_of_the_year, artist_of_the_year, stream_anomalies,
+        subscription_movements_daily, churn_monthly, retention_cohorts, retention_by_day, user_activity,
+        growth_accounting_daily, user_activity_tiers, listening_sessions,
+        song_of_the_year, artist_of_the_year, traffic_anomalies,
     )
 }  # fmt: skip

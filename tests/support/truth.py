@@ -26,11 +26,14 @@ KEYS = {
     "subscription_movements_daily": ("activity_date", "plan", "country"),
     "churn_monthly": ("activity_month",),
     "retention_cohorts": ("cohort_week", "activity_week"),
+    "retention_by_day": ("cohort_week", "day_number"),
+    "user_activity": ("user_id",),
+    "growth_accounting_daily": ("activity_date",),
     "user_activity_tiers": ("user_id",),
     "listening_sessions": ("session_key",),
     "song_of_the_year": ("activity_year", "song_key"),
     "artist_of_the_year": ("activity_year", "artist_id"),
-    "stream_anomalies": ("activity_hour", "state"),
+    "traffic_anomalies": ("activity_hour", "state"),
 }
 
 

@@ -6,14 +6,8 @@
 ) }}
 {%- set window = open_window() %}
 
-with cohorts as (
-    select user_id, min(activity_week) as cohort_week
-    from {{ ref('user_weeks') }}
-    group by user_id
-),
-
-sizes as (
-    select cohort_week, count(*) as users from cohorts group by cohort_week
+with sizes as (
+    select cohort_week, count(*) as users from {{ ref('user_cohorts') }} group by cohort_week
 ),
 
 -- All weeks from the first to the last listen.
@@ -24,7 +18,7 @@ weeks as (
 returning_users as (
     select cohorts.cohort_week, seen.activity_week, count(*) as users
     from {{ ref('user_weeks') }} as seen
-    inner join cohorts on seen.user_id = cohorts.user_id
+    inner join {{ ref('user_cohorts') }} as cohorts on seen.user_id = cohorts.user_id
     group by cohorts.cohort_week, seen.activity_week
 )
 

@@ -4,7 +4,7 @@
     materialized='incremental',
     incremental_strategy='replace_calendar',
     unique_key=['activity_date'],
-    pre_hook=["{{ note_everything('closed') }}", "{{ note_everything('hours') }}"]
+    pre_hook=["{{ note_everything('closed') }}", "{{ note_everything('hours') }}", "{{ note_everything('spine') }}"]
 ) }}
 {%- set window = open_window() %}
 {%- set dates = touched_dates(window) %}

@@ -1,6 +1,9 @@
 -- The users that a place must have to be named, and the seconds of a stream; dbt_project.yml has the same.
 create macro min_cell_users() as 5;
 create macro stream_seconds() as 30;
+-- The plays of the last 28 dates from which a user is heavy, or regular.
+create macro heavy_plays() as 200;
+create macro regular_plays() as 20;
 -- An event time further ahead of its record's, or behind it, in seconds, is a wrong clock's.
 create macro clock_ahead() as 10 * 60;
 create macro clock_behind() as 730 * 86400;
@@ -22,6 +25,9 @@ delivered as (
         end) * 1000000) as ts,
         case when clock.records_have_times then make_timestamp((clock.start_epoch + first_due) * 1000000) end as recorded_at,
         case when states.knows_user then cast(log.user_number as varchar) end as user_id,
+        case when states.knows_user then
+            make_timestamp((clock.start_epoch + coalesce(registered.second, log.registration)) * 1000000)
+        end as registered_at,
         log.session_id,
         log.item,
         log.login,
@@ -46,6 +52,7 @@ delivered as (
     join places on places.number = log.place
     join devices on devices.number = log.device
     join genders on genders.number = log.gender
+    left join registered on registered.who = log.who
 ),
 -- The events of a session id without a user belong to its user, if it has exactly one.
 owners as (
@@ -159,3 +166,53 @@ select
     min(ts) as session_start, arg_max(busy_until, (ts, item, kind)) as session_end,
     arg_max(level, (ts, item, kind)) as level
 from event group by visitor, session_id, run;
+
+-- Changes of what a user subscribes to after the last event of a date, against what was true before the date.
+create table moved as
+with ended as (
+    select
+        user_id, day,
+        arg_max(case when kind = 'status_change' then if(level = 'free', 'paid', 'free') else level end, place) as level,
+        arg_max(kind = 'page_view' and page = 'Cancellation Confirmation', place) as cancels
+    from (select *, (ts, session_id, item, kind) as place from event where user_id is not null)
+    group by user_id, day
+),
+located as (
+    select
+        user_id, day, level, cancels,
+        (select arg_max(country, (ts, session_id, item, kind)) from event
+         where event.user_id = ended.user_id and event.day <= ended.day and country is not null) as country
+    from ended
+),
+first_level as (
+    select user_id, arg_min(level, (ts, session_id, item, kind)) as level from event where user_id is not null group by user_id
+),
+plans as (
+    select
+        user_id, day, cancels, first_level.level <> 'free' as began,
+        case when located.level <> 'free' and not cancels then located.level end as plan,
+        case when located.level <> 'free' and not cancels then coalesce(country, 'Unknown') end as country
+    from located join first_level using (user_id)
+),
+chained as (
+    select
+        *,
+        lag(plan) over by_day as plan_before, lag(country) over by_day as country_before,
+        row_number() over by_day as n,
+        coalesce(bool_or(plan is not null) over (by_day rows between unbounded preceding and 1 preceding), false) as had
+    from plans
+    window by_day as (partition by user_id order by day)
+),
+moved as (
+    select
+        *,
+        case
+            when plan is null then if(cancels, 'cancelled', 'downgraded')
+            when plan_before is not null then 'moved'
+            when had then 'reactivated'
+            when n = 1 and began then 'first_seen'
+            else 'new'
+        end as movement
+    from chained where plan is distinct from plan_before or country is distinct from country_before
+)
+select * from moved;

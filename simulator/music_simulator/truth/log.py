@@ -50,6 +50,10 @@ class DeliveryLog:
             "number": np.arange(self._rows, self._rows + len(records), dtype=np.int64),
             "claimed": claimed_seconds(records, self._start),
             **{name: np.ascontiguousarray(records[name]) for name in _COPIED},
+            "who": who,
+            "registration": np.where(
+                who < population.options.users, population.profile(population.account(who)).registration, 0
+            ),
             "user_number": population.user_id(who),
             "session_id": session_ids(records, population),
             "listened_e6": np.where(np.isnan(heard), -1, np.rint(np.nan_to_num(heard) * 1e6)).astype(np.int64),

@@ -188,7 +188,7 @@ def test_a_wrong_clock_counts_at_the_time_of_its_record_and_moves_nothing(
         return listen(time or f"2026-06-{day:02d}T10:00:00", user=user, session=user, produced=sent, **fields)
 
     feed(*(heard_at(day, user) for day in range(1, 11) for user in (1, 2)))
-    marts = ("DAILY_SUMMARY", "HOURLY_METRICS", "RETENTION_COHORTS", "STREAM_ANOMALIES")
+    marts = ("DAILY_SUMMARY", "HOURLY_METRICS", "RETENTION_COHORTS", "TRAFFIC_ANOMALIES")
     sizes = {mart: warehouse.value(f"select count(*) from GOLD.{mart}") for mart in marts}
     # One phone is 22 hours ahead, another one was reset to 2010, and a third one only 9 minutes ahead.
     feed(
