@@ -289,6 +289,7 @@ ADDITIVE = {
     "location_metrics_daily": "plays",
     "demographics_daily": "plays",
     "device_metrics_daily": "plays",
+    "song_performance_daily": "plays",
     "user_activity_tiers": "plays",
 }
 

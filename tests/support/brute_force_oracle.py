@@ -23,6 +23,8 @@ HALF_HOUR, DAY = timedelta(minutes=30), timedelta(days=1)
 MIN_CELL_USERS = 5
 #: Seconds of a song that must be heard for a stream, and the longest that a song plays.
 STREAM_SECONDS, LONGEST_PLAY = 30, timedelta(hours=12)
+#: Streams of a song by a user on a date that count in charts and royalties.
+MOST_STREAMS = 50
 #: Plays of the last 28 dates from which a user is heavy, or regular.
 HEAVY_PLAYS, REGULAR_PLAYS = 200, 20
 #: How far a right clock may be ahead of the record, and behind it.
@@ -44,6 +46,7 @@ class Event:
     date_session: tuple[str, int, datetime] | None = None
     busy_until: datetime | None = None
     heard: Decimal = Decimal(0)
+    is_estimated: bool = True
     ended_by: str = "unknown"
     device: tuple[str, str] = ("", "")
 
@@ -204,7 +207,7 @@ class Stream:
         said = [e.raw["listenedSeconds"] for e in end if "listenedSeconds" in e.raw]
         named = [e.raw["songId"] for e in end if e.page in ("Skip", "Playback End") and "songId" in e.raw]
         if said and not (named and named[0] != listen.raw["songId"]):
-            listen.heard = round(Decimal(str(said[0])), 6)
+            listen.heard, listen.is_estimated = round(Decimal(str(said[0])), 6), False
         else:
             listen.heard = min(length, Decimal(str((end[0].ts - listen.ts - paused).total_seconds())))
 
@@ -760,6 +763,67 @@ def traffic_anomalies(s: Stream) -> list[Row]:
     return rows
 
 
+def ineligible(s: Stream) -> dict[str, str | None]:
+    """Why each listen does not count in charts and royalties."""
+    found: dict[str, str | None] = {}
+    streamed: Counter[Any] = Counter()
+    for event in sorted(s.listens, key=lambda e: (e.ts, e.id)):
+        place = (event.day, event.user, event.raw["songId"])
+        is_stream = event.heard >= STREAM_SECONDS
+        streamed[place] += is_stream
+        found[event.id] = "short" if not is_stream else "repeated" if streamed[place] > MOST_STREAMS else None
+    return found
+
+
+def streams_fact(s: Stream) -> list[Row]:
+    why = ineligible(s)
+    names = ("activity_date", "country", "state", "level", "device_type", "source", "genre", "ended_by", "is_estimated",
+             "is_stream", "ineligible_reason")  # fmt: skip
+
+    def cell(e: Event) -> tuple[Any, ...]:
+        genre = s.songs[e.raw["songId"]]["genre"] or "Unknown"
+        return (e.day, e.text("country"), e.text("state"), e.text("level"), e.device[0], e.text("source"), genre,
+                e.ended_by, e.is_estimated, e.heard >= STREAM_SECONDS, why[e.id])  # fmt: skip
+
+    return [
+        dict(zip(names, key, strict=True))
+        | {
+            "plays": len(events), "users": users(events), "sessions": len({e.session[2] for e in events if e.session}),
+            **heard(events),
+        }
+        for key, events in group(s.listens, cell).items()
+    ]  # fmt: skip
+
+
+def song_performance_daily(s: Stream) -> list[Row]:
+    def cell(e: Event) -> tuple[Any, ...]:
+        song = s.song(e)
+        return e.day, *song[:3], e.text("country"), e.text("level")
+
+    added = [e for e in s.events if e.page == "Add to Playlist" and "songId" in e.raw and e.user]
+    saved = {key: {e.user for e in events} for key, events in group(added, cell).items()}
+    rows = []
+    for key, events in group(s.listens, cell).items():
+        listeners = {e.user for e in events}
+        known = [e for e in events if not e.is_estimated]
+        short = sum(e.heard < STREAM_SECONDS for e in known)
+        whole = sum(e.heard * 100 >= round(Decimal(str(e.raw["duration"])), 6) * 95 for e in known)
+        savers = len(listeners & saved.get(key, set()))
+        names = ("activity_date", "song_key", "song_title", "artist_id", "country", "level")
+        rows.append(
+            dict(zip(names, key, strict=True))
+            | {
+                "plays": len(events), "streams": streams(events), "listeners": len(listeners), "savers": savers,
+                "known_plays": len(known), "skips_before_30s": short, "completed_plays": whole,
+                "heard_seconds": heard(events)["heard_seconds"], "skip_30s_rate": ratio(short, len(known)),
+                "completion_rate": ratio(whole, len(known)), "save_rate": ratio(savers, len(listeners)),
+                "streams_per_listener": ratio(streams(events), len(listeners)),
+                "is_complete": s.complete(key[0] + DAY),
+            }
+        )  # fmt: skip
+    return rows
+
+
 MARTS: dict[str, Callable[[Stream], list[Row]]] = {
     make.__name__: make
     for make in (
@@ -767,6 +831,6 @@ MARTS: dict[str, Callable[[Stream], list[Row]]] = {
         hourly_metrics, location_metrics_daily, demographics_daily, device_metrics_daily, conversion_funnel_daily,
         subscription_movements_daily, churn_monthly, retention_cohorts, retention_by_day, user_activity,
         growth_accounting_daily, user_activity_tiers, listening_sessions,
-        song_of_the_year, artist_of_the_year, traffic_anomalies,
+        song_of_the_year, artist_of_the_year, traffic_anomalies, song_performance_daily,
     )
-}  # fmt: skip
+} | {"streams": streams_fact}  # fmt: skip

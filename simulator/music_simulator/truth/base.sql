@@ -1,6 +1,8 @@
 -- The users that a place must have to be named, and the seconds of a stream; dbt_project.yml has the same.
 create macro min_cell_users() as 5;
 create macro stream_seconds() as 30;
+-- Of the streams of a song by a user on a date, this many count in charts and royalties.
+create macro streams_of_a_song_and_day() as 50;
 -- The plays of the last 28 dates from which a user is heavy, or regular.
 create macro heavy_plays() as 200;
 create macro regular_plays() as 20;
@@ -28,6 +30,7 @@ delivered as (
         case when states.knows_user then
             make_timestamp((clock.start_epoch + coalesce(registered.second, log.registration)) * 1000000)
         end as registered_at,
+        log.event_id,
         log.session_id,
         log.item,
         log.login,
@@ -151,6 +154,17 @@ with ended as (
     where event.kind = 'listen'
 )
 select *, heard_e6 >= stream_seconds() * 1000000 as is_stream from ended;
+
+-- Listens with what charts and royalties ask of them.
+create view judged as
+select
+    *,
+    case
+        when not is_stream then 'short'
+        when row_number() over (partition by day, user_id, song_id, is_stream order by ts, event_id) > streams_of_a_song_and_day()
+            then 'repeated'
+    end as ineligible_reason
+from listen;
 
 -- The time of the last record: what ends by then is complete. Without times of their own, records are as old as this file.
 create view as_of as select coalesce((select max(recorded_at) from event), any_value(made_at)) as as_of from clock;

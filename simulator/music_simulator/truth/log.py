@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from music_simulator.disturbances import RECORD, Records, claimed_seconds
 from music_simulator.generation import World
 from music_simulator.users import Population
-from music_simulator.wire import heard_seconds, playback_sources, session_ids
+from music_simulator.wire import event_ids, heard_seconds, playback_sources, session_ids
 
 _COPIED = (
     "due", "item", "state", "song", "place", "kind", "login", "fault", "delay", "copy", "version", "unknown",
@@ -41,7 +41,7 @@ class DeliveryLog:
 
     def _columns(
         self, records: Records, population: Population
-    ) -> dict[str, np.ndarray[tuple[int], np.dtype[np.generic]]]:
+    ) -> dict[str, np.ndarray[tuple[int], np.dtype[np.generic]] | list[str]]:
         who = records["who"].astype(np.int64)
         agent_kind = population.devices.kind_of_agent[population.user_agent(who)]
         device = np.where(records["version"] >= 2, population.device(who, population.user_agent(who)), agent_kind)
@@ -50,6 +50,7 @@ class DeliveryLog:
             "number": np.arange(self._rows, self._rows + len(records), dtype=np.int64),
             "claimed": claimed_seconds(records, self._start),
             **{name: np.ascontiguousarray(records[name]) for name in _COPIED},
+            "event_id": [text.decode() for text in event_ids(records["identity"])],
             "who": who,
             "registration": np.where(
                 who < population.options.users, population.profile(population.account(who)).registration, 0
