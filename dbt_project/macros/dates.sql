@@ -13,7 +13,7 @@ Keys of a model's meta:
   date      the column or expression with the date of a row; default activity_date
   keys      columns that a row shares with its events: an event changes only the rows of its date with the same values;
             default: all rows of its date
-  period    'week', 'month' or 'year' where a row covers more than one date
+  period    'week' (from Monday), 'chart_week' (from Friday), 'month' or 'year' where a row covers more than one date
 #}
 
 {# The dates (ISO) from `var('rebuild_from')` to `var('rebuild_to')`; empty unless someone asked for a rebuild. #}
@@ -65,6 +65,7 @@ Keys of a model's meta:
 
 {% macro start_of(period, day) %}
     {% if period == 'week' %} {{ return(day - modules.datetime.timedelta(days=day.weekday())) }}
+    {% elif period == 'chart_week' %} {{ return(day - modules.datetime.timedelta(days=(day.weekday() + 3) % 7)) }}
     {% elif period == 'month' %} {{ return(day.replace(day=1)) }}
     {% elif period == 'year' %} {{ return(day.replace(month=1, day=1)) }}
     {% else %} {{ return(day) }}
@@ -84,7 +85,7 @@ Keys of a model's meta:
     {% set dates = [] %}
     {% for start in starts %}
         {% set day = modules.datetime.date.fromisoformat(start) %}
-        {% set length = 7 if period == 'week' else (366 if period == 'year' else 31) %}
+        {% set length = 7 if period in ['week', 'chart_week'] else (366 if period == 'year' else 31) %}
         {% for n in range(length) %}
             {% set date = day + modules.datetime.timedelta(days=n) %}
             {% if start_of(period, date) == day %} {% do dates.append(date | string) %} {% endif %}

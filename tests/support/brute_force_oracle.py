@@ -25,6 +25,10 @@ MIN_CELL_USERS = 5
 STREAM_SECONDS, LONGEST_PLAY = 30, timedelta(hours=12)
 #: Streams of a song by a user on a date that count in charts and royalties.
 MOST_STREAMS = 50
+#: Streams that are worth a point in a chart, of paying users and of others; places of a chart.
+POINT_PAID, POINT_FREE, CHART_SIZE = 1000, 2500, 40
+#: What is distributed for each month, country and plan, and days after the month when it is closed.
+POOL_CENTS, CLOSE_DAYS = 1_000_000, 1
 #: Plays of the last 28 dates from which a user is heavy, or regular.
 HEAVY_PLAYS, REGULAR_PLAYS = 200, 20
 #: How far a right clock may be ahead of the record, and behind it.
@@ -45,6 +49,7 @@ class Event:
     session: tuple[str, int, datetime] | None = None
     date_session: tuple[str, int, datetime] | None = None
     busy_until: datetime | None = None
+    recorded: datetime | None = None
     heard: Decimal = Decimal(0)
     is_estimated: bool = True
     ended_by: str = "unknown"
@@ -123,13 +128,14 @@ class Stream:
 
     def _event(self, kind: str, raw: Row, time: int | None) -> Event:
         ts = datetime.fromtimestamp(raw["ts"] / 1000, UTC).replace(tzinfo=None)
+        recorded = None
         if time is not None:
             recorded = datetime.fromtimestamp(time / 1000, UTC).replace(tzinfo=None)
             self.as_of = max(recorded, self.as_of or recorded)
             if not recorded - CLOCK_BEHIND <= ts <= recorded + CLOCK_AHEAD:
                 ts = recorded
         user = str(raw["userId"]) if "userId" in raw else None
-        return Event(kind, raw["eventId"], ts, raw, user, device=self._device(raw))
+        return Event(kind, raw["eventId"], ts, raw, user, device=self._device(raw), recorded=recorded or ts)
 
     def _device(self, raw: Row) -> tuple[str, str]:
         if "device" in raw:
@@ -824,6 +830,98 @@ def song_performance_daily(s: Stream) -> list[Row]:
     return rows
 
 
+def charts_weekly(s: Stream) -> list[Row]:
+    why = ineligible(s)
+    streamed: dict[Any, Counter[bool]] = defaultdict(Counter)
+    for event in s.listens:
+        if why[event.id] is None:
+            week = event.day - timedelta(days=(event.day.weekday() - 4) % 7)
+            published = datetime(week.year, week.month, week.day) + timedelta(days=7, hours=12)
+            for country in (event.text("country"), "All") if s.over(published) else ():
+                pays = event.raw["level"] != "free"
+                streamed[week, country, "current", s.song(event)][pays] += 1
+                if event.recorded and event.recorded < published:
+                    streamed[week, country, "published", s.song(event)][pays] += 1
+    weights = {key: n[True] * POINT_FREE + n[False] * POINT_PAID for key, n in streamed.items()}
+    charts: dict[Any, list[int]] = defaultdict(list)
+    for key, weight in weights.items():
+        charts[key[:3]].append(weight)
+    ranks = {key: 1 + sum(other > weight for other in charts[key[:3]]) for key, weight in weights.items()}
+    ranks = {key: rank for key, rank in ranks.items() if rank <= CHART_SIZE}
+    rows = []
+    for (week, country, edition, song), rank in ranks.items():
+        key = (week, country, edition, song)
+        published_key = (week, country, "published", song)
+        before = [r for (w, *rest), r in ranks.items() if rest == [*key[1:]] and w < week]
+        reason = None
+        if edition == "current" and streamed[key] != streamed.get(published_key):
+            reason = "late streams"
+        elif edition == "current" and rank != ranks.get(published_key):
+            reason = "other songs"
+        n = streamed[key]
+        rows.append(
+            {
+                "chart_week": week, "country": country, "edition": edition,
+                **dict(zip(("song_key", "song_title", "artist_id", "artist_name"), song, strict=True)),
+                "chart_rank": rank, "previous_rank": ranks.get((week - 7 * DAY, *key[1:])),
+                "peak_rank": min([rank, *before]), "weeks_on_chart": 1 + len(before), "is_new": not before,
+                "paid_streams": n[True], "free_streams": n[False], "reason": reason, "is_complete": True,
+                "points": n[True] / POINT_PAID + n[False] / POINT_FREE,
+            }
+        )  # fmt: skip
+    return rows
+
+
+def _given_out(weights: dict[str, int]) -> dict[str, int]:
+    """The pool in whole cents by these weights; the last cents to the largest remainders."""
+    total = sum(weights.values())
+    cents = {song: POOL_CENTS * weight // total for song, weight in weights.items()}
+    by_rest = sorted(weights, key=lambda song: (-(POOL_CENTS * weights[song] % total), song))
+    for song in by_rest[: POOL_CENTS - sum(cents.values())]:
+        cents[song] += 1
+    return cents
+
+
+def royalty_shares_monthly(s: Stream) -> list[Row]:
+    why = ineligible(s)
+    pools: dict[Any, dict[date, list[Event]]] = defaultdict(lambda: defaultdict(list))
+    names = {}
+    for event in s.listens:
+        if why[event.id] is None and event.recorded:
+            month = event.day.replace(day=1)
+            statement = max(month, (event.recorded - CLOSE_DAYS * DAY).date().replace(day=1))
+            pools[month, event.text("country"), event.text("level")][statement].append(event)
+            names[event.raw["songId"]] = s.song(event)
+    rows = []
+    for (month, country, plan), statements in pools.items():
+        known: list[Event] = []
+        before: dict[str, tuple[int, int, int]] = {}
+        for statement in sorted(statements):
+            known += statements[statement]
+            plain = Counter(e.raw["songId"] for e in known)
+            parts: Counter[str] = Counter()
+            for events in group(known, lambda e: e.user).values():
+                for song, n in Counter(e.raw["songId"] for e in events).items():
+                    parts[song] += n * 10**9 // len(events)
+            pro_rata, centric = _given_out(plain), _given_out(parts)
+            closed = (statement + 31 * DAY).replace(day=1) + CLOSE_DAYS * DAY
+            for song in plain:
+                now = (plain[song], pro_rata[song], centric[song])
+                change = [a - b for a, b in zip(now, before.get(song, (0, 0, 0)), strict=True)]
+                before[song] = now
+                if any(change):
+                    rows.append(
+                        {
+                            "statement_month": statement, "activity_month": month, "country": country, "plan": plan,
+                            **dict(zip(("song_key", "song_title", "artist_id"), names[song][:3], strict=True)),
+                            "entry": "statement" if statement == month else "adjustment",
+                            **dict(zip(("streams", "pro_rata_cents", "user_centric_cents"), change, strict=True)),
+                            "is_complete": s.complete(closed),
+                        }
+                    )  # fmt: skip
+    return rows
+
+
 MARTS: dict[str, Callable[[Stream], list[Row]]] = {
     make.__name__: make
     for make in (
@@ -832,5 +930,6 @@ MARTS: dict[str, Callable[[Stream], list[Row]]] = {
         subscription_movements_daily, churn_monthly, retention_cohorts, retention_by_day, user_activity,
         growth_accounting_daily, user_activity_tiers, listening_sessions,
         song_of_the_year, artist_of_the_year, traffic_anomalies, song_performance_daily,
+        charts_weekly, royalty_shares_monthly,
     )
 } | {"streams": streams_fact}  # fmt: skip

@@ -47,6 +47,8 @@ KEYS = {
         "is_stream",
         "ineligible_reason",
     ),
+    "charts_weekly": ("chart_week", "country", "edition", "song_key"),
+    "royalty_shares_monthly": ("statement_month", "activity_month", "country", "plan", "song_key"),
     "song_performance_daily": ("activity_date", "song_key", "country", "level"),
 }
 
@@ -73,10 +75,10 @@ def load_truth(file: Path) -> dict[str, Any]:
     return truth
 
 
-def differences(mart: str, found: Rows, wanted: Rows) -> list[str]:
+def differences(mart: str, found: Rows, wanted: Rows, key: tuple[str, ...] | None = None) -> list[str]:
     """What is wrong with the mart's rows, a line for each; none if it equals the truth."""
-    key = KEYS[mart]
-    have = {tuple(_plain(row[k]) for k in key): row for row in found}
+    key = key or KEYS[mart]
+    have = {tuple(plain(row[k]) for k in key): row for row in found}
     want = {tuple(row[k] for k in key): row for row in wanted}
     wrong = [] if len(have) == len(found) else [f"{mart}: {len(found) - len(have)} rows share a key with another"]
     wrong += [f"{mart}: missing {k}" for k in want.keys() - have.keys()]
@@ -105,7 +107,8 @@ def assert_truth(warehouse: TestWarehouse, truth: dict[str, Any]) -> None:
     assert sum(events.values()) == sum(truth["counts"]["events"].values())
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A value as the truth file has it."""
     if isinstance(value, (date, datetime)):
         return value.isoformat()
     if isinstance(value, Decimal):
@@ -114,7 +117,7 @@ def _plain(value: Any) -> Any:
 
 
 def _equal(have: Any, want: Any) -> bool:
-    have = _plain(have)
+    have = plain(have)
     if have is None or want is None:
         return have is want
     if isinstance(want, float) or isinstance(have, float):

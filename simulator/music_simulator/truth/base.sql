@@ -3,6 +3,13 @@ create macro min_cell_users() as 5;
 create macro stream_seconds() as 30;
 -- Of the streams of a song by a user on a date, this many count in charts and royalties.
 create macro streams_of_a_song_and_day() as 50;
+-- Streams that are worth a point in a chart, of paying users and of others; places of a chart.
+create macro streams_of_a_point_paid() as 1000;
+create macro streams_of_a_point_free() as 2500;
+create macro chart_size() as 40;
+-- What is distributed for each month, country and plan, and days after the month when it is closed.
+create macro royalty_pool_cents() as 1000000;
+create macro royalty_close_days() as 1;
 -- The plays of the last 28 dates from which a user is heavy, or regular.
 create macro heavy_plays() as 200;
 create macro regular_plays() as 20;

@@ -25,7 +25,7 @@ MARTS = (
     "conversion_funnel_daily", "subscription_movements_daily", "churn_monthly", "retention_cohorts",
     "retention_by_day", "user_activity", "growth_accounting_daily", "user_activity_tiers", "listening_sessions",
     "song_of_the_year", "artist_of_the_year", "traffic_anomalies",
-    "streams", "song_performance_daily",
+    "streams", "song_performance_daily", "charts_weekly", "royalty_shares_monthly",
 )  # fmt: skip
 #: Record counts by topic: name in the truth file → condition on the log.
 _COUNTS = {

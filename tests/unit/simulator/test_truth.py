@@ -46,7 +46,7 @@ RUNS = {
                   "--growth", "8", "--hot-key", ".02", "--burst", "30:60:10", *BAD],
     "weeks": ["--seed", "4", "--users", "120", "--start", "2025-12-08T09:30:00", "--days", "44", "--songs", "60",
               "--duplicates", ".02", "--late", ".02"],
-    "cut off": ["--seed", "5", "--users", "300", "--days", "9", "--events", "4321",
+    "cut off": ["--seed", "5", "--users", "300", "--days", "9", "--events", "14321", "--start", "2026-05-28",
                 "--growth", "90", *BAD],
 }  # fmt: skip
 
@@ -187,6 +187,11 @@ def test_truth_and_dbt_have_the_same_limits() -> None:
         ("heavy_plays", brute_force.HEAVY_PLAYS),
         ("regular_plays", brute_force.REGULAR_PLAYS),
         ("streams_of_a_song_and_day", brute_force.MOST_STREAMS),
+        ("streams_of_a_point_paid", brute_force.POINT_PAID),
+        ("streams_of_a_point_free", brute_force.POINT_FREE),
+        ("chart_size", brute_force.CHART_SIZE),
+        ("royalty_pool_cents", brute_force.POOL_CENTS),
+        ("royalty_close_days", brute_force.CLOSE_DAYS),
     ):
         assert f"create macro {name}() as {limits[name]};" in base
         assert limits[name] == ours
