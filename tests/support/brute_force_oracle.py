@@ -29,6 +29,8 @@ MOST_STREAMS = 50
 POINT_PAID, POINT_FREE, CHART_SIZE = 1000, 2500, 40
 #: What is distributed for each month, country and plan, and days after the month when it is closed.
 POOL_CENTS, CLOSE_DAYS = 1_000_000, 1
+#: Dates of the last 28 with a listen from which a listener of an artist is super, or moderate.
+SUPER_DAYS, MODERATE_DAYS = 5, 2
 #: Plays of the last 28 dates from which a user is heavy, or regular.
 HEAVY_PLAYS, REGULAR_PLAYS = 200, 20
 #: How far a right clock may be ahead of the record, and behind it.
@@ -922,6 +924,33 @@ def royalty_shares_monthly(s: Stream) -> list[Row]:
     return rows
 
 
+def artist_audience_daily(s: Stream) -> list[Row]:
+    by_artist = group(s.listens, lambda e: s.song(e)[2:])
+    rows = []
+
+    def top(events: list[Event], name: str) -> str | None:
+        places = group((e for e in events if e.raw.get(name)), lambda e: e.raw[name])
+        best = sorted(places, key=lambda place: (-users(places[place]), place))[:1]
+        return best[0] if best and users(places[best[0]]) >= MIN_CELL_USERS else None
+
+    for (artist, name), listens in by_artist.items():
+        for day in s.spine:
+            events = [e for e in listens if day - 27 * DAY <= e.day <= day]
+            if not events:
+                continue
+            days = [len({e.day for e in of_user}) for of_user in group(events, lambda e: e.user).values()]
+            rows.append(
+                {
+                    "activity_date": day, "artist_id": artist, "artist_name": name, "listeners_28d": len(days),
+                    "streams_28d": streams(events), "super_listeners": sum(n >= SUPER_DAYS for n in days),
+                    "moderate_listeners": sum(MODERATE_DAYS <= n < SUPER_DAYS for n in days),
+                    "light_listeners": sum(n < MODERATE_DAYS for n in days), "top_country": top(events, "country"),
+                    "top_state": top(events, "state"), "is_complete": s.complete(day + DAY),
+                }
+            )  # fmt: skip
+    return rows
+
+
 MARTS: dict[str, Callable[[Stream], list[Row]]] = {
     make.__name__: make
     for make in (
@@ -930,6 +959,6 @@ MARTS: dict[str, Callable[[Stream], list[Row]]] = {
         subscription_movements_daily, churn_monthly, retention_cohorts, retention_by_day, user_activity,
         growth_accounting_daily, user_activity_tiers, listening_sessions,
         song_of_the_year, artist_of_the_year, traffic_anomalies, song_performance_daily,
-        charts_weekly, royalty_shares_monthly,
+        charts_weekly, royalty_shares_monthly, artist_audience_daily,
     )
 } | {"streams": streams_fact}  # fmt: skip

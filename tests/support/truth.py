@@ -47,6 +47,7 @@ KEYS = {
         "is_stream",
         "ineligible_reason",
     ),
+    "artist_audience_daily": ("activity_date", "artist_id"),
     "charts_weekly": ("chart_week", "country", "edition", "song_key"),
     "royalty_shares_monthly": ("statement_month", "activity_month", "country", "plan", "song_key"),
     "song_performance_daily": ("activity_date", "song_key", "country", "level"),

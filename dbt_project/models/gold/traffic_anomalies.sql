@@ -62,7 +62,8 @@ expected as (
 scored as (
     select
         *,
-        (plays - expected_plays) / sqrt(400 + 2 * expected_plays + expected_plays * expected_plays / 16) as score
+        (plays - expected_plays) / nullif(sqrt(400 + 2 * expected_plays + expected_plays * expected_plays / 16), 0)
+            as score
     from expected
 )
 

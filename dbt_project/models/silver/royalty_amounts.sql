@@ -83,7 +83,7 @@ songs as (
         plan,
         song_key,
         sum(streams)::number(38, 0) as streams,
-        sum(round((parts_of_streams - mod(parts_of_streams, user_streams)) / user_streams))::number(38, 0) as parts
+        sum(round((parts_of_streams - mod(parts_of_streams, user_streams)) / nullif(user_streams, 0)))::number(38, 0) as parts
     from parted
     group by activity_month, statement_month, country, plan, song_key
 ),
@@ -103,8 +103,9 @@ divided as (
         *,
         {% for way in ['pro_rata', 'user_centric'] %}
         mod({{ way }}_dividend, {{ way }}_divisor) as {{ way }}_rest,
-        round(({{ way }}_dividend - mod({{ way }}_dividend, {{ way }}_divisor)) / {{ way }}_divisor)::number(38, 0)
-            as {{ way }}_floor{{ ',' if not loop.last }}
+        round(
+            ({{ way }}_dividend - mod({{ way }}_dividend, {{ way }}_divisor)) / nullif({{ way }}_divisor, 0)
+        )::number(38, 0) as {{ way }}_floor{{ ',' if not loop.last }}
         {% endfor %}
     from shared
 ),

@@ -10,6 +10,9 @@ create macro chart_size() as 40;
 -- What is distributed for each month, country and plan, and days after the month when it is closed.
 create macro royalty_pool_cents() as 1000000;
 create macro royalty_close_days() as 1;
+-- Dates of the last 28 with a listen from which a listener of an artist is super, or moderate.
+create macro super_listener_days() as 5;
+create macro moderate_listener_days() as 2;
 -- The plays of the last 28 dates from which a user is heavy, or regular.
 create macro heavy_plays() as 200;
 create macro regular_plays() as 20;

@@ -26,6 +26,7 @@ MARTS = (
     "retention_by_day", "user_activity", "growth_accounting_daily", "user_activity_tiers", "listening_sessions",
     "song_of_the_year", "artist_of_the_year", "traffic_anomalies",
     "streams", "song_performance_daily", "charts_weekly", "royalty_shares_monthly",
+    "artist_audience_daily",
 )  # fmt: skip
 #: Record counts by topic: name in the truth file → condition on the log.
 _COUNTS = {

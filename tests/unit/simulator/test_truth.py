@@ -190,6 +190,8 @@ def test_truth_and_dbt_have_the_same_limits() -> None:
         ("streams_of_a_point_paid", brute_force.POINT_PAID),
         ("streams_of_a_point_free", brute_force.POINT_FREE),
         ("chart_size", brute_force.CHART_SIZE),
+        ("super_listener_days", brute_force.SUPER_DAYS),
+        ("moderate_listener_days", brute_force.MODERATE_DAYS),
         ("royalty_pool_cents", brute_force.POOL_CENTS),
         ("royalty_close_days", brute_force.CLOSE_DAYS),
     ):
