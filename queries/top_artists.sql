@@ -1,6 +1,6 @@
--- The ten most played artists of a week. Listeners are not summed over dates, since one person may listen on several.
-set from_date = '2026-06-01';
-set to_date = '2026-06-07';
+-- The ten most played artists of a week: by default the last seven complete dates. Listeners are not summed over dates, since one person may listen on several.
+set to_date = (select max(activity_date) from gold.daily_summary where is_complete);
+set from_date = dateadd('day', -6, $to_date::date)::date;
 
 select artist_name, sum(plays) as plays, max(unique_listeners) as most_listeners_on_a_date
 from gold.top_artists_daily

@@ -1,6 +1,6 @@
--- The ten most played titles of a week.
-set from_date = '2026-06-01';
-set to_date = '2026-06-07';
+-- The ten most played titles of a week: by default the last seven complete dates.
+set to_date = (select max(activity_date) from gold.daily_summary where is_complete);
+set from_date = dateadd('day', -6, $to_date::date)::date;
 
 select song_title, artist_name, sum(plays) as plays, sum(heard_seconds) as heard_seconds
 from gold.top_songs_daily

@@ -1,18 +1,10 @@
--- Heavy and regular users who have not listened for two weeks before the latest listen on the platform.
-with last_listens as (
-    select user_id, max(activity_date) as last_date
-    from gold.user_engagement_daily
-    where plays > 0
-    group by user_id
-),
-
-today as (
-    select max(activity_date) as activity_date from gold.daily_summary
+-- Users with many plays who have not listened for two weeks before the latest complete date, most active first.
+with today as (
+    select max(activity_date) as activity_date from gold.daily_summary where is_complete
 )
 
-select tiers.user_id, tiers.tier, tiers.plays, last_listens.last_date
-from gold.user_activity_tiers as tiers
-inner join last_listens on tiers.user_id = last_listens.user_id
+select users.user_id, users.plays, users.days_active, users.last_active_on
+from gold.user_activity_tiers as users
 cross join today
-where tiers.tier in ('heavy', 'regular') and last_listens.last_date <= dateadd('day', -14, today.activity_date)
-order by tiers.plays desc, tiers.user_id;
+where users.plays >= 100 and users.last_active_on <= dateadd('day', -14, today.activity_date)
+order by users.plays desc, users.user_id;

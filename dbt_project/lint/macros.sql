@@ -5,6 +5,7 @@
 {% macro dates_of_changed_sessions(window) %}dates{% endmacro %}
 {% macro shifted(dates, days) %}dates{% endmacro %}
 {% macro dates_of(period, dates) %}dates{% endmacro %}
+{% macro last_date_of(period, column) %}{{ column }}{% endmacro %}
 {% macro months_before(months) %}dates{% endmacro %}
 {% macro rebuild_dates() %}{% endmacro %}
 {% macro live_marts() %}{% endmacro %}

@@ -4,7 +4,8 @@ The dates that a build of a model covers, as literals, so that the warehouse rea
 Keys of a model's meta:
   subjects  what the model depends on: 'events' (default), 'songs' (their names and keys), 'sessions', 'listens' (rows of
             silver.listens, which also change when their song is ended on another date), 'visitors' (whose events without a
-            user are)
+            user are), 'closed' (dates that became complete), 'hours' (the same for hours: their dates), 'spine' (dates that
+            entered or left the spine)
   notes     the subject as which the model itself notes the dates that it changes
   after     days after a touched date whose rows change with it, as a list; default [0], the date itself
   spine     the model has rows for every date from the first to the last listen: dates that enter or leave the spine are
@@ -12,8 +13,7 @@ Keys of a model's meta:
   date      the column or expression with the date of a row; default activity_date
   keys      columns that a row shares with its events: an event changes only the rows of its date with the same values;
             default: all rows of its date
-  completed_hours  the model has rows only for hours before that of the last listen: the dates since its last row are built too
-  period    'week', 'month' or 'year' where a row covers more than one date
+  period    'week' (from Monday), 'chart_week' (from Friday), 'month' or 'year' where a row covers more than one date
 #}
 
 {# The dates (ISO) from `var('rebuild_from')` to `var('rebuild_to')`; empty unless someone asked for a rebuild. #}
@@ -53,7 +53,7 @@ Keys of a model's meta:
     {% set dates = touched_dates(window, meta.get('subjects', ['events'])) %}
     {% if dates is none %} {{ return(none) }} {% endif %}
     {% if meta.get('spine') %} {% set dates = dates + dates_off_the_spine() %} {% endif %}
-    {% set built = dates_of_completed_hours() if meta.get('completed_hours') else [] %}
+    {% set built = [] %}
     {% for date in dates | unique %}
         {% set day = modules.datetime.date.fromisoformat(date) %}
         {% for days in meta.get('after', [0]) %}
@@ -63,24 +63,21 @@ Keys of a model's meta:
     {{ return(built | unique | sort) }}
 {% endmacro %}
 
-{# The dates from the model's last row (from the first listen if it has no rows) to the last listen, inclusive. #}
-{% macro dates_of_completed_hours() %}
-    {% set found = run_query(
-        "select coalesce(built.day, heard.first_day), heard.last_day from (select max(activity_hour)::date as day from " ~ this
-        ~ ") as built cross join (select min(activity_date) as first_day, max(activity_date) as last_day from "
-        ~ ref('dim_dates') ~ " where is_in_spine) as heard"
-    ) %}
-    {% set ends = found.rows[0].values() | reject('none') | map('string') | sort %}
-    {{ return(dates_between(ends[0], ends[-1]) if ends else []) }}
-{% endmacro %}
-
 {% macro start_of(period, day) %}
     {% if period == 'week' %} {{ return(day - modules.datetime.timedelta(days=day.weekday())) }}
+    {% elif period == 'chart_week' %} {{ return(day - modules.datetime.timedelta(days=(day.weekday() + 3) % 7)) }}
     {% elif period == 'month' %} {{ return(day.replace(day=1)) }}
     {% elif period == 'year' %} {{ return(day.replace(month=1, day=1)) }}
     {% else %} {{ return(day) }}
     {% endif %}
 {% endmacro %}
+
+{# The last date of the period that begins on the date in `column`. #}
+{% macro last_date_of(period, column) -%}
+    {%- if period == 'week' -%} dateadd('day', 6, {{ column }})::date
+    {%- else -%} dateadd('day', -1, dateadd('{{ period }}', 1, {{ column }}))::date
+    {%- endif -%}
+{%- endmacro %}
 
 {# Every date of the periods that begin on these dates. #}
 {% macro dates_of(period, starts) %}
@@ -88,7 +85,7 @@ Keys of a model's meta:
     {% set dates = [] %}
     {% for start in starts %}
         {% set day = modules.datetime.date.fromisoformat(start) %}
-        {% set length = 7 if period == 'week' else (366 if period == 'year' else 31) %}
+        {% set length = 7 if period in ['week', 'chart_week'] else (366 if period == 'year' else 31) %}
         {% for n in range(length) %}
             {% set date = day + modules.datetime.timedelta(days=n) %}
             {% if start_of(period, date) == day %} {% do dates.append(date | string) %} {% endif %}
@@ -226,6 +223,9 @@ Any event on them may have changed, whichever version it came from. #}
             {%- endif %}
         )
         {{- or_rebuilt(date, window) }}
+        {%- if 'closed' in meta.get('subjects', []) and window.touched.get('closed') %}
+        or {{ on_dates(date, window.touched['closed']) }}
+        {%- endif %}
     )
     {%- endif -%}
 {%- endmacro %}

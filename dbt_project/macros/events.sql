@@ -55,6 +55,7 @@ and `owners` (model session_users). #}
     events.item_in_session,
     coalesce(events.level, 'Unknown') as level,
     coalesce(events.gender, 'Unknown') as gender,
+    coalesce(events.country, 'Unknown') as country,
     coalesce(events.state, 'Unknown') as state,
     coalesce(events.city, 'Unknown') as city,
     case when events.device_type is not null or events.device_os is not null

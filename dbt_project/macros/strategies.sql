@@ -72,6 +72,39 @@ insert the new ones, and note what other models need to know. Unlike delete+inse
     ]) }}
 {% endmacro %}
 
+{# `replace_calendar`: like `replace_changed`. Notes the dates that became complete ('closed'), those that entered or left the spine ('spine'), and those from the hour that the
+warehouse was as of to the one that it is as of now ('hours'). Both can also move back. #}
+{% macro statements_of_replace_calendar(target, source, columns) %}
+    {% set complete %}
+        (select activity_date from {{ source }} where is_complete except select activity_date from {{ target }} where is_complete)
+        union
+        (select activity_date from {{ target }} where is_complete except select activity_date from {{ source }} where is_complete)
+    {% endset %}
+    {% set spine %}
+        (select activity_date from {{ source }} where is_in_spine except select activity_date from {{ target }} where is_in_spine)
+        union
+        (select activity_date from {{ target }} where is_in_spine except select activity_date from {{ source }} where is_in_spine)
+    {% endset %}
+    {% set as_of %}
+        select max(standing.as_of) as before, max(built.as_of) as now
+        from (select date_trunc('hour', max(last_record_at)) as as_of from {{ target }}) as standing
+        cross join (select date_trunc('hour', max(last_record_at)) as as_of from {{ source }}) as built
+    {% endset %}
+    {% set dates %}
+        select closed.activity_date, 'closed' as subject from ({{ complete }}) as closed
+        union
+        select entered.activity_date, 'spine' as subject from ({{ spine }}) as entered
+        union
+        select dates.activity_date, 'hours' as subject
+        from (select activity_date from {{ source }} union select activity_date from {{ target }}) as dates
+        inner join ({{ as_of }}) as as_of
+            on
+                as_of.before <> as_of.now
+                and dates.activity_date between least(as_of.before, as_of.now)::date and greatest(as_of.before, as_of.now)::date
+    {% endset %}
+    {{ return([note_dates(dates)] + changed_rows_replaced(target, source, columns)) }}
+{% endmacro %}
+
 {# `replace_events`: insert new winners, move the rows they displace to OPS.DISPLACED_EVENTS, and note the dates of both. #}
 {% macro statements_of_replace_events(target, source, columns) %}
     {% set rivals %}

@@ -292,12 +292,12 @@ def volume_outcome(plays: Mapping[int, int]) -> Outcome:
 
 
 def distribution(ask: Ask, _: Settings) -> Outcome:
-    """Distribution of listens over states in the last complete hours, compared with the four weeks before."""
-    ((latest,),) = ask("SELECT MAX(activity_hour) FROM GOLD.STREAM_ANOMALIES")
+    """Distribution of listens over states in the last complete hours, compared with the eight weeks before."""
+    ((latest,),) = ask("SELECT MAX(activity_hour) FROM GOLD.TRAFFIC_ANOMALIES")
     if latest is None:
         return distribution_outcome({})
     rows = ask(
-        "SELECT state, SUM(plays), SUM(mean_plays) FROM GOLD.STREAM_ANOMALIES "
+        "SELECT state, SUM(plays), COALESCE(SUM(expected_plays), 0) FROM GOLD.TRAFFIC_ANOMALIES "
         f"WHERE activity_hour > {_at(latest - timedelta(hours=HOURS))} GROUP BY state"
     )
     return distribution_outcome({str(state): (float(plays), float(mean)) for state, plays, mean in rows})
@@ -311,9 +311,7 @@ def distribution_outcome(states: Mapping[str, tuple[float, float]]) -> Outcome:
     moved = {state: plays / now - mean / before for state, (plays, mean) in states.items()}
     distance = sum(abs(share) for share in moved.values()) / 2
     most = sorted(moved, key=lambda state: -abs(moved[state]))[:MAX_LISTED]
-    summary = (
-        f"{distance:.1%} of the listens in the last {HOURS} hours moved to other states since the four weeks before"
-    )
+    summary = f"{distance:.1%} of the listens in the last {HOURS} hours moved to other states since the weeks before"
     samples = [f"{state}: {moved[state]:+.1%}" for state in most]
     return Outcome(
         distance <= MAX_MOVED, f"{summary} (limit {MAX_MOVED:.0%})", {"moved": distance, "plays": now}, samples
@@ -331,6 +329,7 @@ ADDITIVE = {
     "location_metrics_daily": "plays",
     "demographics_daily": "plays",
     "device_metrics_daily": "plays",
+    "song_performance_daily": "plays",
     "user_activity_tiers": "plays",
 }
 
@@ -383,8 +382,8 @@ MART_CHECKS = (
               totals, blocking=True),
     DataCheck("volume", dg.AssetKey([GOLD, "hourly_metrics"]),
               "The number of listens in the last day is in the usual range of the four weeks before.", volume),
-    DataCheck("distribution", dg.AssetKey([GOLD, "stream_anomalies"]),
-              "The listens of the last day are spread over the states as in the four weeks before.", distribution),
+    DataCheck("distribution", dg.AssetKey([GOLD, "traffic_anomalies"]),
+              "The listens of the last day are spread over the states as in the eight weeks before.", distribution),
     DataCheck("inferred_members", dg.AssetKey([SILVER, "dim_songs"]),
               "The share of songs missing from the catalogue is at most INFERRED_LIMIT.", inferred),
 )  # fmt: skip

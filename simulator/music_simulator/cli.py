@@ -104,6 +104,9 @@ def simulate(
     invalid: Annotated[float | None, _share("invalid", "Records that are JSON but break the contract.")] = None,
     unknown_fields: Annotated[float | None, _share(
         "unknown_fields", "Records with fields that are not in the contract.")] = None,
+    wrong_clocks: Annotated[float, typer.Option(
+        min=0, max=1, help="Sessions whose clock is wrong: 22 hours fast, or back in 2010. Records then have simulated "
+        "times: those of Kafka, or in DIR/<topic>/part-….times.", rich_help_panel=_SHARE)] = 0.0,
     hot_key: Annotated[float, typer.Option(
         min=0, max=1, help="Users who share one account, whose id is then a hot message key.",
         rich_help_panel=_SHARE)] = 0.0,
@@ -131,7 +134,8 @@ def simulate(
     """
     given = {
         "duplicates": duplicates, "late": late, "out_of_order": out_of_order, "malformed": malformed,
-        "invalid": invalid, "unknown_fields": unknown_fields, "v2": v2, "v3": v3, "hot_key": hot_key,
+        "invalid": invalid, "unknown_fields": unknown_fields,
+        "wrong_clocks": wrong_clocks, "v2": v2, "v3": v3, "hot_key": hot_key,
     }  # fmt: skip
     shares = {**(MESSY if messy else {}), **{name: share for name, share in given.items() if share is not None}}
     now = datetime.now(UTC).replace(tzinfo=None, microsecond=0)
@@ -240,7 +244,7 @@ def _run(options: Options, pace: Pace, paced: bool, target: Target, workers: int
             from music_simulator.truth.compute import write_truth
 
             log.close()
-            write_truth(target.truth, log.path, run.lost, world, progress.stopped)
+            write_truth(target.truth, log.path, run.lost, world, progress.stopped, generation.registrations())
             _say(f"truth: {target.truth}")
     if progress.lost:
         raise typer.Exit(1)

@@ -23,6 +23,9 @@ KINDS = (PAGE_VIEW, LISTEN, STATUS_CHANGE, AUTH)
 VALID, MALFORMED, INVALID = 0, 1, 2
 #: Why a record is delivered later than it should be.
 ON_TIME, OUT_OF_ORDER, LATE = 0, 1, 2
+#: What is wrong with the clock of a session: it is FAST_SECONDS fast, or was RESET_TO (epoch) when the run started.
+RIGHT_CLOCK, FAST_CLOCK, RESET_CLOCK = 0, 1, 2
+FAST_SECONDS, RESET_TO = 22 * 3600, 1_262_304_000
 #: Delays in seconds: out of order up to five minutes, late from an hour to three days, copies soon or within a day.
 MAX_OUT_OF_ORDER, MIN_LATE, MAX_LATE = 300, 3600, 3 * DAY
 MAX_COPY_SOON, MAX_COPY, COPY_SOON_SHARE = 5, DAY, 0.7
@@ -31,7 +34,7 @@ MAX_COPY_SOON, MAX_COPY, COPY_SOON_SHARE = 5, DAY, 0.7
 #: `identity`: 64 bits that identify the event. `copy`: 0 for the original, 1 for its duplicate.
 RECORD = np.dtype([
     *PAGE.descr, ("due", "i8"), ("kind", "i1"), ("identity", "u8"), ("fault", "i1"), ("delay", "i1"), ("copy", "i1"),
-    ("version", "i1"), ("unknown", "?"),
+    ("version", "i1"), ("unknown", "?"), ("clock", "i1"),
 ])  # fmt: skip
 Records = npt.NDArray[np.void]
 
@@ -90,6 +93,11 @@ class Disturbances:
             records["fault"] = np.where(u < o.malformed + o.invalid, broken, VALID)
         if o.unknown_fields:
             records["unknown"] = chance(2) < o.unknown_fields
+        if o.wrong_clocks:
+            session = (records["who"].astype(np.uint64) << np.uint64(20)) | records["session"].astype(np.uint64)
+            u = uniform(key_of(o.seed, "wrong clock"), session)
+            wrong = np.where(u < o.wrong_clocks / 2, FAST_CLOCK, RESET_CLOCK)
+            records["clock"] = np.where(u < o.wrong_clocks, wrong, RIGHT_CLOCK)
         if o.late or o.out_of_order:
             u, far = chance(3), chance(4)
             late, astray = u < o.late, (u >= o.late) & (u < o.late + o.out_of_order)
@@ -107,6 +115,16 @@ class Disturbances:
         # Anything due after the end of the run is delivered at its end.
         records["due"] = np.minimum(records["due"], o.days * DAY)
         return records
+
+
+def claimed_seconds(records: Records, start_epoch: int) -> npt.NDArray[np.int64]:
+    """The time that each record's client claims, in seconds since the start of the run."""
+    second, clock = records["second"].astype(np.int64), records["clock"]
+    reset = second + (RESET_TO - start_epoch)
+    claimed: npt.NDArray[np.int64] = np.where(
+        clock == FAST_CLOCK, second + FAST_SECONDS, np.where(clock == RESET_CLOCK, reset, second)
+    )
+    return claimed
 
 
 def delivery_order(records: Records) -> npt.NDArray[np.intp]:

@@ -8,6 +8,7 @@ reported by the end of the last flush was acknowledged.
 import json
 import time
 from functools import partial
+from itertools import repeat
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -62,16 +63,17 @@ class Kafka:
         )
         self._first_contact()
 
-    def deliver(self, kinds: list[int], texts: list[bytes], keys: list[bytes]) -> int:
+    def deliver(self, kinds: list[int], texts: list[bytes], keys: list[bytes], times: list[int] | None = None) -> int:
         """Queue the records, or as many as there is room for while the queue stays full."""
         produce, topics, failed, first = self._producer.produce, self._topics, self._on_delivery, self._next
-        for kind, text, key in zip(kinds, texts, keys, strict=True):
+        # A timestamp of 0 is the moment of the call.
+        for kind, text, key, at in zip(kinds, texts, keys, times or repeat(0, len(kinds)), strict=True):
             try:
                 try:
-                    produce(topics[kind], text, key, on_delivery=partial(failed, self._next))
+                    produce(topics[kind], text, key, on_delivery=partial(failed, self._next), timestamp=at)
                 except BufferError:
                     self._producer.poll(QUEUE_FULL_SECONDS)
-                    produce(topics[kind], text, key, on_delivery=partial(failed, self._next))
+                    produce(topics[kind], text, key, on_delivery=partial(failed, self._next), timestamp=at)
             except BufferError:
                 break
             except KafkaException as error:

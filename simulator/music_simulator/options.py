@@ -23,7 +23,10 @@ EARLIEST = datetime(2005, 1, 2)
 FIRST_DAY = datetime(2026, 6, 1)
 #: Pages that a user views in a day, approximately.
 PAGES_PER_USER_AND_DAY = 2.0
-SHARES = ("duplicates", "late", "out_of_order", "malformed", "invalid", "unknown_fields", "v2", "v3", "hot_key")
+SHARES = (
+    "duplicates", "late", "out_of_order", "malformed", "invalid", "unknown_fields", "wrong_clocks", "v2", "v3",
+    "hot_key",
+)  # fmt: skip
 #: The shares of `--messy`: what a busy service with old clients and flaky networks sends.
 MESSY = {
     "duplicates": 0.02,
@@ -90,6 +93,7 @@ class Options:
     malformed: float = 0.0
     invalid: float = 0.0
     unknown_fields: float = 0.0
+    wrong_clocks: float = 0.0
     v2: float = 0.0
     v3: float = 0.0
     hot_key: float = 0.0

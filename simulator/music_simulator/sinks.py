@@ -26,8 +26,11 @@ class SinkError(PlatformError):
 class Sink(Protocol):
     """What a run needs from its sink."""
 
-    def deliver(self, kinds: list[int], texts: list[bytes], keys: list[bytes]) -> int:
-        """Take the next records, or as many as it can without a long wait. Returns how many it took."""
+    def deliver(self, kinds: list[int], texts: list[bytes], keys: list[bytes], times: list[int] | None = None) -> int:
+        """Take the next records, or as many as it can without a long wait. Returns how many it took.
+
+        `times`: the records' times in epoch milliseconds; without them, they are those of their delivery.
+        """
 
     def poll(self) -> str:
         """Do what is due; called a few times per second. Returns a message if the sink is retrying, or ''."""
@@ -47,7 +50,13 @@ class Retrying(Protocol):
 class Discard:
     """Accepts everything and keeps nothing, to measure what generating costs."""
 
-    def deliver(self, kinds: list[int], texts: list[bytes], keys: list[bytes]) -> int:  # noqa: ARG002
+    def deliver(
+        self,
+        kinds: list[int],
+        texts: list[bytes],  # noqa: ARG002
+        keys: list[bytes],  # noqa: ARG002
+        times: list[int] | None = None,  # noqa: ARG002
+    ) -> int:
         """Nothing to do."""
         return len(kinds)
 
@@ -61,7 +70,8 @@ class Discard:
 
 
 class Files:
-    """Writes DIR/<topic>/part-<run>-<number>.jsonl. A part gets this name when it is complete.
+    """Writes DIR/<topic>/part-<run>-<number>.jsonl. A part gets this name when it is complete. If records have times of
+    their own, part-….times has them, a line for each.
 
     Parts of an earlier run of the same name are removed first, so that the folder holds one run of that name. With
     `publish_seconds`, parts are also completed that often, so that readers of a slow run see them.
@@ -74,25 +84,33 @@ class Files:
         self._publish_seconds, self._published = publish_seconds, time.monotonic()
         self._folders = [folder / TOPICS[kind] for kind in KINDS]
         self._open: dict[int, IO[bytes]] = {}
+        self._times: dict[int, IO[bytes]] = {}
         self._lines: dict[int, int] = defaultdict(int)
         self._number: dict[int, int] = defaultdict(int)
         try:
             for topic in self._folders:
                 topic.mkdir(parents=True, exist_ok=True)
-                for left in (*topic.glob(f".part-{run}-*.tmp"), *topic.glob(f"part-{run}-*.jsonl")):
+                for left in (*topic.glob(f".part-{run}-*.tmp"), *topic.glob(f"part-{run}-*")):
                     left.unlink()
         except OSError as error:
             raise SinkError(f"cannot write to {folder}: {error.strerror}; choose another folder with --out") from None
 
-    def deliver(self, kinds: list[int], texts: list[bytes], keys: list[bytes]) -> int:  # noqa: ARG002
+    def deliver(
+        self,
+        kinds: list[int],
+        texts: list[bytes],
+        keys: list[bytes],  # noqa: ARG002
+        times: list[int] | None = None,
+    ) -> int:
         """Append each text to its topic's part."""
         try:
             for kind in set(kinds):
-                lines = list(compress(texts, [k == kind for k in kinds]))
+                chosen = [k == kind for k in kinds]
+                lines, at = list(compress(texts, chosen)), list(compress(times or (), chosen))
                 while lines:
                     room = self._part_lines - self._lines[kind]
-                    self._append(kind, lines[:room])
-                    lines = lines[room:]
+                    self._append(kind, lines[:room], at[:room])
+                    lines, at = lines[room:], at[room:]
         except OSError as error:
             raise SinkError(f"cannot write to {self._folders[0].parent}: {error.strerror}") from None
         return len(kinds)
@@ -117,18 +135,23 @@ class Files:
     def _path(self, kind: int) -> Path:
         return self._folders[kind] / f"part-{self._run}-{self._number[kind]:05d}.jsonl"
 
-    def _append(self, kind: int, lines: list[bytes]) -> None:
+    def _append(self, kind: int, lines: list[bytes], times: list[int]) -> None:
         if kind not in self._open:
             final = self._path(kind)
             self._open[kind] = (final.parent / f".{final.name}.tmp").open("wb")
+            if times:
+                self._times[kind] = final.with_suffix(".times").open("wb")
+        if times:
+            self._times[kind].write(b"".join(b"%d\n" % time for time in times))
         self._open[kind].write(b"\n".join(lines) + b"\n")
         self._lines[kind] += len(lines)
         if self._lines[kind] >= self._part_lines:
             self._finish(kind)
 
     def _finish(self, kind: int) -> None:
-        file = self._open.pop(kind)
-        file.close()
+        for open_files in (self._times, self._open):
+            if kind in open_files:
+                open_files.pop(kind).close()
         final = self._path(kind)
         os.replace(final.parent / f".{final.name}.tmp", final)
         self._number[kind] += 1

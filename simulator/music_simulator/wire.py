@@ -14,7 +14,7 @@ from music_simulator.behaviour import ABOUT_A_SONG, LEVELS, NEXT_SONG, SOURCES, 
 from music_simulator.catalogue import Catalogue
 from music_simulator.clock import Clock
 from music_simulator.devices import CONNECTIONS
-from music_simulator.disturbances import INVALID, KINDS, MALFORMED, Records
+from music_simulator.disturbances import INVALID, KINDS, MALFORMED, Records, claimed_seconds
 from music_simulator.faults import invalid, malformed
 from music_simulator.places import COUNTRY, places
 from music_simulator.randomness import F64, I64, U64, cumulative_shares, key_of, mix, uniform, weighted
@@ -116,7 +116,7 @@ class Wire:
         if not len(records):
             return []
         state, song = records["state"], records["song"].tolist()
-        time = [b"%d" % ms for ms in self._clock.epoch_ms(records["second"]).tolist()]
+        time = [b"%d" % ms for ms in self._clock.epoch_ms(claimed_seconds(records, self._clock.start_epoch)).tolist()]
         session = [b"%d" % number for number in session_ids(records, self._population).tolist()]
         item = [b"%d" % number for number in records["item"].tolist()]
         where = self._place_and_browser(records)

@@ -31,7 +31,7 @@ from tests.support import slowdown
 from tests.support.receiver import Received, receiving
 from tests.support.stack import settings_for
 from tests.support.timeline import Outage, Timeline, complete, sampling, stale
-from tests.support.truth import KEYS, differences, load_truth
+from tests.support.truth import KEYS, STATEMENTS, differences, load_truth
 
 #: Seconds that the first build of all models takes on the reference machine, of nothing, in this stack.
 FIRST_BUILD = 25.0
@@ -239,7 +239,9 @@ def compare(scene: Scene, truth_file: Path) -> None:
         wrong = [
             line
             for mart in KEYS
-            for line in differences(mart, rows(f"select * from GOLD.{mart}"), truth["marts"][mart])
+            for line in differences(
+                mart, rows(STATEMENTS.get(mart, f"select * from GOLD.{mart}")), truth["marts"][mart]
+            )
         ]
         assert not wrong, "\n".join(wrong[:20])
         (events,) = rows("select count(*) as n from SILVER.EVENTS")

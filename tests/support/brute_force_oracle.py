@@ -18,11 +18,23 @@ from music_platform.contracts.events import TOPICS
 from tests.support.contract import breach, parsed
 
 Row = dict[str, Any]
-HALF_HOUR = timedelta(minutes=30)
+HALF_HOUR, DAY = timedelta(minutes=30), timedelta(days=1)
 #: Users that a place must have to be named.
 MIN_CELL_USERS = 5
 #: Seconds of a song that must be heard for a stream, and the longest that a song plays.
 STREAM_SECONDS, LONGEST_PLAY = 30, timedelta(hours=12)
+#: Streams of a song by a user on a date that count in charts and royalties.
+MOST_STREAMS = 50
+#: Streams that are worth a point in a chart, of paying users and of others; places of a chart.
+POINT_PAID, POINT_FREE, CHART_SIZE = 1000, 2500, 40
+#: What is distributed for each month, country and plan, and days after the month when it is closed.
+POOL_CENTS, CLOSE_DAYS = 1_000_000, 1
+#: Dates of the last 28 with a listen from which a listener of an artist is super, or moderate.
+SUPER_DAYS, MODERATE_DAYS = 5, 2
+#: Plays of the last 28 dates from which a user is heavy, or regular.
+HEAVY_PLAYS, REGULAR_PLAYS = 200, 20
+#: How far a right clock may be ahead of the record, and behind it.
+CLOCK_AHEAD, CLOCK_BEHIND = timedelta(minutes=10), timedelta(days=730)
 #: Pages that end a song → what ended it.
 STOPS = {"Skip": "skip", "Logout": "logout", "Cancel": "logout", "Playback End": "end"}
 
@@ -39,7 +51,9 @@ class Event:
     session: tuple[str, int, datetime] | None = None
     date_session: tuple[str, int, datetime] | None = None
     busy_until: datetime | None = None
+    recorded: datetime | None = None
     heard: Decimal = Decimal(0)
+    is_estimated: bool = True
     ended_by: str = "unknown"
     device: tuple[str, str] = ("", "")
 
@@ -73,6 +87,7 @@ class Stream:
     reference: Path | None = None
     events: list[Event] = field(default_factory=list)
     counts: dict[str, dict[str, int]] = field(default_factory=dict)
+    as_of: datetime | None = None
 
     def __post_init__(self) -> None:
         folder = self.reference or self.folder / "reference"
@@ -96,7 +111,10 @@ class Stream:
                 ("records", "valid_records", "malformed", "invalid", "events"), 0
             )
             for part in sorted((self.folder / topic).glob("*.jsonl")):
-                for line in part.read_bytes().split(b"\n")[:-1]:
+                file = part.with_suffix(".times")
+                lines = part.read_bytes().split(b"\n")[:-1]
+                times = [int(time) for time in file.read_text().split()] if file.exists() else [None] * len(lines)
+                for line, time in zip(lines, times, strict=True):
                     count["records"] += 1
                     raw = parsed(line)
                     if raw is None:
@@ -108,12 +126,18 @@ class Stream:
                         if (kind, raw["eventId"]) not in seen:
                             seen.add((kind, raw["eventId"]))
                             count["events"] += 1
-                            self.events.append(self._event(kind, raw))
+                            self.events.append(self._event(kind, raw, time))
 
-    def _event(self, kind: str, raw: Row) -> Event:
+    def _event(self, kind: str, raw: Row, time: int | None) -> Event:
         ts = datetime.fromtimestamp(raw["ts"] / 1000, UTC).replace(tzinfo=None)
+        recorded = None
+        if time is not None:
+            recorded = datetime.fromtimestamp(time / 1000, UTC).replace(tzinfo=None)
+            self.as_of = max(recorded, self.as_of or recorded)
+            if not recorded - CLOCK_BEHIND <= ts <= recorded + CLOCK_AHEAD:
+                ts = recorded
         user = str(raw["userId"]) if "userId" in raw else None
-        return Event(kind, raw["eventId"], ts, raw, user, device=self._device(raw))
+        return Event(kind, raw["eventId"], ts, raw, user, device=self._device(raw), recorded=recorded or ts)
 
     def _device(self, raw: Row) -> tuple[str, str]:
         if "device" in raw:
@@ -191,9 +215,17 @@ class Stream:
         said = [e.raw["listenedSeconds"] for e in end if "listenedSeconds" in e.raw]
         named = [e.raw["songId"] for e in end if e.page in ("Skip", "Playback End") and "songId" in e.raw]
         if said and not (named and named[0] != listen.raw["songId"]):
-            listen.heard = round(Decimal(str(said[0])), 6)
+            listen.heard, listen.is_estimated = round(Decimal(str(said[0])), 6), False
         else:
             listen.heard = min(length, Decimal(str((end[0].ts - listen.ts - paused).total_seconds())))
+
+    def complete(self, next_date: date) -> bool:
+        """Whether the time up to this date is over, by the latest record."""
+        return self.over(datetime(next_date.year, next_date.month, next_date.day))
+
+    def over(self, instant: datetime) -> bool:
+        """Whether the latest record is as late as this. Records without a time were sent today."""
+        return instant <= (self.as_of or datetime.now(UTC).replace(tzinfo=None))
 
     def song(self, event: Event) -> tuple[str, str, str, str]:
         row = self.songs[event.raw["songId"]]
@@ -276,6 +308,7 @@ def top_songs_daily(s: Stream) -> list[Row]:
             "unique_listeners": users(e for e in group if e.kind == "listen"),
             "streams": streams(group),
             **heard(group),
+            "is_complete": s.complete(day + DAY),
         }
         for (day, song), group in group_by_song(s, events).items()
     ]
@@ -290,6 +323,7 @@ def top_artists_daily(s: Stream) -> list[Row]:
         {
             "activity_date": day, "artist_id": artist, "artist_name": name, "plays": plays(events),
             "unique_listeners": users(events), "streams": streams(events), **heard(events),
+            "is_complete": s.complete(day + DAY),
         }
         for (day, artist, name), events in group(s.listens, lambda e: (e.day, *s.song(e)[2:])).items()
     ]  # fmt: skip
@@ -304,6 +338,7 @@ def top_genres_daily(s: Stream) -> list[Row]:
             "plays": plays(events),
             "unique_listeners": users(events),
             "streams": streams(events),
+            "is_complete": s.complete(day + DAY),
         }
         for (day, genre), events in groups.items()
     ]
@@ -316,7 +351,7 @@ def user_engagement_daily(s: Stream) -> list[Row]:
             "activity_date": day, "user_id": user, "device_type": device, "state": state,
             "plays": plays(events), "skips": pages(events, "Skip"), "pauses": pages(events, "Pause"),
             "playlist_adds": pages(events, "Add to Playlist"), "sessions": len({e.date_session for e in events}),
-            "streams": streams(events), **heard(events),
+            "streams": streams(events), **heard(events), "is_complete": s.complete(day + DAY),
         }
         for (day, user, device, state), events in group(
             counted, lambda e: (e.day, e.user, e.device[0], e.text("state"))
@@ -329,10 +364,11 @@ def active_users_daily(s: Stream) -> list[Row]:
     seen = group(s.listens, lambda e: e.day)
     for day in s.spine:
         counts = [users(e for back in range(n) for e in seen.get(day - timedelta(days=back), ())) for n in (1, 7, 30)]
-        full = day - timedelta(days=29) >= s.spine[0]
+        full, over = day - timedelta(days=29) >= s.spine[0], s.complete(day + DAY)
         names = ("daily_active_users", "active_users_7d", "active_users_30d")
         row = dict(zip(names, counts, strict=True))
-        rows.append({"activity_date": day, **row, "stickiness": ratio(counts[0], counts[2]) if full else None})
+        sticky = ratio(counts[0], counts[2]) if full and over else None
+        rows.append({"activity_date": day, **row, "stickiness": sticky, "is_complete": over})
     return rows
 
 
@@ -348,10 +384,11 @@ def daily_summary(s: Stream) -> list[Row]:
     ]
     rows = []
     for at, (day, counts) in enumerate(zip(s.spine, days, strict=True)):
-        row: Row = {"activity_date": day, **counts, "streams": streams(listens[day])}
+        over = s.complete(day + DAY)
+        row: Row = {"activity_date": day, **counts, "streams": streams(listens[day]), "is_complete": over}
         for name, count in counts.items():
-            row[f"{name}_change"] = count - days[at - 1][name] if at else None
-            row[f"{name}_7d_avg"] = sum(d[name] for d in days[at - 6 : at + 1]) / 7 if at >= 6 else None
+            row[f"{name}_change"] = count - days[at - 1][name] if at and over else None
+            row[f"{name}_7d_avg"] = sum(d[name] for d in days[at - 6 : at + 1]) / 7 if at >= 6 and over else None
         rows.append(row)
     return rows
 
@@ -364,8 +401,9 @@ def hourly_metrics(s: Stream) -> list[Row]:
             "activity_hour": at, "plays": len(listens.get(at, ())), "users": users(listens.get(at, ())),
             "streams": streams(listens.get(at, ())),
             "plays_previous_day": len(listens.get(at - timedelta(days=1), ())) if n >= 24 else None,
+            "is_complete": s.over(at + timedelta(hours=1)),
         }
-        for n, at in enumerate(hours)
+        for n, at in enumerate(hours) if s.over(at) or at in listens
     ]  # fmt: skip
 
 
@@ -390,6 +428,7 @@ def location_metrics_daily(s: Stream) -> list[Row]:
                 "plays": plays(cell),
                 "streams": streams(cell),
                 "users": users(cell),
+                "is_complete": s.complete(day + DAY),
             }
             for (state, city), cell in cells.items()
         ]
@@ -407,6 +446,7 @@ def demographics_daily(s: Stream) -> list[Row]:
             "users": users(events),
             "plays": plays(events),
             "streams": streams(events),
+            "is_complete": s.complete(d + DAY),
         }
         for (d, g, lv, st), events in groups.items()
     ]
@@ -421,6 +461,7 @@ def device_metrics_daily(s: Stream) -> list[Row]:
             "plays": plays(events),
             "users": users(events),
             "streams": streams(events),
+            "is_complete": s.complete(day + DAY),
         }
         for (day, kind, os), events in group(s.listens, lambda e: (e.day, *e.device)).items()
     ]
@@ -454,7 +495,7 @@ def conversion_funnel_daily(s: Stream) -> list[Row]:
                 e.kind == "status_change" and e.raw["level"] == "free" and min(seen) <= e.ts <= at + month
                 for e in of_user[user] if seen
             )  # fmt: skip
-        complete = day + month < s.spine[-1]
+        complete = s.complete(day + month + DAY)
         rows.append(
             {
                 "activity_date": day, "visitors": len(visitors), "guests": len(guests),
@@ -474,10 +515,10 @@ def _plan(state: dict[str, Any]) -> tuple[str, str] | None:
     return state["level"], state["country"]
 
 
-def subscription_movements_daily(s: Stream) -> list[Row]:
-    names = ("first_seen", "new", "reactivated", "moved_in", "moved_out", "downgraded", "cancelled")
-    counts: dict[tuple[date, tuple[str, str]], Counter[str]] = defaultdict(Counter)
-    for events in group((e for e in s.events if e.user), lambda e: e.user).values():
+def _subscriptions(s: Stream) -> dict[str, list[tuple[date, tuple[str, str] | None, str]]]:
+    """Changes of what each user subscribes to: date, plan and country from then on, and how it came about."""
+    found: dict[str, list[tuple[date, tuple[str, str] | None, str]]] = defaultdict(list)
+    for user, events in group((e for e in s.events if e.user), lambda e: e.user).items():
         events.sort(key=lambda e: (e.ts, e.raw["sessionId"], e.raw["itemInSession"], e.kind))
         state: dict[str, Any] = {"level": None, "country": "Unknown", "cancelled": False}
         before: tuple[str, str] | None = None
@@ -492,17 +533,26 @@ def subscription_movements_daily(s: Stream) -> list[Row]:
                 state["cancelled"] = event.page == "Cancellation Confirmation"
             now = _plan(state)
             if now != before:
-                if now is None:
-                    counts[day, before or ("", "")]["cancelled" if state["cancelled"] else "downgraded"] += 1
-                elif before is not None:
-                    counts[day, before]["moved_out"] += 1
-                    counts[day, now]["moved_in"] += 1
-                elif had:
-                    counts[day, now]["reactivated"] += 1
-                else:
-                    began = first and events[0].raw["level"] != "free"
-                    counts[day, now]["first_seen" if began else "new"] += 1
+                began = first and events[0].raw["level"] != "free"
+                came = "moved" if before else "reactivated" if had else "first_seen" if began else "new"
+                went = "cancelled" if state["cancelled"] else "downgraded"
+                found[user].append((day, now, came if now else went))
             before, had, first = now, had or now is not None, False
+    return found
+
+
+def subscription_movements_daily(s: Stream) -> list[Row]:
+    names = ("first_seen", "new", "reactivated", "moved_in", "moved_out", "downgraded", "cancelled")
+    counts: dict[tuple[date, tuple[str, str]], Counter[str]] = defaultdict(Counter)
+    for changes in _subscriptions(s).values():
+        before: tuple[str, str] | None = None
+        for day, now, how in changes:
+            if how == "moved":
+                counts[day, before or ("", "")]["moved_out"] += 1
+                counts[day, now or ("", "")]["moved_in"] += 1
+            else:
+                counts[day, now or before or ("", "")][how] += 1
+            before = now
     rows = []
     for cell in {cell for _, cell in counts}:
         begun = min(day for day, c in counts if c == cell)
@@ -515,59 +565,149 @@ def subscription_movements_daily(s: Stream) -> list[Row]:
                 rows.append(
                     {"activity_date": day, "plan": cell[0], "country": cell[1], "opening": balance}
                     | {name: n[name] for name in names}
-                    | {"closing": balance + came - went}
+                    | {"closing": balance + came - went, "is_complete": s.complete(day + DAY)}
                 )
             balance += came - went
     return rows
 
 
 def churn_monthly(s: Stream) -> list[Row]:
+    states = _subscriptions(s)
     rows = []
     for month in sorted({day.replace(day=1) for day in s.spine}):
-        before = (month - timedelta(days=1)).replace(day=1)
-        events = [e for e in s.events if e.day.replace(day=1) == month]
-        active = users(e for e in s.listens if e.day.replace(day=1) == before)
-        cancelled = users(e for e in events if e.page == "Cancellation Confirmation")
-        downgraded = users(e for e in events if e.kind == "status_change" and e.raw["level"] == "paid")
+        following = (month + 31 * DAY).replace(day=1)
+        opened, closed = (
+            {user for user, changes in states.items() if any([plan for day, plan, _ in changes if day < edge][-1:])}
+            for edge in (month, following)
+        )
+        gone = {
+            kind: {
+                u
+                for u, changes in states.items()
+                for day, _, how in changes
+                if how == kind and month <= day < following
+            }
+            for kind in ("cancelled", "downgraded")
+        }
+        lost, over = len(opened - closed), s.complete(following)
         rows.append(
             {
-                "activity_month": month, "cancelled": cancelled, "downgraded": downgraded,
-                "active_users_previous_month": active, "churn_rate": ratio(cancelled, active),
+                "activity_month": month, "opening": len(opened), "lost": lost, "gained": len(closed - opened),
+                "closing": len(closed), **{kind: len(who) for kind, who in gone.items()}, "is_complete": over,
+                "churn_rate": ratio(lost, len(opened)) if over and s.spine[0] < month else None,
             }
         )  # fmt: skip
     return rows
 
 
+def registered_on(s: Stream) -> dict[str, date]:
+    """Date of each user's registration, the earliest that events carry."""
+    return {
+        user: datetime.fromtimestamp(min(e.raw["registration"] for e in events) / 1000, UTC).date()
+        for user, events in group((e for e in s.events if e.user), lambda e: e.user).items()
+    }
+
+
+def active_days(s: Stream) -> dict[str, set[date]]:
+    """Dates on which each user listened."""
+    return {user: {e.day for e in events} for user, events in group(s.listens, lambda e: e.user).items()}
+
+
+def cohorts(s: Stream) -> dict[date, list[tuple[str, date]]]:
+    """Users and their dates of registration, by the week of it, if all of the week is in the data."""
+    found: dict[date, list[tuple[str, date]]] = defaultdict(list)
+    for user, day in registered_on(s).items():
+        if s.spine[0] <= monday(day) and day <= s.spine[-1]:
+            found[monday(day)].append((user, day))
+    return found
+
+
 def retention_cohorts(s: Stream) -> list[Row]:
-    weeks: dict[str, set[date]] = defaultdict(set)
-    for event in s.listens:
-        weeks[str(event.user)].add(monday(event.day))
-    cohorts: dict[date, list[str]] = defaultdict(list)
-    for user, seen in weeks.items():
-        cohorts[min(seen)].append(user)
-    last = max(map(max, weeks.values()))
+    weeks = {user: set(map(monday, days)) for user, days in active_days(s).items()}
     rows = []
-    for cohort, members in cohorts.items():
-        for number in range((last - cohort).days // 7 + 1):
+    for cohort, members in cohorts(s).items():
+        for number in range((s.spine[-1] - cohort).days // 7 + 1):
             week = cohort + timedelta(weeks=number)
-            returning = sum(week in weeks[user] for user in members)
+            returning = sum(week in weeks.get(user, ()) for user, _ in members)
+            over = s.complete(week + 7 * DAY)
             rows.append(
                 {
                     "cohort_week": cohort, "activity_week": week, "week_number": number, "users": len(members),
-                    "returning_users": returning, "retention_rate": ratio(returning, len(members)),
+                    "returning_users": returning, "retention_rate": ratio(returning, len(members)) if over else None,
+                    "is_complete": over,
                 }
             )  # fmt: skip
     return rows
 
 
+def retention_by_day(s: Stream) -> list[Row]:
+    days = active_days(s)
+    rows = []
+    for cohort, members in cohorts(s).items():
+        for number in (1, 7, 14, 28, 90):
+            old = [(user, day + number * DAY) for user, day in members if s.complete(day + (number + 1) * DAY)]
+            same = sum(day in days.get(user, ()) for user, day in old)
+            later = sum(any(seen >= day for seen in days.get(user, ())) for user, day in old)
+            over = s.complete(cohort + (7 + number) * DAY)
+            rows.append(
+                {
+                    "cohort_week": cohort, "day_number": number, "is_complete": over, "eligible": len(old),
+                    "retained": same, "retained_or_later": later,
+                    "retention_rate": ratio(same, len(old)) if over else None,
+                    "rolling_retention_rate": ratio(later, len(old)) if over else None,
+                }
+            )  # fmt: skip
+    return rows
+
+
+def user_activity(s: Stream) -> list[Row]:
+    joined, days = registered_on(s), active_days(s)
+    rows = []
+    for user, events in group(s.listens, lambda e: e.user).items():
+        first, last = min(days[user]), max(days[user])
+        written = "".join(str(int(first + n * DAY in days[user])) for n in range((last - first).days + 1))
+        rows.append(
+            {
+                "user_id": user, "registered_on": joined[user], "first_active_on": first, "last_active_on": last,
+                "active_dates": written, "days_active": len(days[user]), "plays": len(events),
+            }
+        )  # fmt: skip
+    return rows
+
+
+def growth_accounting_daily(s: Stream) -> list[Row]:
+    days = active_days(s)
+    rows, before = [], set[str]()
+    for number, day in enumerate(s.spine):
+        now = {user for user, seen in days.items() if any(day - n * DAY in seen for n in range(28))}
+        new = sum(min(seen) == day for seen in days.values())
+        came, churned, over = len(now - before), len(before - now), s.complete(day + DAY)
+        rows.append(
+            {
+                "activity_date": day, "opening": len(before), "new": new, "resurrected": came - new,
+                "churned": churned, "retained": len(before & now), "closing": len(now),
+                "quick_ratio": ratio(came, churned) if over and number >= 28 else None, "is_complete": over,
+            }
+        )  # fmt: skip
+        before = now
+    return rows
+
+
 def user_activity_tiers(s: Stream) -> list[Row]:
-    return [
-        {
-            "user_id": user, "plays": len(events), "days_active": len({e.day for e in events}),
-            "tier": "heavy" if len(events) >= 1000 else "regular" if len(events) >= 100 else "light",
-        }
-        for user, events in group(s.listens, lambda e: e.user).items()
-    ]  # fmt: skip
+    today = (s.as_of or datetime.now(UTC)).date()
+    rows = []
+    for user, events in group(s.listens, lambda e: e.user).items():
+        last = [e for e in events if today - 28 * DAY <= e.day < today]
+        bounds = ((HEAVY_PLAYS, "heavy"), (REGULAR_PLAYS, "regular"), (1, "light"), (0, "inactive"))
+        rows.append(
+            {
+                "user_id": user, "plays": len(events), "days_active": len({e.day for e in events}),
+                "last_active_on": max(e.day for e in events), "plays_28d": len(last),
+                "days_active_28d": len({e.day for e in last}),
+                "tier": next(tier for least, tier in bounds if len(last) >= least),
+            }
+        )  # fmt: skip
+    return rows
 
 
 def listening_sessions(s: Stream) -> list[Row]:
@@ -590,41 +730,224 @@ def listening_sessions(s: Stream) -> list[Row]:
     return rows
 
 
-def _of_the_year(counts: Counter[Any], rank: str, names: tuple[str, ...]) -> list[Row]:
+def _of_the_year(s: Stream, counts: Counter[Any], rank: str, names: tuple[str, ...]) -> list[Row]:
     rows = []
     for (year, *key), count in counts.items():
         place = 1 + sum(other > count for (y, *_), other in counts.items() if y == year)
         if place <= 10:
-            rows.append({"activity_year": year, rank: place, **dict(zip(names, key, strict=True)), "plays": count})
+            over = s.complete(date(year + 1, 1, 1))
+            row = {"activity_year": year, rank: place, **dict(zip(names, key, strict=True)), "plays": count}
+            rows.append({**row, "is_complete": over})
     return rows
 
 
 def song_of_the_year(s: Stream) -> list[Row]:
     counts = Counter((e.day.year, *s.song(e)) for e in s.listens)
-    return _of_the_year(counts, "song_rank", ("song_key", "song_title", "artist_id", "artist_name"))
+    return _of_the_year(s, counts, "song_rank", ("song_key", "song_title", "artist_id", "artist_name"))
 
 
 def artist_of_the_year(s: Stream) -> list[Row]:
     counts = Counter((e.day.year, *s.song(e)[2:]) for e in s.listens)
-    return _of_the_year(counts, "artist_rank", ("artist_id", "artist_name"))
+    return _of_the_year(s, counts, "artist_rank", ("artist_id", "artist_name"))
 
 
-def stream_anomalies(s: Stream) -> list[Row]:
+def traffic_anomalies(s: Stream) -> list[Row]:
     counts = Counter((hour(e.ts), e.text("state")) for e in s.listens)
-    last = max(at for at, _ in counts)
-    weeks = [timedelta(days=7 * n) for n in range(5)]
-    wanted = {(at + week, state) for at, state in counts for week in weeks if at + week < last}
+    weeks = [timedelta(days=7 * n) for n in range(9)]
+    wanted = {(at + week, state) for at, state in counts for week in weeks if s.over(at + week + timedelta(hours=1))}
     rows = []
     for at, state in wanted:
-        before = [counts[at - week, state] for week in weeks[1:]]
-        mean = sum(before) / 4
-        deviation = math.sqrt(sum((x - mean) ** 2 for x in before) / 4)
+        before = [counts[at - week, state] for week in weeks[1:] if (at - week).date() >= s.spine[0]]
+        expected = sum(before) / len(before) if len(before) >= 4 else None
+        score = None
+        if expected is not None:
+            score = (counts[at, state] - expected) / math.sqrt(20**2 + 2 * expected + (expected / 4) ** 2)
         rows.append(
             {
-                "activity_hour": at, "state": state, "plays": counts[at, state], "mean_plays": mean,
-                "deviation": deviation, "score": (counts[at, state] - mean) / max(deviation, 1),
+                "activity_hour": at, "state": state, "plays": counts[at, state], "baseline_weeks": len(before),
+                "expected_plays": expected, "score": score, "is_anomaly": abs(score or 0) >= 3.9, "is_complete": True,
             }
         )  # fmt: skip
+    return rows
+
+
+def ineligible(s: Stream) -> dict[str, str | None]:
+    """Why each listen does not count in charts and royalties."""
+    found: dict[str, str | None] = {}
+    streamed: Counter[Any] = Counter()
+    for event in sorted(s.listens, key=lambda e: (e.ts, e.id)):
+        place = (event.day, event.user, event.raw["songId"])
+        is_stream = event.heard >= STREAM_SECONDS
+        streamed[place] += is_stream
+        found[event.id] = "short" if not is_stream else "repeated" if streamed[place] > MOST_STREAMS else None
+    return found
+
+
+def streams_fact(s: Stream) -> list[Row]:
+    why = ineligible(s)
+    names = ("activity_date", "country", "state", "level", "device_type", "source", "genre", "ended_by", "is_estimated",
+             "is_stream", "ineligible_reason")  # fmt: skip
+
+    def cell(e: Event) -> tuple[Any, ...]:
+        genre = s.songs[e.raw["songId"]]["genre"] or "Unknown"
+        return (e.day, e.text("country"), e.text("state"), e.text("level"), e.device[0], e.text("source"), genre,
+                e.ended_by, e.is_estimated, e.heard >= STREAM_SECONDS, why[e.id])  # fmt: skip
+
+    return [
+        dict(zip(names, key, strict=True))
+        | {
+            "plays": len(events), "users": users(events), "sessions": len({e.session[2] for e in events if e.session}),
+            **heard(events),
+        }
+        for key, events in group(s.listens, cell).items()
+    ]  # fmt: skip
+
+
+def song_performance_daily(s: Stream) -> list[Row]:
+    def cell(e: Event) -> tuple[Any, ...]:
+        song = s.song(e)
+        return e.day, *song[:3], e.text("country"), e.text("level")
+
+    added = [e for e in s.events if e.page == "Add to Playlist" and "songId" in e.raw and e.user]
+    saved = {key: {e.user for e in events} for key, events in group(added, cell).items()}
+    rows = []
+    for key, events in group(s.listens, cell).items():
+        listeners = {e.user for e in events}
+        known = [e for e in events if not e.is_estimated]
+        short = sum(e.heard < STREAM_SECONDS for e in known)
+        whole = sum(e.heard * 100 >= round(Decimal(str(e.raw["duration"])), 6) * 95 for e in known)
+        savers = len(listeners & saved.get(key, set()))
+        names = ("activity_date", "song_key", "song_title", "artist_id", "country", "level")
+        rows.append(
+            dict(zip(names, key, strict=True))
+            | {
+                "plays": len(events), "streams": streams(events), "listeners": len(listeners), "savers": savers,
+                "known_plays": len(known), "skips_before_30s": short, "completed_plays": whole,
+                "heard_seconds": heard(events)["heard_seconds"], "skip_30s_rate": ratio(short, len(known)),
+                "completion_rate": ratio(whole, len(known)), "save_rate": ratio(savers, len(listeners)),
+                "streams_per_listener": ratio(streams(events), len(listeners)),
+                "is_complete": s.complete(key[0] + DAY),
+            }
+        )  # fmt: skip
+    return rows
+
+
+def charts_weekly(s: Stream) -> list[Row]:
+    why = ineligible(s)
+    streamed: dict[Any, Counter[bool]] = defaultdict(Counter)
+    for event in s.listens:
+        if why[event.id] is None:
+            week = event.day - timedelta(days=(event.day.weekday() - 4) % 7)
+            published = datetime(week.year, week.month, week.day) + timedelta(days=7, hours=12)
+            for country in (event.text("country"), "All") if s.over(published) else ():
+                pays = event.raw["level"] != "free"
+                streamed[week, country, "current", s.song(event)][pays] += 1
+                if event.recorded and event.recorded < published:
+                    streamed[week, country, "published", s.song(event)][pays] += 1
+    weights = {key: n[True] * POINT_FREE + n[False] * POINT_PAID for key, n in streamed.items()}
+    charts: dict[Any, list[int]] = defaultdict(list)
+    for key, weight in weights.items():
+        charts[key[:3]].append(weight)
+    ranks = {key: 1 + sum(other > weight for other in charts[key[:3]]) for key, weight in weights.items()}
+    ranks = {key: rank for key, rank in ranks.items() if rank <= CHART_SIZE}
+    rows = []
+    for (week, country, edition, song), rank in ranks.items():
+        key = (week, country, edition, song)
+        published_key = (week, country, "published", song)
+        before = [r for (w, *rest), r in ranks.items() if rest == [*key[1:]] and w < week]
+        reason = None
+        if edition == "current" and streamed[key] != streamed.get(published_key):
+            reason = "late streams"
+        elif edition == "current" and rank != ranks.get(published_key):
+            reason = "other songs"
+        n = streamed[key]
+        rows.append(
+            {
+                "chart_week": week, "country": country, "edition": edition,
+                **dict(zip(("song_key", "song_title", "artist_id", "artist_name"), song, strict=True)),
+                "chart_rank": rank, "previous_rank": ranks.get((week - 7 * DAY, *key[1:])),
+                "peak_rank": min([rank, *before]), "weeks_on_chart": 1 + len(before), "is_new": not before,
+                "paid_streams": n[True], "free_streams": n[False], "reason": reason, "is_complete": True,
+                "points": n[True] / POINT_PAID + n[False] / POINT_FREE,
+            }
+        )  # fmt: skip
+    return rows
+
+
+def _given_out(weights: dict[str, int]) -> dict[str, int]:
+    """The pool in whole cents by these weights; the last cents to the largest remainders."""
+    total = sum(weights.values())
+    cents = {song: POOL_CENTS * weight // total for song, weight in weights.items()}
+    by_rest = sorted(weights, key=lambda song: (-(POOL_CENTS * weights[song] % total), song))
+    for song in by_rest[: POOL_CENTS - sum(cents.values())]:
+        cents[song] += 1
+    return cents
+
+
+def royalty_shares_monthly(s: Stream) -> list[Row]:
+    why = ineligible(s)
+    pools: dict[Any, dict[date, list[Event]]] = defaultdict(lambda: defaultdict(list))
+    names = {}
+    for event in s.listens:
+        if why[event.id] is None and event.recorded:
+            month = event.day.replace(day=1)
+            statement = max(month, (event.recorded - CLOSE_DAYS * DAY).date().replace(day=1))
+            pools[month, event.text("country"), event.text("level")][statement].append(event)
+            names[event.raw["songId"]] = s.song(event)
+    rows = []
+    for (month, country, plan), statements in pools.items():
+        known: list[Event] = []
+        before: dict[str, tuple[int, int, int]] = {}
+        for statement in sorted(statements):
+            known += statements[statement]
+            plain = Counter(e.raw["songId"] for e in known)
+            parts: Counter[str] = Counter()
+            for events in group(known, lambda e: e.user).values():
+                for song, n in Counter(e.raw["songId"] for e in events).items():
+                    parts[song] += n * 10**9 // len(events)
+            pro_rata, centric = _given_out(plain), _given_out(parts)
+            closed = (statement + 31 * DAY).replace(day=1) + CLOSE_DAYS * DAY
+            for song in plain:
+                now = (plain[song], pro_rata[song], centric[song])
+                change = [a - b for a, b in zip(now, before.get(song, (0, 0, 0)), strict=True)]
+                before[song] = now
+                if any(change):
+                    rows.append(
+                        {
+                            "statement_month": statement, "activity_month": month, "country": country, "plan": plan,
+                            **dict(zip(("song_key", "song_title", "artist_id"), names[song][:3], strict=True)),
+                            "entry": "statement" if statement == month else "adjustment",
+                            **dict(zip(("streams", "pro_rata_cents", "user_centric_cents"), change, strict=True)),
+                            "is_complete": s.complete(closed),
+                        }
+                    )  # fmt: skip
+    return rows
+
+
+def artist_audience_daily(s: Stream) -> list[Row]:
+    by_artist = group(s.listens, lambda e: s.song(e)[2:])
+    rows = []
+
+    def top(events: list[Event], name: str) -> str | None:
+        places = group((e for e in events if e.raw.get(name)), lambda e: e.raw[name])
+        best = sorted(places, key=lambda place: (-users(places[place]), place))[:1]
+        return best[0] if best and users(places[best[0]]) >= MIN_CELL_USERS else None
+
+    for (artist, name), listens in by_artist.items():
+        for day in s.spine:
+            events = [e for e in listens if day - 27 * DAY <= e.day <= day]
+            if not events:
+                continue
+            days = [len({e.day for e in of_user}) for of_user in group(events, lambda e: e.user).values()]
+            rows.append(
+                {
+                    "activity_date": day, "artist_id": artist, "artist_name": name, "listeners_28d": len(days),
+                    "streams_28d": streams(events), "super_listeners": sum(n >= SUPER_DAYS for n in days),
+                    "moderate_listeners": sum(MODERATE_DAYS <= n < SUPER_DAYS for n in days),
+                    "light_listeners": sum(n < MODERATE_DAYS for n in days), "top_country": top(events, "country"),
+                    "top_state": top(events, "state"), "is_complete": s.complete(day + DAY),
+                }
+            )  # fmt: skip
     return rows
 
 
@@ -633,7 +956,9 @@ MARTS: dict[str, Callable[[Stream], list[Row]]] = {
     for make in (
         top_songs_daily, top_artists_daily, top_genres_daily, user_engagement_daily, active_users_daily, daily_summary,
         hourly_metrics, location_metrics_daily, demographics_daily, device_metrics_daily, conversion_funnel_daily,
-        subscription_movements_daily, churn_monthly, retention_cohorts, user_activity_tiers, listening_sessions,
-        song_of_the_year, artist_of_the_year, stream_anomalies,
+        subscription_movements_daily, churn_monthly, retention_cohorts, retention_by_day, user_activity,
+        growth_accounting_daily, user_activity_tiers, listening_sessions,
+        song_of_the_year, artist_of_the_year, traffic_anomalies, song_performance_daily,
+        charts_weekly, royalty_shares_monthly, artist_audience_daily,
     )
-}  # fmt: skip
+} | {"streams": streams_fact}  # fmt: skip

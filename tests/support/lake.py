@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 
 import pyarrow as pa
@@ -36,12 +37,17 @@ class Record:
 
 
 def records_of(folder: Path, produced_from: datetime) -> list[Record]:
-    """The records of a simulation written to files, topic by topic, as if produced one a millisecond."""
+    """The records of a simulation written to files, topic by topic, with their times. Those of a simulation without
+    them are as if produced one a millisecond."""
     start = int(produced_from.replace(tzinfo=UTC).timestamp() * 1000)
     records: list[Record] = []
     for topic in KIND_OF_TOPIC:
-        lines = (line for file in sorted((folder / topic).glob("*.jsonl")) for line in file.read_bytes().splitlines())
-        records += (Record(topic, offset, line, start + offset) for offset, line in enumerate(lines))
+        offset = 0
+        for file in sorted((folder / topic).glob("*.jsonl")):
+            lines, times = file.read_bytes().splitlines(), file.with_suffix(".times")
+            at = map(int, times.read_text().split()) if times.exists() else count(start + offset)
+            records += (Record(topic, offset + n, line, time) for n, (line, time) in enumerate(zip(lines, at)))  # noqa: B905
+            offset += len(lines)
     return records
 
 

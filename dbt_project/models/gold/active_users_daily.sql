@@ -1,15 +1,15 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_dates',
-    meta={'tier': 'live', 'spine': true, 'after': range(30) | list}
+    meta={'tier': 'live', 'spine': true, 'subjects': ['events', 'closed'], 'after': range(30) | list}
 ) }}
 {%- set window = open_window() %}
 {%- set dates = dates_to_build(window) %}
 
 with spine as (
-    select activity_date, date_number
+    select activity_date, date_number, is_complete
     from (
-        select activity_date, row_number() over (order by activity_date) as date_number
+        select activity_date, is_complete, row_number() over (order by activity_date) as date_number
         from {{ ref('dim_dates') }}
         where is_in_spine
     ) as dates
@@ -41,6 +41,7 @@ counted as (
     select
         spine.activity_date,
         spine.date_number,
+        spine.is_complete,
         coalesce(sum(case when span_counts.activity_date = spine.activity_date then span_counts.users end), 0)::number(38, 0)
             as daily_active_users,
         coalesce(sum(case
@@ -56,7 +57,7 @@ counted as (
         on
             span_counts.activity_date > dateadd('day', -30, spine.activity_date)
             and span_counts.activity_date <= spine.activity_date
-    group by spine.activity_date, spine.date_number
+    group by spine.activity_date, spine.date_number, spine.is_complete
 )
 
 select
@@ -64,5 +65,8 @@ select
     daily_active_users,
     active_users_7d,
     active_users_30d,
-    case when date_number >= 30 and active_users_30d > 0 then daily_active_users::float / active_users_30d end as stickiness
+    case
+        when is_complete and date_number >= 30 and active_users_30d > 0 then daily_active_users::float / active_users_30d
+    end as stickiness,
+    is_complete
 from counted

@@ -2,7 +2,7 @@
     materialized='incremental',
     incremental_strategy='replace_dates',
     meta={
-        'tier': 'policy', 'spine': true, 'subjects': ['events', 'sessions'], 'after': range(-31, 1) | list,
+        'tier': 'policy', 'spine': true, 'subjects': ['events', 'sessions', 'closed'], 'after': range(-31, 1) | list,
     }
 ) }}
 {%- set window = open_window() %}
@@ -10,9 +10,10 @@
 {%- set later_dates = shifted(dates, range(0, 32)) %}
 
 with spine as (
-    select activity_date, max(activity_date) over () as last_date
-    from {{ ref('dim_dates') }}
-    where is_in_spine
+    select dates.activity_date, coalesce(later.is_complete, false) as is_complete
+    from {{ ref('dim_dates') }} as dates
+    left join {{ ref('dim_dates') }} as later on dateadd('day', 30, dates.activity_date) = later.activity_date
+    where dates.is_in_spine
 ),
 
 sessions as (
@@ -71,7 +72,7 @@ counted as (
         coalesce(visits.registrations, 0) as registrations,
         coalesce(seen.users, 0) as upgrade_viewers_30d,
         coalesce(bought.users, 0) as upgraders_30d,
-        spine.activity_date < dateadd('day', -30, spine.last_date) as is_complete
+        spine.is_complete
     from spine
     left join visits on spine.activity_date = visits.activity_date
     left join (select activity_date, count(*) as users from viewers group by activity_date) as seen

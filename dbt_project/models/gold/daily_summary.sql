@@ -1,7 +1,7 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_dates',
-    meta={'tier': 'live', 'spine': true, 'subjects': ['events', 'listens', 'visitors'], 'after': range(7) | list}
+    meta={'tier': 'live', 'spine': true, 'subjects': ['events', 'listens', 'visitors', 'closed'], 'after': range(7) | list}
 ) }}
 {%- set window = open_window() %}
 {%- set dates = dates_to_build(window) %}
@@ -10,6 +10,7 @@
 with spine as (
     select
         activity_date,
+        is_complete,
         row_number() over (order by activity_date) as date_number
     from {{ ref('dim_dates') }}
     where is_in_spine
@@ -37,6 +38,7 @@ counted as (
     select
         spine.activity_date,
         spine.date_number,
+        spine.is_complete,
         coalesce(listening.plays, 0) as plays,
         coalesce(listening.streams, 0) as streams,
         coalesce(listening.active_users, 0) as active_users,
@@ -52,6 +54,7 @@ compared as (
     select
         counted.activity_date,
         counted.date_number,
+        counted.is_complete,
         max(case when earlier.date_number = counted.date_number then earlier.plays end) as plays,
         max(case when earlier.date_number = counted.date_number then earlier.streams end) as streams,
         max(case when earlier.date_number = counted.date_number then earlier.active_users end) as active_users,
@@ -65,7 +68,7 @@ compared as (
     from counted
     inner join counted as earlier on earlier.date_number between counted.date_number - 6 and counted.date_number
     where {{ on_dates('counted.activity_date', dates) }}
-    group by counted.activity_date, counted.date_number
+    group by counted.activity_date, counted.date_number, counted.is_complete
 )
 
 select
@@ -74,10 +77,11 @@ select
     streams::number(38, 0) as streams,
     active_users,
     sessions,
-    (plays - plays_before)::number(38, 0) as plays_change,
-    active_users - active_users_before as active_users_change,
-    sessions - sessions_before as sessions_change,
-    case when date_number > 6 then plays_7d::float / 7 end as plays_7d_avg,
-    case when date_number > 6 then active_users_7d::float / 7 end as active_users_7d_avg,
-    case when date_number > 6 then sessions_7d::float / 7 end as sessions_7d_avg
+    case when is_complete then plays - plays_before end::number(38, 0) as plays_change,
+    case when is_complete then active_users - active_users_before end as active_users_change,
+    case when is_complete then sessions - sessions_before end as sessions_change,
+    case when is_complete and date_number > 6 then plays_7d::float / 7 end as plays_7d_avg,
+    case when is_complete and date_number > 6 then active_users_7d::float / 7 end as active_users_7d_avg,
+    case when is_complete and date_number > 6 then sessions_7d::float / 7 end as sessions_7d_avg,
+    is_complete
 from compared

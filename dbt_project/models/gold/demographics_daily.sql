@@ -1,18 +1,20 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_dates',
-    meta={'tier': 'policy', 'subjects': ['events', 'listens']}
+    meta={'tier': 'policy', 'subjects': ['events', 'listens', 'closed']}
 ) }}
 {%- set window = open_window() %}
 
 select
-    activity_date,
-    gender,
-    level,
-    state,
-    count(distinct user_id) as users,
+    listens.activity_date,
+    listens.gender,
+    listens.level,
+    listens.state,
+    count(distinct listens.user_id) as users,
     count(*) as plays,
-    count_if(is_stream) as streams
-from {{ ref('listens') }}
-where {{ on_dates('activity_date', dates_to_build(window)) }}
-group by activity_date, gender, level, state
+    count_if(listens.is_stream) as streams,
+    dates.is_complete
+from {{ ref('listens') }} as listens
+inner join {{ ref('dim_dates') }} as dates on listens.activity_date = dates.activity_date
+where {{ on_dates('listens.activity_date', dates_to_build(window)) }}
+group by listens.activity_date, listens.gender, listens.level, listens.state, dates.is_complete

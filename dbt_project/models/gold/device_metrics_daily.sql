@@ -1,17 +1,19 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_dates',
-    meta={'tier': 'policy', 'subjects': ['events', 'listens']}
+    meta={'tier': 'policy', 'subjects': ['events', 'listens', 'closed']}
 ) }}
 {%- set window = open_window() %}
 
 select
-    activity_date,
-    device_type,
-    device_os,
+    listens.activity_date,
+    listens.device_type,
+    listens.device_os,
     count(*) as plays,
-    count_if(is_stream) as streams,
-    count(distinct user_id) as users
-from {{ ref('listens') }}
-where {{ on_dates('activity_date', dates_to_build(window)) }}
-group by activity_date, device_type, device_os
+    count_if(listens.is_stream) as streams,
+    count(distinct listens.user_id) as users,
+    dates.is_complete
+from {{ ref('listens') }} as listens
+inner join {{ ref('dim_dates') }} as dates on listens.activity_date = dates.activity_date
+where {{ on_dates('listens.activity_date', dates_to_build(window)) }}
+group by listens.activity_date, listens.device_type, listens.device_os, dates.is_complete

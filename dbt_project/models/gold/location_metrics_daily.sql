@@ -3,7 +3,7 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_dates',
-    meta={'tier': 'live', 'subjects': ['events', 'listens']},
+    meta={'tier': 'live', 'subjects': ['events', 'listens', 'closed']},
     cluster_by=['activity_date']
 ) }}
 {%- set window = open_window() %}
@@ -49,11 +49,13 @@ in_states as (
 )
 
 select
-    activity_date,
-    shown_state as state,
-    shown_city as city,
-    sum(plays)::number(38, 0) as plays,
-    sum(streams)::number(38, 0) as streams,
-    count(distinct user_id) as users
+    in_states.activity_date,
+    in_states.shown_state as state,
+    in_states.shown_city as city,
+    sum(in_states.plays)::number(38, 0) as plays,
+    sum(in_states.streams)::number(38, 0) as streams,
+    count(distinct in_states.user_id) as users,
+    dates.is_complete
 from in_states
-group by activity_date, shown_state, shown_city
+inner join {{ ref('dim_dates') }} as dates on in_states.activity_date = dates.activity_date
+group by in_states.activity_date, in_states.shown_state, in_states.shown_city, dates.is_complete

@@ -1,7 +1,7 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_dates',
-    meta={'tier': 'policy', 'subjects': ['events', 'songs'], 'period': 'year', 'date': "date_from_parts(activity_year, 1, 1)"}
+    meta={'tier': 'policy', 'subjects': ['events', 'songs', 'closed'], 'period': 'year', 'date': "date_from_parts(activity_year, 1, 1)"}
 ) }}
 {%- set window = open_window() %}
 {%- set years = dates_to_build(window) %}
@@ -27,7 +27,10 @@ select
     songs.song_title,
     songs.artist_id,
     songs.artist_name,
-    ranked.plays::number(38, 0) as plays
+    ranked.plays::number(38, 0) as plays,
+    coalesce(last_dates.is_complete, false) as is_complete
 from ranked
 left join {{ ref('dim_songs') }} as songs on ranked.song_key = songs.song_key
+left join {{ ref('dim_dates') }} as last_dates
+    on date_from_parts(ranked.activity_year, 12, 31) = last_dates.activity_date
 where ranked.song_rank <= 10

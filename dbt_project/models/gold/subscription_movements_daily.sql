@@ -1,7 +1,7 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_changed',
-    meta={'tier': 'policy'},
+    meta={'tier': 'policy', 'subjects': ['events', 'closed']},
     unique_key=['activity_date', 'plan', 'country']
 ) }}
 {%- set window = open_window() %}
@@ -39,7 +39,7 @@ cells as (
 
 -- Every date of the spine, and those before it on which something moved, so that the balance is carried into the spine.
 cell_dates as (
-    select dates.activity_date, cells.plan, cells.country, dates.is_in_spine
+    select dates.activity_date, cells.plan, cells.country, dates.is_in_spine, dates.is_complete
     from cells
     inner join {{ ref('dim_dates') }} as dates on dates.activity_date >= cells.first_date
 ),
@@ -82,6 +82,7 @@ select
     coalesce(moved_out, 0) as moved_out,
     coalesce(downgraded, 0) as downgraded,
     coalesce(cancelled, 0) as cancelled,
-    closing::number(38, 0) as closing
+    closing::number(38, 0) as closing,
+    is_complete
 from balanced
 where is_in_spine

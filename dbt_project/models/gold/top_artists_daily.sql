@@ -1,7 +1,7 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_dates',
-    meta={'tier': 'live', 'subjects': ['events', 'songs', 'listens']},
+    meta={'tier': 'live', 'subjects': ['events', 'songs', 'listens', 'closed']},
     cluster_by=['activity_date']
 ) }}
 {%- set window = open_window() %}
@@ -29,6 +29,8 @@ select
     counted.streams,
     counted.unique_listeners,
     coalesce(counted.heard_seconds, 0)::number(38, 6) as heard_seconds,
-    coalesce(counted.nominal_seconds, 0)::number(38, 6) as nominal_seconds
+    coalesce(counted.nominal_seconds, 0)::number(38, 6) as nominal_seconds,
+    dates.is_complete
 from counted
+inner join {{ ref('dim_dates') }} as dates on counted.activity_date = dates.activity_date
 left join {{ ref('dim_artists') }} as artists on counted.artist_id = artists.artist_id

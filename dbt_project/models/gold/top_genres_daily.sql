@@ -1,7 +1,7 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_dates',
-    meta={'tier': 'policy', 'subjects': ['events', 'songs', 'listens']}
+    meta={'tier': 'policy', 'subjects': ['events', 'songs', 'listens', 'closed']}
 ) }}
 {%- set window = open_window() %}
 
@@ -10,8 +10,10 @@ select
     songs.genre,
     count(*) as plays,
     count_if(listens.is_stream) as streams,
-    count(distinct listens.user_id) as unique_listeners
+    count(distinct listens.user_id) as unique_listeners,
+    dates.is_complete
 from {{ ref('listens') }} as listens
 inner join {{ ref('dim_songs') }} as songs on listens.song_key = songs.song_key
+inner join {{ ref('dim_dates') }} as dates on listens.activity_date = dates.activity_date
 where {{ on_dates('listens.activity_date', dates_to_build(window)) }}
-group by listens.activity_date, songs.genre
+group by listens.activity_date, songs.genre, dates.is_complete

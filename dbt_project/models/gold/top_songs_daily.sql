@@ -1,7 +1,7 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_dates',
-    meta={'tier': 'live', 'subjects': ['events', 'songs', 'listens']},
+    meta={'tier': 'live', 'subjects': ['events', 'songs', 'listens', 'closed']},
     cluster_by=['activity_date']
 ) }}
 {%- set window = open_window() %}
@@ -72,6 +72,8 @@ select
     counted.thumbs_down,
     counted.unique_listeners,
     counted.heard_seconds::number(38, 6) as heard_seconds,
-    counted.nominal_seconds::number(38, 6) as nominal_seconds
+    counted.nominal_seconds::number(38, 6) as nominal_seconds,
+    dates.is_complete
 from counted
+inner join {{ ref('dim_dates') }} as dates on counted.activity_date = dates.activity_date
 left join {{ ref('dim_songs') }} as songs on counted.song_key = songs.song_key

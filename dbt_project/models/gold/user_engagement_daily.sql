@@ -1,7 +1,7 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_dates',
-    meta={'tier': 'live', 'keys': ['user_id'], 'subjects': ['events', 'listens', 'visitors']},
+    meta={'tier': 'live', 'keys': ['user_id'], 'subjects': ['events', 'listens', 'visitors', 'closed']},
     cluster_by=['activity_date']
 ) }}
 {%- set window = open_window() %}
@@ -56,12 +56,14 @@ select
     count_if(actions.action = 'Add to Playlist') as playlist_adds,
     count(distinct sessions.session_id::varchar || '/' || sessions.part::varchar) as sessions,
     coalesce(sum(actions.heard_seconds), 0)::number(38, 6) as heard_seconds,
-    coalesce(sum(actions.duration), 0)::number(38, 6) as nominal_seconds
+    coalesce(sum(actions.duration), 0)::number(38, 6) as nominal_seconds,
+    dates.is_complete
 from actions
+inner join {{ ref('dim_dates') }} as dates on actions.activity_date = dates.activity_date
 left join sessions
     on
         actions.activity_date = sessions.activity_date
         and actions.user_id = sessions.visitor
         and actions.session_id = sessions.session_id
         and actions.event_time between sessions.part_start and sessions.part_end
-group by actions.activity_date, actions.user_id, actions.device_type, actions.state
+group by actions.activity_date, actions.user_id, actions.device_type, actions.state, dates.is_complete

@@ -150,6 +150,9 @@ listens as (
             else known.{{ column }} end as {{ column }},
         {% endfor %}
         {% endif %}
+        coalesce(events.playback_source, 'Unknown') as playback_source,
+        events.time_zone,
+        coalesce(events.kafka_timestamp, events.event_time) as recorded_at,
         events.batch_id
     from {{ ref('events') }} as events
     left join {{ ref('song_names') }} as names on {{ on_names() }}

@@ -9,5 +9,6 @@ counted as (
 )
 select
     day as activity_date, * exclude (day),
-    case when day - 29 >= (select min(day) from spine) then daily_active_users / nullif(active_users_30d, 0) end as stickiness
+    case when complete(day + 1) and day - 29 >= (select min(day) from spine) then daily_active_users / nullif(active_users_30d, 0) end as stickiness,
+    complete(day + 1) as is_complete
 from counted order by activity_date

@@ -1,15 +1,46 @@
 -- The users that a place must have to be named, and the seconds of a stream; dbt_project.yml has the same.
 create macro min_cell_users() as 5;
 create macro stream_seconds() as 30;
+-- Of the streams of a song by a user on a date, this many count in charts and royalties.
+create macro streams_of_a_song_and_day() as 50;
+-- Streams that are worth a point in a chart, of paying users and of others; places of a chart.
+create macro streams_of_a_point_paid() as 1000;
+create macro streams_of_a_point_free() as 2500;
+create macro chart_size() as 40;
+-- What is distributed for each month, country and plan, and days after the month when it is closed.
+create macro royalty_pool_cents() as 1000000;
+create macro royalty_close_days() as 1;
+-- Dates of the last 28 with a listen from which a listener of an artist is super, or moderate.
+create macro super_listener_days() as 5;
+create macro moderate_listener_days() as 2;
+-- The plays of the last 28 dates from which a user is heavy, or regular.
+create macro heavy_plays() as 200;
+create macro regular_plays() as 20;
+-- An event time further ahead of its record's, or behind it, in seconds, is a wrong clock's.
+create macro clock_ahead() as 10 * 60;
+create macro clock_behind() as 730 * 86400;
 
 -- The valid events that were delivered, each once, with everything that the marts need. A copy does not differ from its
 -- original in anything selected here, so DISTINCT keeps one of them.
 create table event as
-with delivered as (
+with valid as (
+    select *, min(due) over (partition by session_id, item, kind) as first_due
+    from log where fault = 0 and number not in (select number from lost)
+),
+delivered as (
     select distinct
         kinds.name as kind,
-        make_timestamp((clock.start_epoch + log.second) * 1000000) as ts,
+        make_timestamp((clock.start_epoch + case
+            when clock.records_have_times
+                and (log.claimed > first_due + clock_ahead() or log.claimed < first_due - clock_behind()) then first_due
+            else log.claimed
+        end) * 1000000) as ts,
+        case when clock.records_have_times then make_timestamp((clock.start_epoch + first_due) * 1000000) end as recorded_at,
         case when states.knows_user then cast(log.user_number as varchar) end as user_id,
+        case when states.knows_user then
+            make_timestamp((clock.start_epoch + coalesce(registered.second, log.registration)) * 1000000)
+        end as registered_at,
+        log.event_id,
         log.session_id,
         log.item,
         log.login,
@@ -26,7 +57,7 @@ with delivered as (
         places.state,
         devices.type as device_type,
         devices.os as device_os
-    from log
+    from valid as log
     cross join clock
     join kinds on kinds.number = log.kind
     join sources on sources.number = log.source
@@ -34,7 +65,7 @@ with delivered as (
     join places on places.number = log.place
     join devices on devices.number = log.device
     join genders on genders.number = log.gender
-    where log.fault = 0 and log.number not in (select number from lost)
+    left join registered on registered.who = log.who
 ),
 -- The events of a session id without a user belong to its user, if it has exactly one.
 owners as (
@@ -134,6 +165,21 @@ with ended as (
 )
 select *, heard_e6 >= stream_seconds() * 1000000 as is_stream from ended;
 
+-- Listens with what charts and royalties ask of them.
+create view judged as
+select
+    *,
+    case
+        when not is_stream then 'short'
+        when row_number() over (partition by day, user_id, song_id, is_stream order by ts, event_id) > streams_of_a_song_and_day()
+            then 'repeated'
+    end as ineligible_reason
+from listen;
+
+-- The time of the last record: what ends by then is complete. Without times of their own, records are as old as this file.
+create view as_of as select coalesce((select max(recorded_at) from event), any_value(made_at)) as as_of from clock;
+create macro complete(next_instant) as next_instant <= (select as_of.as_of from as_of);
+
 -- Every date from the first to the last with a listen.
 create view spine as
 select cast(unnest(generate_series(min(day), max(day), interval 1 day)) as date) as day from listen;
@@ -144,3 +190,53 @@ select
     min(ts) as session_start, arg_max(busy_until, (ts, item, kind)) as session_end,
     arg_max(level, (ts, item, kind)) as level
 from event group by visitor, session_id, run;
+
+-- Changes of what a user subscribes to after the last event of a date, against what was true before the date.
+create table moved as
+with ended as (
+    select
+        user_id, day,
+        arg_max(case when kind = 'status_change' then if(level = 'free', 'paid', 'free') else level end, place) as level,
+        arg_max(kind = 'page_view' and page = 'Cancellation Confirmation', place) as cancels
+    from (select *, (ts, session_id, item, kind) as place from event where user_id is not null)
+    group by user_id, day
+),
+located as (
+    select
+        user_id, day, level, cancels,
+        (select arg_max(country, (ts, session_id, item, kind)) from event
+         where event.user_id = ended.user_id and event.day <= ended.day and country is not null) as country
+    from ended
+),
+first_level as (
+    select user_id, arg_min(level, (ts, session_id, item, kind)) as level from event where user_id is not null group by user_id
+),
+plans as (
+    select
+        user_id, day, cancels, first_level.level <> 'free' as began,
+        case when located.level <> 'free' and not cancels then located.level end as plan,
+        case when located.level <> 'free' and not cancels then coalesce(country, 'Unknown') end as country
+    from located join first_level using (user_id)
+),
+chained as (
+    select
+        *,
+        lag(plan) over by_day as plan_before, lag(country) over by_day as country_before,
+        row_number() over by_day as n,
+        coalesce(bool_or(plan is not null) over (by_day rows between unbounded preceding and 1 preceding), false) as had
+    from plans
+    window by_day as (partition by user_id order by day)
+),
+moved as (
+    select
+        *,
+        case
+            when plan is null then if(cancels, 'cancelled', 'downgraded')
+            when plan_before is not null then 'moved'
+            when had then 'reactivated'
+            when n = 1 and began then 'first_seen'
+            else 'new'
+        end as movement
+    from chained where plan is distinct from plan_before or country is distinct from country_before
+)
+select * from moved;

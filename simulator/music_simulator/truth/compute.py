@@ -1,7 +1,7 @@
 """Computes the truth file from the log."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,10 @@ MARTS = (
     "top_songs_daily", "top_artists_daily", "top_genres_daily", "user_engagement_daily", "active_users_daily",
     "daily_summary", "hourly_metrics", "location_metrics_daily", "demographics_daily", "device_metrics_daily",
     "conversion_funnel_daily", "subscription_movements_daily", "churn_monthly", "retention_cohorts",
-    "user_activity_tiers", "listening_sessions", "song_of_the_year", "artist_of_the_year", "stream_anomalies",
+    "retention_by_day", "user_activity", "growth_accounting_daily", "user_activity_tiers", "listening_sessions",
+    "song_of_the_year", "artist_of_the_year", "traffic_anomalies",
+    "streams", "song_performance_daily", "charts_weekly", "royalty_shares_monthly",
+    "artist_audience_daily",
 )  # fmt: skip
 #: Record counts by topic: name in the truth file → condition on the log.
 _COUNTS = {
@@ -42,10 +45,15 @@ _ROWS_AT_ONCE = 20_000
 _MEMORY = "1500MB"
 
 
-def write_truth(file: Path, log: Path, lost: set[int], world: World, stopped: bool) -> None:
-    """Compute the truth from the log, without the records `lost`. Moves the file into place when it is complete."""
+def write_truth(
+    file: Path, log: Path, lost: set[int], world: World, stopped: bool, registered: Mapping[int, int]
+) -> None:
+    """Compute the truth from the log, without the records `lost`. Moves the file into place when it is complete.
+
+    `registered`: number of each guest who registered during the run → second.
+    """
     with duckdb.connect() as connection:
-        _load(connection, log, lost, world)
+        _load(connection, log, lost, world, registered)
         unfinished = file.with_name(f".{file.name}.tmp")
         with unfinished.open("wb") as out:
             head = {
@@ -65,7 +73,9 @@ def write_truth(file: Path, log: Path, lost: set[int], world: World, stopped: bo
         os.replace(unfinished, file)
 
 
-def _load(connection: duckdb.DuckDBPyConnection, log: Path, lost: set[int], world: World) -> None:
+def _load(
+    connection: duckdb.DuckDBPyConnection, log: Path, lost: set[int], world: World, registered: Mapping[int, int]
+) -> None:
     connection.execute("set TimeZone = 'UTC'")
     connection.execute(f"set memory_limit = '{_MEMORY}'")
     connection.execute("set preserve_insertion_order = false")
@@ -74,7 +84,15 @@ def _load(connection: duckdb.DuckDBPyConnection, log: Path, lost: set[int], worl
     artists = songs.artist_of.tolist()
     tables: dict[str, dict[str, Any]] = {
         "lost": {"number": pa.array(sorted(lost), pa.int64())},
-        "clock": {"start_epoch": [world.clock.start_epoch]},
+        "registered": {
+            "who": pa.array(list(registered), pa.int64()),
+            "second": pa.array(list(registered.values()), pa.int64()),
+        },
+        "clock": {
+            "start_epoch": [world.clock.start_epoch],
+            "records_have_times": [world.options.wrong_clocks > 0],
+            "made_at": [datetime.now(UTC).replace(tzinfo=None)],
+        },
         "kinds": {"number": range(len(KINDS)), "name": KINDS},
         "sources": {"number": range(len(SOURCES)), "name": list(SOURCES)},
         "genders": {"number": range(len(GENDERS)), "name": GENDERS},

@@ -33,7 +33,7 @@ counted as (
         spine.day as activity_date,
         coalesce(visitors, 0) as visitors, coalesce(guests, 0) as guests, coalesce(registrations, 0) as registrations,
         coalesce(viewers, 0) as upgrade_viewers_30d, coalesce(buyers, 0) as upgraders_30d,
-        spine.day + 30 < (select max(day) from spine) as is_complete
+        complete(spine.day + 31) as is_complete
     from spine left join visited using (day) left join taken using (day)
 )
 select

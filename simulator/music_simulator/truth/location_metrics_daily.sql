@@ -14,7 +14,7 @@ of_others as (
 )
 select
     named.day as activity_date, if(of_others.users < min_cell_users(), 'Other', named.state) as state, named.city,
-    count(*) as plays, count(*) filter (where is_stream) as streams, count(distinct named.user_id) as users
+    count(*) as plays, count(*) filter (where is_stream) as streams, count(distinct named.user_id) as users, complete(named.day + 1) as is_complete
 from named
 left join of_others on of_others.day = named.day and of_others.state = named.state and named.city = 'Other'
 group by all order by activity_date, state, city

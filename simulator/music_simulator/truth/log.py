@@ -6,13 +6,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from music_simulator.disturbances import RECORD, Records
+from music_simulator.disturbances import RECORD, Records, claimed_seconds
 from music_simulator.generation import World
 from music_simulator.users import Population
-from music_simulator.wire import heard_seconds, playback_sources, session_ids
+from music_simulator.wire import event_ids, heard_seconds, playback_sources, session_ids
 
 _COPIED = (
-    "second", "item", "state", "song", "place", "kind", "login", "fault", "delay", "copy", "version", "unknown",
+    "due", "item", "state", "song", "place", "kind", "login", "fault", "delay", "copy", "version", "unknown",
 )  # fmt: skip
 
 
@@ -20,7 +20,7 @@ class DeliveryLog:
     """Appends delivered records; row n is the n-th record of the run. Memory is bounded: each batch goes to disk."""
 
     def __init__(self, path: Path, world: World) -> None:
-        self.path, self._population = path, world.population
+        self.path, self._population, self._start = path, world.population, world.clock.start_epoch
         self._writer: pq.ParquetWriter | None = None
         self._rows = 0
 
@@ -41,14 +41,20 @@ class DeliveryLog:
 
     def _columns(
         self, records: Records, population: Population
-    ) -> dict[str, np.ndarray[tuple[int], np.dtype[np.generic]]]:
+    ) -> dict[str, np.ndarray[tuple[int], np.dtype[np.generic]] | list[str]]:
         who = records["who"].astype(np.int64)
         agent_kind = population.devices.kind_of_agent[population.user_agent(who)]
         device = np.where(records["version"] >= 2, population.device(who, population.user_agent(who)), agent_kind)
         heard = heard_seconds(records)
         return {
             "number": np.arange(self._rows, self._rows + len(records), dtype=np.int64),
+            "claimed": claimed_seconds(records, self._start),
             **{name: np.ascontiguousarray(records[name]) for name in _COPIED},
+            "event_id": [text.decode() for text in event_ids(records["identity"])],
+            "who": who,
+            "registration": np.where(
+                who < population.options.users, population.profile(population.account(who)).registration, 0
+            ),
             "user_number": population.user_id(who),
             "session_id": session_ids(records, population),
             "listened_e6": np.where(np.isnan(heard), -1, np.rint(np.nan_to_num(heard) * 1e6)).astype(np.int64),

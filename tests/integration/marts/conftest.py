@@ -17,7 +17,7 @@ from tests.support.warehouse import TestWarehouse, test_warehouse
 
 DISTURBED = (
     "--duplicates", ".03", "--late", ".05", "--out-of-order", ".05", "--malformed", ".004", "--invalid", ".004",
-    "--unknown-fields", ".01", "--v2", ".4", "--v3", ".3", "--hot-key", ".02",
+    "--unknown-fields", ".01", "--v2", ".4", "--v3", ".3", "--hot-key", ".02", "--wrong-clocks", ".04",
 )  # fmt: skip
 
 

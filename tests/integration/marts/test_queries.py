@@ -62,7 +62,8 @@ def test_the_sample_questions_have_their_answers(warehouse: TestWarehouse, simul
     for row in marts["user_engagement_daily"]:
         if row["plays"]:
             last[row["user_id"]] = max(last.get(row["user_id"], ""), row["activity_date"])
-    edge = (datetime.fromisoformat(max(last.values())) - timedelta(days=14)).date().isoformat()
+    complete = max(row["activity_date"] for row in marts["daily_summary"] if row["is_complete"])
+    edge = (datetime.fromisoformat(complete) - timedelta(days=14)).date().isoformat()
     at_risk = {
         row["user_id"] for row in marts["user_activity_tiers"] if row["plays"] >= 100 and last[row["user_id"]] <= edge
     }

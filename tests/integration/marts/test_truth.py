@@ -9,6 +9,7 @@ import pytest
 
 from tests.integration.marts.conftest import Simulation, simulated
 from tests.support.lake import Lake, Record, records_of, rows_of
+from tests.support.topics_oracle import assert_topics
 from tests.support.truth import assert_truth
 from tests.support.warehouse import TestWarehouse, assert_same
 
@@ -37,6 +38,7 @@ def test_one_batch_and_six_give_the_truth_and_the_same_silver(warehouse: TestWar
         warehouse.load(lake.root)
         warehouse.build()
     assert_truth(warehouse, simulation.truth)
+    assert_topics(warehouse, simulation.folder)
     in_six = warehouse.snapshot()
 
     warehouse.build("--full-refresh")

@@ -2,13 +2,19 @@
 
 from collections import Counter
 from dataclasses import replace
+from datetime import UTC
+from pathlib import Path
 
 import orjson
 import pytest
 
 from music_simulator.clock import DAY
-from music_simulator.disturbances import INVALID, KINDS, LATE, MALFORMED, OUT_OF_ORDER, VALID
+from music_simulator.disturbances import INVALID, KINDS, LATE, MALFORMED, OUT_OF_ORDER, RESET_TO, VALID
 from music_simulator.faults import _MALFORMED, _breaks
+from music_simulator.generation import Generation, Plan, World
+from music_simulator.pace import AtOnce
+from music_simulator.run import Run
+from music_simulator.sinks import Files
 from tests.support.contract import breach, parsed
 from tests.unit.simulator.conftest import DISTURBED, SMALL, Made, make
 
@@ -113,3 +119,27 @@ def test_without_disturbances_there_are_none(small: Made) -> None:
     assert not small.records["copy"].any()
     assert (small.records["due"] == small.records["second"]).all()
     assert DISTURBED.seed == SMALL.seed
+
+
+def test_a_wrong_clock_is_that_of_a_session_and_leaves_the_time_of_the_record(tmp_path: Path) -> None:
+    options = replace(SMALL, wrong_clocks=0.2)
+    made, right = make(options), make(SMALL)
+    assert [text.partition(b',"sessionId"')[2] for text in made.of("page_view")] == [
+        text.partition(b',"sessionId"')[2] for text in right.of("page_view")
+    ]
+    shifts = {
+        (text["sessionId"], text["ts"] - true["ts"])
+        for text, true in zip(map(orjson.loads, made.texts), map(orjson.loads, right.texts), strict=True)
+    }
+    assert len(shifts) == len({session for session, _ in shifts})
+    found = {shift for _, shift in shifts}
+    assert found == {0, 22 * 3_600_000, RESET_TO * 1000 - int(SMALL.start.replace(tzinfo=UTC).timestamp() * 1000)}
+    assert 0.15 < sum(shift != 0 for _, shift in shifts) / len(shifts) < 0.25
+    with Generation(World(options), Plan()) as generation:
+        Run(options, generation, Files(tmp_path, "run"), AtOnce(), lambda: False, lambda _: None).carry_out()
+    (lines,), (times,) = (list((tmp_path / "listen_events").glob(end)) for end in ("*.jsonl", "*.times"))
+    stamps = [int(time) for time in times.read_text().split()]
+    sent = [orjson.loads(line)["ts"] for line in lines.read_bytes().splitlines()]
+    assert len(stamps) == len(sent)
+    assert stamps == sorted(stamps)
+    assert {ts - time for ts, time in zip(sent, stamps, strict=True)} == found

@@ -3,7 +3,7 @@
 import csv
 import math
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from tests.unit.simulator.conftest import ROOT
 SQL = ROOT / "simulator" / "music_simulator" / "truth"
 PATTERNS = ROOT / "dbt_project" / "seeds" / "device_patterns.csv"
 BAD = ["--duplicates", ".08", "--late", ".08", "--out-of-order", ".08", "--malformed", ".03", "--invalid", ".03",
-       "--unknown-fields", ".1", "--v2", ".4", "--v3", ".3"]  # fmt: skip
+       "--unknown-fields", ".1", "--v2", ".4", "--v3", ".3", "--wrong-clocks", ".05"]  # fmt: skip
 
 
 @dataclass
@@ -46,7 +46,8 @@ RUNS = {
                   "--growth", "8", "--hot-key", ".02", "--burst", "30:60:10", *BAD],
     "weeks": ["--seed", "4", "--users", "120", "--start", "2025-12-08T09:30:00", "--days", "44", "--songs", "60",
               "--duplicates", ".02", "--late", ".02"],
-    "cut off": ["--seed", "5", "--users", "300", "--days", "9", "--events", "4321", *BAD],
+    "cut off": ["--seed", "5", "--users", "300", "--days", "9", "--events", "14321", "--start", "2026-05-28",
+                "--growth", "90", *BAD],
 }  # fmt: skip
 
 
@@ -74,7 +75,9 @@ def test_marts(checked: Checked, mart: str) -> None:
 
     def key(row: dict[str, Any]) -> tuple[Any, ...]:
         return tuple(
-            (k, str(row[k])) for k in columns if isinstance(row[k], str) or k.endswith(("year", "rank", "number"))
+            (k, str(row[k]))
+            for k in columns
+            if isinstance(row[k], (str, bool)) or k.endswith(("year", "rank", "number"))
         )
 
     for ours, theirs in zip(sorted(found, key=key), sorted(plain, key=key), strict=True):
@@ -91,7 +94,7 @@ def test_counts(checked: Checked) -> None:
 def test_plays_of_every_mart_add_up_to_listens(checked: Checked) -> None:
     listens = checked.truth["counts"]["events"]["listen_events"]
     for mart, rows in checked.truth["marts"].items():
-        if mart in ("song_of_the_year", "artist_of_the_year", "stream_anomalies"):
+        if mart in ("song_of_the_year", "artist_of_the_year", "traffic_anomalies"):
             continue
         if "plays" in rows[0]:
             assert sum(row["plays"] for row in rows) == listens, mart
@@ -139,7 +142,9 @@ def test_records_that_did_not_arrive_are_not_in_the_truth(tmp_path: Path) -> Non
     class Leaky(Files):
         number, lost = 0, set[int]()
 
-        def deliver(self, kinds: list[int], texts: list[bytes], keys: list[bytes]) -> int:
+        def deliver(
+            self, kinds: list[int], texts: list[bytes], keys: list[bytes], times: list[int] | None = None
+        ) -> int:
             kept = []
             for kind, text in zip(kinds, texts, strict=True):
                 if self.number % 7 == 0:
@@ -147,7 +152,7 @@ def test_records_that_did_not_arrive_are_not_in_the_truth(tmp_path: Path) -> Non
                 else:
                     kept.append((kind, text))
                 self.number += 1
-            super().deliver([k for k, _ in kept], [t for _, t in kept], keys)
+            super().deliver([k for k, _ in kept], [t for _, t in kept], keys, times)
             return len(kinds)
 
         def close(self, patience_seconds: float) -> set[int]:
@@ -161,9 +166,10 @@ def test_records_that_did_not_arrive_are_not_in_the_truth(tmp_path: Path) -> Non
         leaky = Leaky(tmp_path / "out", "run")
         made = Run(world.options, generation, leaky, AtOnce(), lambda: False, lambda _: None, log)
         progress = made.carry_out()
+        registered = generation.registrations()
     log.close()
     assert progress.lost == len(leaky.lost) > 100
-    write_truth(tmp_path / "truth.json", log.path, made.lost, world, False)
+    write_truth(tmp_path / "truth.json", log.path, made.lost, world, False, registered)
     stream = Stream(tmp_path / "out", PATTERNS, tmp_path / "reference")
     checked = Checked(orjson.loads((tmp_path / "truth.json").read_bytes()), stream)
     test_counts(checked)
@@ -175,9 +181,26 @@ def test_records_that_did_not_arrive_are_not_in_the_truth(tmp_path: Path) -> Non
 def test_truth_and_dbt_have_the_same_limits() -> None:
     limits = yaml.safe_load((ROOT / "dbt_project" / "dbt_project.yml").read_text())["vars"]
     base = (SQL / "base.sql").read_text()
-    for name, ours in (("min_cell_users", brute_force.MIN_CELL_USERS), ("stream_seconds", brute_force.STREAM_SECONDS)):
+    for name, ours in (
+        ("min_cell_users", brute_force.MIN_CELL_USERS),
+        ("stream_seconds", brute_force.STREAM_SECONDS),
+        ("heavy_plays", brute_force.HEAVY_PLAYS),
+        ("regular_plays", brute_force.REGULAR_PLAYS),
+        ("streams_of_a_song_and_day", brute_force.MOST_STREAMS),
+        ("streams_of_a_point_paid", brute_force.POINT_PAID),
+        ("streams_of_a_point_free", brute_force.POINT_FREE),
+        ("chart_size", brute_force.CHART_SIZE),
+        ("super_listener_days", brute_force.SUPER_DAYS),
+        ("moderate_listener_days", brute_force.MODERATE_DAYS),
+        ("royalty_pool_cents", brute_force.POOL_CENTS),
+        ("royalty_close_days", brute_force.CLOSE_DAYS),
+    ):
         assert f"create macro {name}() as {limits[name]};" in base
         assert limits[name] == ours
+    assert timedelta(minutes=limits["clock_ahead_minutes"]) == brute_force.CLOCK_AHEAD
+    assert timedelta(days=limits["clock_behind_days"]) == brute_force.CLOCK_BEHIND
+    assert f"create macro clock_ahead() as {limits['clock_ahead_minutes']} * 60;" in base
+    assert f"create macro clock_behind() as {limits['clock_behind_days']} * 86400;" in base
 
 
 def test_skips_and_unheard_ends_are_plays_but_no_streams(checked: Checked) -> None:
