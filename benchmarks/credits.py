@@ -1,6 +1,6 @@
 """Credits per day of a Snowflake warehouse, by LOAD_MIN_INTERVAL. `python -m benchmarks.credits` prints the table.
 
-Computed, not measured. The prices are Snowflake's (docs.snowflake.com, "Understanding compute cost"): an X-Small costs
+Computed from measured seconds of work (benchmarks.account). The prices are Snowflake's (docs.snowflake.com, "Understanding compute cost"): an X-Small costs
 1 credit an hour, billed per second while it runs, at least a minute each time it is resumed.
 """
 
@@ -10,7 +10,9 @@ A_DAY = 24.0
 MIN_BILLED_SECONDS = 60.0
 #: The settings of the table, in seconds.
 INTERVALS = (0.0, 60.0, 300.0)
-BUSY = (10.0, 30.0)
+#: Seconds of a load of one version and the live build after it, by the milliseconds that a statement takes longer than
+#: on the local warehouse: `python -m benchmarks.account --history 20000`.
+BUSY = {50: 1.0 + 21.1, 200: 2.2 + 36.9, 500: 4.8 + 78.3}
 
 
 def awake_share(interval: float, busy: float, auto_suspend: float) -> float:
@@ -28,11 +30,12 @@ def awake_share(interval: float, busy: float, auto_suspend: float) -> float:
 
 def table(auto_suspend: float, hours: float = 24.0) -> list[str]:
     """Lines of a Markdown table: credits a day if events arrive for so many `hours` of it."""
-    head = [f"| `LOAD_MIN_INTERVAL` | {' | '.join(f'{busy:.0f} s of work' for busy in BUSY)} |"]
+    columns = " | ".join(f"{delay} ms a statement: {busy:.0f} s of work" for delay, busy in BUSY.items())
+    head = [f"| `LOAD_MIN_INTERVAL` | {columns} |"]
     head.append(f"|---|{'---|' * len(BUSY)}")
     return head + [
         f"| {interval:.0f} s | "
-        + " | ".join(f"{A_DAY * awake_share(interval, busy, auto_suspend) * hours / 24:.1f}" for busy in BUSY)
+        + " | ".join(f"{A_DAY * awake_share(interval, busy, auto_suspend) * hours / 24:.1f}" for busy in BUSY.values())
         + " |"
         for interval in INTERVALS
     ]
