@@ -1,7 +1,8 @@
 """Credits per day of a Snowflake warehouse, by LOAD_MIN_INTERVAL. `python -m benchmarks.credits` prints the table.
 
-Computed from measured seconds of work (benchmarks.account). The prices are Snowflake's (docs.snowflake.com, "Understanding compute cost"): an X-Small costs
-1 credit an hour, billed per second while it runs, at least a minute each time it is resumed.
+Computed from measured seconds of work (benchmarks.account). The prices are Snowflake's (docs.snowflake.com,
+"Understanding compute cost"): an X-Small costs 1 credit an hour, billed per second while it runs, at least a minute
+each time it is resumed.
 """
 
 #: Credits of an X-Small in a whole day.

@@ -5,6 +5,7 @@ taken from.
 """
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,10 @@ from sqlglot import exp
 __all__ = [
     "DML_TYPE_IDS", "SERVER_VERSION", "ColumnInfo", "normalise_ident", "statement_type_id",
 ]  # fmt: skip
+
+# fakesnow makes a folder for staged files as it is imported, and leaves it. `keep_stages_in` chooses another one.
+with suppress(OSError):
+    Path(stage.LOCAL_BUCKET_PATH).rmdir()
 
 # --- the catalogue --------------------------------------------------------------------------------------------------
 

@@ -1,7 +1,9 @@
 """What the modules of the package import."""
 
 import ast
+import os
 import re
+import subprocess
 import sys
 import tomllib
 from graphlib import TopologicalSorter
@@ -42,3 +44,9 @@ def test_every_import_is_declared() -> None:
     allowed = names | {"snowflake"}  # of snowflake-connector-python
     imported = {found.split(".")[0] for name in MODULES for found in imports(name)}
     assert imported - allowed - sys.stdlib_module_names - {"snowflake_local"} == set()
+
+
+def test_an_import_leaves_nothing_in_the_folder_for_temporary_files(tmp_path: Path) -> None:
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", "import snowflake_local.server"], env=environment, check=True)
+    assert list(tmp_path.iterdir()) == []
