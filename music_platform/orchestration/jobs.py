@@ -12,6 +12,7 @@ from music_platform.orchestration.assets.marts import BuildConfig, build_dbt_ass
 from music_platform.orchestration.assets.raw import DrainConfig
 from music_platform.orchestration.assets.report import REPORT
 from music_platform.orchestration.checks import check_keys
+from music_platform.orchestration.data_checks import NIGHTLY
 from music_platform.orchestration.freshness import LIVE, POLICY
 from music_platform.orchestration.keys import (
     BUILDS_LEDGER,
@@ -92,7 +93,7 @@ rebuild_job = dg.define_asset_job(
 )
 quality_job = dg.define_asset_job(
     "quality",
-    selection=dg.AssetSelection.checks(*(key for key in check_keys() if key != CONSERVATION)),
+    selection=dg.AssetSelection.checks(*(key for key in check_keys() if key not in (CONSERVATION, *NIGHTLY))),
     description="Runs the data checks: quarantine, required columns, drift, ids, totals, anomalies. Started by the "
     "quality sensor.",
 )
@@ -103,7 +104,7 @@ reconciliation_job = dg.define_asset_job(
 )
 nightly_job = dg.define_asset_job(
     "nightly",
-    selection=dg.AssetSelection.checks(*(spec.key for spec in build_dbt_assets().check_specs))
+    selection=dg.AssetSelection.checks(*(spec.key for spec in build_dbt_assets().check_specs), *NIGHTLY)
     | dg.AssetSelection.assets(REPORT).without_checks(),
     config=dg.RunConfig(ops={"models": BuildConfig(whole_tables=True)}),
     description="Runs every test over whole tables and writes the quality report. Started by its schedule.",

@@ -32,7 +32,7 @@ def known_checks(manifest: Path) -> list[dg.AssetCheckKey]:
 
 
 #: Checks that hold back every build while they fail, because results built from such data would be wrong.
-BLOCKING = [CONSERVATION, *(dg.AssetCheckKey(check.asset, check.name) for check in RAW_CHECKS if check.blocking)]
+BLOCKING = [CONSERVATION, *(check.key for check in RAW_CHECKS if check.blocking)]
 
 _PLANNED = AssetCheckExecutionRecordStatus.PLANNED
 #: Statuses of an execution that ended with a verdict. A planned one has none yet, or never gets one: its run crashed.

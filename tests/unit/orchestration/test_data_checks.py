@@ -1,7 +1,7 @@
 """The data checks' outcomes for given answers of the warehouse."""
 
 import re
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -9,15 +9,19 @@ import pytest
 from music_platform.contracts import events
 from music_platform.environment import project_root
 from music_platform.orchestration.data_checks import (
+    ADDITIVE,
     HOURS,
     ID_HASH,
     MOST_BATCHES,
+    MOST_DATES,
+    Outcome,
     distribution,
     distribution_outcome,
     drift_outcome,
     inferred_outcome,
     quarantine_outcome,
     same_id,
+    totals,
     totals_outcome,
     volume,
     volume_outcome,
@@ -146,3 +150,36 @@ def test_ids_are_looked_up_as_silver_notes_them() -> None:
         f"{ID_HASH}::number(38, 0) as id_hash"
         in (project_root() / "dbt_project/models/silver/event_dates.sql").read_text()
     )
+
+
+def compared(after: int, reached: dict[str, int], dates: list[date], plays: int) -> tuple[Outcome, list[str]]:
+    """The verdict on totals, and the statements that counted."""
+    ask = Warehouse({
+        "SELECT COALESCE(MAX(last_batch)": [(after,)],
+        "SELECT model": list(reached.items()),
+        "SELECT DISTINCT activity_date": [(day,) for day in dates],
+        "SELECT COUNT(*) FROM SILVER.LISTENS": [(10,)],
+        "SELECT COALESCE(SUM(plays)": [(plays,)],
+    })  # fmt: skip
+    outcome = totals(ask, SETTINGS)
+    return outcome, [text for text in ask.statements if "LISTENS" in text or "GOLD." in text]
+
+
+def test_totals_are_compared_on_the_dates_of_batches_that_have_not_passed() -> None:
+    level = dict.fromkeys(["listens", *ADDITIVE], 9)
+    days = [date(2026, 6, 2), date(2026, 5, 1)]
+    outcome, asked = compared(5, level, days, plays=10)
+    assert outcome.passed
+    assert [re.findall(r"'(\S+)'::DATE", text) for text in asked] == [["2026-05-01", "2026-06-02"]] * 11
+    assert "SELECT 'totals', 6, 9, True" in outcome.notes[-1]
+    # What is wrong stays wrong until it is right: the batches have not passed.
+    outcome, _ = compared(5, level, days, plays=12)
+    assert (outcome.passed, outcome.notes) == (False, ())
+    # A mart that is behind is neither compared nor passed over.
+    outcome, asked = compared(5, level | {"demographics_daily": 7}, days, plays=10)
+    assert (outcome.passed, outcome.notes, len(asked)) == (True, (), 10)
+    # The first time, and where there are very many dates, whole tables and whole ranges.
+    assert all("WHERE" not in text for text in compared(-1, level, days, plays=10)[1])
+    many = [date(2026, 1, 1) + timedelta(days=n) for n in range(MOST_DATES + 1)]
+    assert all("BETWEEN '2026-01-01'::DATE AND '2027-02-05'::DATE" in text for text in compared(5, level, many, 10)[1])
+    assert compared(9, level, days, plays=99)[0].summary == "every date was compared before"
