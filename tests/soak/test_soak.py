@@ -46,6 +46,11 @@ def recovery() -> float:
     return slowdown.seconds(120)
 
 
+#: Marts that follow the records' own times. Here those are of today, and the simulated events of another year: no
+#: edition was published and no statement closed before its streams arrived. `marts/test_truth` compares them.
+BY_RECORD = {"charts_weekly", "royalty_shares_monthly"}
+
+
 @dataclass(frozen=True)
 class Load:
     """How many records a second, for how long, and by how many users over how many simulated days."""
@@ -238,7 +243,7 @@ def compare(scene: Scene, truth_file: Path) -> None:
 
         wrong = [
             line
-            for mart in KEYS
+            for mart in KEYS.keys() - BY_RECORD
             for line in differences(
                 mart, rows(STATEMENTS.get(mart, f"select * from GOLD.{mart}")), truth["marts"][mart]
             )
@@ -246,7 +251,8 @@ def compare(scene: Scene, truth_file: Path) -> None:
         assert not wrong, "\n".join(wrong[:20])
         (events,) = rows("select count(*) as n from SILVER.EVENTS")
     assert events["n"] == sum(truth["counts"]["events"].values())
-    scene.timeline.say(f"conservation and truth hold: {records:,} records, {events['n']:,} events, {len(KEYS)} marts")
+    marts = len(KEYS.keys() - BY_RECORD)
+    scene.timeline.say(f"conservation and truth hold: {records:,} records, {events['n']:,} events, {marts} marts")
 
 
 def conserved(settings: Settings, retired: Sequence[str] = ()) -> int:
