@@ -1,4 +1,5 @@
--- The ten most played artists of a week: by default the last seven complete dates. Listeners are not summed over dates, since one person may listen on several.
+-- The ten most played artists of a week: by default the last seven complete dates. Listeners are not summed over dates,
+-- since one person may listen on several.
 set to_date = (select max(activity_date) from gold.daily_summary where is_complete);
 set from_date = dateadd('day', -6, $to_date::date)::date;
 

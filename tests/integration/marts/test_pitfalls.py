@@ -317,7 +317,7 @@ def test_when_the_catalogue_changes_only_affected_listens_do(feed: Feeder, wareh
 def heard(warehouse: TestWarehouse) -> list[tuple[float | None, bool, str, bool]]:
     """How much of each listen was heard, in order of time."""
     rows = warehouse.query(
-        "select heard_seconds, heard_is_estimated, ended_by, is_stream from SILVER.LISTENS order by event_time"
+        "select heard_seconds, heard_is_estimated, ended_by, is_stream from SILVER.LISTENS order by event_time, user_id"
     )
     return [
         (None if row["heard_seconds"] is None else float(row["heard_seconds"]), *list(row.values())[1:]) for row in rows
