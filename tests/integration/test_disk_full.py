@@ -110,7 +110,8 @@ def test_a_home_whose_disk_is_full_comes_back_by_itself_after_one_alert(
             sent.send(300)
             time.sleep(slowdown.seconds(20))
             assert sent.rows() == 500, "it is paused"
-            assert titles(receiver) == ["the disk is almost full"]
+            # A check may say besides that nobody has a catalogue here.
+            assert [title for title in titles(receiver) if "disk" in title] == ["the disk is almost full"]
 
             disk.fill_to_the_last_byte()
             time.sleep(slowdown.seconds(20))
@@ -121,8 +122,8 @@ def test_a_home_whose_disk_is_full_comes_back_by_itself_after_one_alert(
             assert titles(receiver).count("the disk is almost full") == 1
             with connect(stack.settings) as session:
                 found = audit(session, stack.settings)
-            assert found.wrong == []
-            assert sum(rows.count for rows in found.rows.values()) == 800
+            assert (found.complaints, found.postponed) == ([], None)
+            assert sum(each.state.rows for each in found.partitions.values()) == 800
             show(f"alerts: {titles(receiver)}")
         finally:
             stack.down()
