@@ -141,14 +141,16 @@ def _batches(
 
 
 def _files(context: IngestionContext, lease: Lease) -> Iterator[MicroBatch]:
-    def session() -> "SparkSession":
-        opened = context.spark()
-        notice_restarts(opened)
-        lease.note_spark_session(session_id(opened))
-        lease.check()
-        return opened
+    yield from Intake(context.settings, context.log).take_in(lambda: _spark_session(context, lease))
 
-    yield from Intake(context.settings, context.log).take_in(session)
+
+def _spark_session(context: IngestionContext, lease: Lease) -> "SparkSession":
+    """A session that the lease knows, while the lease is still this run's."""
+    session = context.spark()
+    notice_restarts(session)
+    lease.note_spark_session(session_id(session))
+    lease.check()
+    return session
 
 
 def _time_is_up(settings: Settings, started: float) -> bool:
@@ -202,10 +204,7 @@ def _micro_batches(
         if hold(backlog.records):
             return
         context.log(f"{backlog.records:,} records to read: {backlog.behind}")
-        session = context.spark()
-        notice_restarts(session)
-        lease.note_spark_session(session_id(session))
-        lease.check()
+        session = _spark_session(context, lease)
         done = 0
         progress = progress.with_new_topics(offsets.ids)
         work = job(settings, progress, offsets, context.log)
