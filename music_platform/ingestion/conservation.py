@@ -25,7 +25,7 @@ from music_platform.lake.paths import events_path
 from music_platform.lake.progress import read_progress
 from music_platform.settings import Settings
 from music_platform.topics import offsets_with_record, readable_offsets
-from music_platform.warehouse.connection import execute_all
+from music_platform.warehouse.connection import execute_all, rows_of
 from music_platform.warehouse.loader import loaded_version
 from music_platform.warehouse.schema import GAPS, RECONCILED, literal
 
@@ -98,7 +98,9 @@ def read_partitions(settings: Settings, table: DeltaTable) -> dict[Partition, Re
 
 def accepted_gaps(session: "SnowflakeConnection") -> dict[Partition, list[Interval]]:
     """The losses in OPS.GAPS."""
-    rows = _rows(session, f"SELECT kafka_topic, kafka_partition, kafka_topic_id, first_offset, last_offset FROM {GAPS}")
+    rows = rows_of(
+        session, f"SELECT kafka_topic, kafka_partition, kafka_topic_id, first_offset, last_offset FROM {GAPS}"
+    )
     found: dict[Partition, list[Interval]] = {}
     for topic, number, topic_id, first, last in rows:
         found.setdefault(Partition(topic, int(number), topic_id), []).append((int(first), int(last)))
@@ -280,7 +282,7 @@ def compare(session: "SnowflakeConnection", settings: Settings, ledger: Ledger) 
         rows = count_files(session, upto, files_before.batch if files_before else -1, forgotten) if intake else {}
         new = sum(each.before.count + each.after.count for each in counted.values())
         new += sum(each.count for each in rows.values())
-        ((total,),) = _rows(session, "SELECT COUNT(*) FROM RAW.EVENTS")
+        ((total,),) = rows_of(session, "SELECT COUNT(*) FROM RAW.EVENTS")
         whole = int(total) != ledger.rows + new
     if whole:
         counted, rows = count_partitions(session, upto, None), count_files(session, upto, -1, forgotten)
@@ -321,7 +323,7 @@ def count_partitions(session: "SnowflakeConnection", upto: int, above: int | Non
         f"MIN(CASE WHEN {side} THEN e.kafka_offset END), MAX(CASE WHEN {side} THEN e.kafka_offset END)"
         for side in (before, after)
     )
-    rows = _rows(
+    rows = rows_of(
         session,
         f"SELECT e.kafka_topic, e.kafka_partition, e.kafka_topic_id, {sides} {_new_rows(upto, above)} "
         "GROUP BY e.kafka_topic, e.kafka_partition, e.kafka_topic_id",
@@ -379,7 +381,7 @@ def _missing(
             f"{_new_rows(upto, above)} AND e.kafka_offset >= COALESCE(r.end_offset, 0)) AS in_order "
             "WHERE next_offset > kafka_offset + 1"
         )
-        for topic, number, topic_id, first, last in _rows(session, statement):
+        for topic, number, topic_id, first, last in rows_of(session, statement):
             if (where := Partition(topic, int(number), topic_id)) in inside:
                 inside[where].append((int(first), int(last)))
     gaps = accepted_gaps(session) if missing else {}
@@ -415,7 +417,7 @@ def count_files(
     session: "SnowflakeConnection", upto: int, above: int | None, forgotten: Forgotten
 ) -> dict[str, FileRows]:
     """The rows of each file in the batches after `above`."""
-    rows = _rows(
+    rows = rows_of(
         session,
         "SELECT source_file, COUNT(*), COUNT(DISTINCT source_line), "
         f"COUNT_IF(ingested_at > TO_TIMESTAMP_NTZ({forgotten.ended_ms}, 3)) "
@@ -438,10 +440,3 @@ def note_gaps(lost: Iterable[Gap], who: str) -> list[str]:
             f"{literal(who)}",
         ]
     return found
-
-
-def _rows(session: "SnowflakeConnection", statement: str) -> list[tuple[Any, ...]]:
-    cursor = session.cursor()
-    cursor.execute(statement)
-    rows: Any = cursor.fetchall()
-    return list(rows)

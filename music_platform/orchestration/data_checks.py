@@ -17,7 +17,7 @@ from music_platform.contracts import events
 from music_platform.orchestration.keys import GOLD, RAW_EVENTS, SILVER
 from music_platform.settings import Settings
 from music_platform.warehouse.checked_batches import Batches, note, passed_up_to
-from music_platform.warehouse.connection import execute_all
+from music_platform.warehouse.connection import execute_all, rows_of
 from music_platform.warehouse.schema import BUILDS, literal
 
 if TYPE_CHECKING:
@@ -77,8 +77,7 @@ class DataCheck:
         """Query and judge."""
 
         def ask(statement: str) -> list[tuple[Any, ...]]:
-            rows: Any = session.cursor().execute(statement).fetchall()  # type: ignore[union-attr]
-            return list(rows)
+            return rows_of(session, statement)
 
         outcome = self.judge(ask, settings)
         if outcome.notes:

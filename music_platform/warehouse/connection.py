@@ -85,6 +85,14 @@ def transaction(session: "SnowflakeConnection") -> "Iterator[SnowflakeCursor]":
         raise
 
 
+def rows_of(session: "SnowflakeConnection", statement: str) -> list[tuple[Any, ...]]:
+    """All rows of a query."""
+    cursor = session.cursor()
+    cursor.execute(statement)
+    rows: Any = cursor.fetchall()
+    return list(rows)
+
+
 def execute_all(session: "SnowflakeConnection", statements: Iterable[str]) -> None:
     """Execute the statements in one transaction."""
     with transaction(session) as cursor:

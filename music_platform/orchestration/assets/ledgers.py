@@ -4,7 +4,6 @@ They can be materialized so that every selection can be: `group:ops`, or the lak
 """
 
 from collections.abc import Iterator
-from typing import Any
 
 import dagster as dg
 from dagster_snowflake import SnowflakeResource
@@ -14,6 +13,7 @@ from music_platform.orchestration.keys import BUILDS_LEDGER, LOADS_LEDGER, OPS, 
 from music_platform.orchestration.resources import sentences, warehouse_session
 from music_platform.orchestration.runs import name_process
 from music_platform.settings import Settings
+from music_platform.warehouse.connection import rows_of
 from music_platform.warehouse.schema import BUILDS, LOADS, OPS_TABLES
 
 _TABLES = {LOADS_LEDGER: LOADS, BUILDS_LEDGER: BUILDS}
@@ -49,11 +49,7 @@ def build_ledgers(settings: Settings) -> dg.AssetsDefinition:
         with sentences(), warehouse_session(snowflake, settings, context.run, dg.AssetKey(OPS)) as session:
             for key, table in _TABLES.items():
                 if key in context.selected_asset_keys:
-                    ((rows,),) = _rows(session, f"SELECT COUNT(*) FROM {table}")
+                    ((rows,),) = rows_of(session, f"SELECT COUNT(*) FROM {table}")
                     yield dg.MaterializeResult(asset_key=key, metadata={"dagster/row_count": int(rows)})
 
     return ledgers
-
-
-def _rows(session: Any, statement: str) -> list[tuple[Any, ...]]:
-    return list(session.cursor().execute(statement).fetchall())
