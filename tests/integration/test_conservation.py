@@ -40,14 +40,14 @@ def consumers(monkeypatch: pytest.MonkeyPatch) -> list[object]:
 def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """The statements that a comparison sends."""
     sent: list[str] = []
-    real = conservation._rows
+    real = conservation.rows_of
 
     def listen(session: Any, statement: str) -> Any:
         sent.append(statement)
         return real(session, statement)
 
     with monkeypatch.context() as patch:
-        patch.setattr(conservation, "_rows", listen)
+        patch.setattr(conservation, "rows_of", listen)
         yield sent
 
 
