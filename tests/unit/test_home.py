@@ -31,9 +31,9 @@ def test_a_folder_of_somebody_else_is_refused(tmp_path: Path, monkeypatch: pytes
     (tmp_path / "music-platform").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(PlatformError, match="not this user's folder"):
         home.make_socket_folder(home.Home(Path("/h") / ("x" * 200)))
-    short = home.Home(tmp_path / "home")
-    home.make_socket_folder(short)
-    assert not short.root.exists(), "its sockets are in the home: there is nothing to make"
+    # Not below tmp_path: under several workers, its own path is too long for a socket.
+    home.make_socket_folder(home.Home(Path("/h")))
+    assert not Path("/h").exists(), "its sockets are in the home: there is nothing to make"
 
 
 def test_nothing_is_said_to_a_socket_in_a_folder_of_somebody_else(
