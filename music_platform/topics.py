@@ -137,12 +137,13 @@ REFUSALS = (KafkaError._AUTHENTICATION, KafkaError._SSL)
 SILENCES = (KafkaError._TIMED_OUT, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN)
 
 
-#: Errors of a partition whose leader is changing, and seconds until the next leader is asked for.
+#: Errors of a partition whose leader is changing, as of a topic that was made a moment ago or a broker that died.
 ELECTIONS = (
     KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.FENCED_LEADER_EPOCH,
     KafkaError.UNKNOWN_LEADER_EPOCH,
 )  # fmt: skip
-ELECTION_PAUSE = 0.2
+#: Seconds for which a sensor or the watch waits for the end of an election, and between two looks. It takes one or two.
+ELECTION_SECONDS, ELECTION_PAUSE = 5.0, 0.2
 
 
 def away(where: str) -> str:
@@ -176,6 +177,14 @@ def unreachable(
     return BrokerUnreachableError(f"Kafka at {where} answers with an error{about}: {error.args[0].str()}.")
 
 
+def leaderless(topic: str, where: str, partitions: Collection[str]) -> LeaderlessError:
+    """The error for a topic of which these partitions have no leader; none given: not known which."""
+    which = f"for partition {', '.join(partitions)}" if partitions else "for some of its partitions"
+    return LeaderlessError(
+        f"Topic {topic} of Kafka at {where} has no leader {which}. Its brokers are down, or an election is going on."
+    )
+
+
 def topic_ids(client_config: Mapping[str, Any], topics: Iterable[str]) -> dict[str, str]:
     """Identity of each topic. Raises BrokerUnreachableError, also for a topic that does not exist."""
     # The client has to outlive the futures it returns.
@@ -195,33 +204,49 @@ def topic_offsets(client_config: Mapping[str, Any], topics: Iterable[str]) -> To
     return offsets
 
 
-def readable_offsets(client_config: Mapping[str, Any], topics: Iterable[str]) -> TopicOffsets:
+def readable_offsets(
+    client_config: Mapping[str, Any],
+    topics: Iterable[str],
+    patience: float = ELECTION_SECONDS,
+    hopeless: Collection[str] = (),
+) -> TopicOffsets:
     """The same of the topics that can be read. One that is missing, forbidden or without a leader keeps no other one
-    from being read. Raises BrokerUnreachableError where the brokers do not answer."""
-    brokers = Brokers(client_config)
+    from being read. Raises BrokerUnreachableError where the brokers do not answer.
+
+    While leaders are being elected it asks again, for `patience` seconds. For the leaders of `hopeless` topics, for
+    which somebody has waited before, it does not.
+    """
+    brokers, names = Brokers(client_config), list(topics)
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            found = _readable_now(brokers, names, client_config)
+        except KafkaException as error:
+            raise unreachable(client_config, error, brokers.last_error) from error
+        electing = {topic for topic, trouble in found.troubles.items() if isinstance(trouble, LeaderlessError)}
+        if electing <= set(hopeless) or time.monotonic() > deadline:
+            return found
+        time.sleep(ELECTION_PAUSE)
+
+
+def _readable_now(brokers: Brokers, topics: list[str], client_config: Mapping[str, Any]) -> TopicOffsets:
     troubles: dict[str, BrokerUnreachableError] = {}
     ids: dict[str, str] = {}
     partitions: list[TopicPartition] = []
-    try:
-        described = brokers.admin.describe_topics(TopicCollection(list(topics)), request_timeout=TIMEOUT)
-        for topic, future in described.items():
-            try:
-                found = brokers.result(future)
-            except KafkaException as error:
-                troubles[topic] = _trouble(client_config, error, topic)
-                continue
-            if headless := [str(info.id) for info in found.partitions if info.leader is None]:
-                troubles[topic] = LeaderlessError(
-                    f"Topic {topic} of Kafka at {brokers.where} has no leader for partition {', '.join(headless)}. Its "
-                    "brokers are down, or an election is going on."
-                )
-                continue
-            ids[topic] = identity(topic, str(found.topic_id))
-            partitions += [TopicPartition(topic, info.id) for info in found.partitions]
-        first = _offsets(brokers, partitions, OffsetSpec.earliest(), client_config, troubles)
-        end = _offsets(brokers, partitions, OffsetSpec.latest(), client_config, troubles)
-    except KafkaException as error:
-        raise unreachable(client_config, error, brokers.last_error) from error
+    described = brokers.admin.describe_topics(TopicCollection(topics), request_timeout=TIMEOUT)
+    for topic, future in described.items():
+        try:
+            found = brokers.result(future)
+        except KafkaException as error:
+            troubles[topic] = _trouble(client_config, error, topic)
+            continue
+        if headless := [str(info.id) for info in found.partitions if info.leader is None]:
+            troubles[topic] = leaderless(topic, brokers.where, headless)
+            continue
+        ids[topic] = identity(topic, str(found.topic_id))
+        partitions += [TopicPartition(topic, info.id) for info in found.partitions]
+    first = _offsets(brokers, partitions, OffsetSpec.earliest(), client_config, troubles)
+    end = _offsets(brokers, partitions, OffsetSpec.latest(), client_config, troubles)
     return TopicOffsets(_without(first, troubles), _without(end, troubles), _without(ids, troubles), troubles)
 
 
@@ -246,10 +271,14 @@ def _without(found: dict[str, Answer], troubles: Mapping[str, BrokerUnreachableE
     return {topic: each for topic, each in found.items() if topic not in troubles}
 
 
-def _trouble(client_config: Mapping[str, Any], error: KafkaException, topic: str) -> BrokerUnreachableError:
+def _trouble(
+    client_config: Mapping[str, Any], error: KafkaException, topic: str, partition: int | None = None
+) -> BrokerUnreachableError:
     """The trouble with one topic. Raises the error itself where the brokers do not answer, which is about all."""
     if error.args[0].code() in SILENCES:
         raise error
+    if error.args[0].code() in ELECTIONS:
+        return leaderless(topic, client_config["bootstrap.servers"], [] if partition is None else [str(partition)])
     return unreachable(client_config, error, topic=topic)
 
 
@@ -261,29 +290,17 @@ def _offsets(
     troubles: dict[str, BrokerUnreachableError],
     isolation: IsolationLevel = IsolationLevel.READ_COMMITTED,
 ) -> Offsets:
-    """Offsets of the partitions. The trouble with a topic is added to `troubles`.
-
-    A partition whose leader is changing, as of a topic that was made a moment ago or a broker that died, is asked
-    about again.
-    """
+    """Offsets of the partitions. The trouble with a topic is added to `troubles`."""
     found: Offsets = {}
-    deadline = time.monotonic() + TIMEOUT
-    waiting = partitions
-    while waiting:
-        futures = brokers.admin.list_offsets(
-            dict.fromkeys(waiting, which), isolation_level=isolation, request_timeout=TIMEOUT
-        )
-        waiting = []
-        for partition, future in futures.items():
-            try:
-                found.setdefault(partition.topic, {})[partition.partition] = brokers.result(future).offset
-            except KafkaException as error:
-                if error.args[0].code() in ELECTIONS and time.monotonic() < deadline:
-                    waiting.append(partition)
-                else:
-                    troubles[partition.topic] = _trouble(client_config, error, partition.topic)
-        if waiting:
-            time.sleep(ELECTION_PAUSE)
+    futures = brokers.admin.list_offsets(
+        dict.fromkeys(partitions, which), isolation_level=isolation, request_timeout=TIMEOUT
+    )
+    for partition, future in futures.items():
+        topic, number = partition.topic, partition.partition
+        try:
+            found.setdefault(topic, {})[number] = brokers.result(future).offset
+        except KafkaException as error:
+            troubles[topic] = _trouble(client_config, error, topic, number)
     return found
 
 

@@ -5,7 +5,7 @@ any moment: the next call resumes from the checkpoint, the lake and the watermar
 """
 
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -30,7 +30,6 @@ from music_platform.lake.progress import Progress, read_progress
 from music_platform.settings import Settings
 from music_platform.topics import (
     BrokerUnreachableError,
-    LeaderlessError,
     TopicOffsets,
     readable_offsets,
     topic_names,
@@ -58,7 +57,7 @@ FIRST_BATCH_SECONDS = 10.0
 #: What may fail on its own in a drain, beside single topics.
 FILES, TOPICS = "the intake's files", "all topics"
 
-#: Seconds for which an election of leaders is waited for. It takes one or two.
+#: Seconds for which a drain waits for the end of an election of leaders: longer than a sensor, which looks again.
 ELECTION_SECONDS = 30.0
 
 
@@ -157,18 +156,6 @@ def _time_is_up(settings: Settings, started: float) -> bool:
     return time.monotonic() - started > settings.max_drain_seconds
 
 
-def _settled_offsets(settings: Settings, failed: Mapping[str, Exception]) -> TopicOffsets:
-    """The offsets of the topics that can be read, once no election of leaders is going on, or it has lasted for too
-    long. Raises BrokerUnreachableError where the brokers do not answer."""
-    deadline = time.monotonic() + ELECTION_SECONDS
-    while True:
-        found = readable_offsets(settings.kafka_client_config(), topic_names(settings).values())
-        electing = [t for t, trouble in found.troubles.items() if isinstance(trouble, LeaderlessError)]
-        if not set(electing) - failed.keys() or time.monotonic() > deadline:
-            return found
-        time.sleep(WAITING_POLL_SECONDS)
-
-
 def _micro_batches(
     context: IngestionContext,
     table: DeltaTable,
@@ -182,7 +169,8 @@ def _micro_batches(
     settings = context.settings
     while True:
         progress = read_progress(settings.lake_root)
-        found = _settled_offsets(settings, failed)
+        names = topic_names(settings).values()
+        found = readable_offsets(settings.kafka_client_config(), names, ELECTION_SECONDS, failed.keys())
         require_sound_checkpoint(progress, table)
         held = held_topics(progress, found)
         for topic in sorted(held.keys() - failed.keys()):
