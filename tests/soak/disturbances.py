@@ -52,9 +52,11 @@ class Clock:
         return {
             "LD_PRELOAD": str(library),
             "FAKETIME_TIMESTAMP_FILE": str(self._file),
-            # Not at every look: a JVM looks so often that reading a file each time kept it from starting.
+            # Once a second, not at every look: a JVM looks some 10,000 times a second.
             "FAKETIME_CACHE_DURATION": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            # As found out for another glibc, libfaketime lets each timed wait of a JVM return at once: it would spin.
+            "FAKETIME_FORCE_MONOTONIC_FIX": "0",
         }
 
 
