@@ -55,7 +55,7 @@ FIRST_BATCH_SECONDS = 10.0
 
 
 #: What may fail on its own in a drain, beside single topics.
-FILES, TOPICS = "the intake's files", "all topics"
+FILES, TOPICS, RAW = "the intake's files", "all topics", "the loads into RAW"
 
 #: Seconds for which a drain waits for the end of an election of leaders: longer than a sensor, which looks again.
 ELECTION_SECONDS = 30.0
@@ -70,12 +70,12 @@ def drain(context: IngestionContext, *, to_lake: bool = True, to_raw: bool = Tru
 
     Ends early where the disk is almost full: before each micro-batch and each load it is looked at.
     Raises LeaseError, StreamStoppedError, UnfinishedBatchError, LoadError, or what Spark or the warehouse raises. Where
-    files cannot be read, or the brokers do not answer, it does the rest first.
+    files cannot be read, the brokers do not answer or a load fails, it does the rest first.
     """
     table = DeltaTable(events_path(context.settings.lake_root))
     must_pause = pausing(context.settings, context.log)
-    loads = Loads(context, table, must_pause) if to_raw else None
     failed: dict[str, Exception] = {}
+    loads = Loads(context, table, failed, must_pause) if to_raw else None
     if loads and loads.are_due():
         yield from loads.run()
     if to_lake and not must_pause():
@@ -256,12 +256,20 @@ def seconds_until_batch(until_load: float, batch_seconds: float, records: int, m
 
 
 class Loads:
-    """The loads of one drain, at least LOAD_MIN_INTERVAL apart; none if the lake has nothing new."""
+    """The loads of one drain, at least LOAD_MIN_INTERVAL apart; none if the lake has nothing new.
+
+    `failed` gets the error of one that fails. It is this drain's last: the lake takes in what is left, and the next
+    drain loads it.
+    """
 
     def __init__(
-        self, context: IngestionContext, table: DeltaTable, must_pause: Callable[[], bool] = lambda: False
+        self,
+        context: IngestionContext,
+        table: DeltaTable,
+        failed: dict[str, Exception],
+        must_pause: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._context, self._must_pause = context, must_pause
+        self._context, self._failed, self._must_pause = context, failed, must_pause
         self._table = table
         self._last = context.last_load
         #: Version of the lake up to which this drain has loaded.
@@ -271,7 +279,9 @@ class Loads:
         self._holds_back = False
 
     def are_pending(self) -> bool:
-        """Whether the lake has versions that this drain has not loaded. True before the first load."""
+        """Whether the lake has versions that this drain has to load. True before the first load."""
+        if RAW in self._failed:
+            return False
         return self._loaded is None or self._table.latest_version() > self._loaded
 
     def _seconds_until_due(self) -> float:
@@ -287,6 +297,8 @@ class Loads:
 
     def hold_back(self, records: int) -> bool:
         """Whether these records of Kafka wait for the micro-batch that the next load takes along."""
+        if RAW in self._failed:
+            return False
         until = self._seconds_until_due()
         max_records = self._context.settings.max_records_per_batch
         self._holds_back = seconds_until_batch(until, self.batch_seconds, records, max_records) > 0
@@ -299,9 +311,17 @@ class Loads:
         return held or self.seconds_left() > 0
 
     def run(self) -> Iterator[Loaded]:
-        """Load every version that the warehouse does not have; yield those with rows. Stops where it has to pause."""
+        """Load every version that the warehouse does not have; yield those with rows. Stops where it has to pause, or
+        at an error."""
         if self._must_pause():
             return
+        try:
+            yield from self._run()
+        except Exception as error:
+            self._context.log(f"the load fails, and the lake takes in what is left: {type(error).__name__}: {error}")
+            self._failed[RAW] = error
+
+    def _run(self) -> Iterator[Loaded]:
         latest = self._table.latest_version()
         with self._context.warehouse() as session:
             for loaded in load(session, self._table, staging_method(self._context.settings)):

@@ -142,8 +142,8 @@ def test_nothing_lists_a_log_of_a_hundred_thousand_versions(tmp_path: Path, monk
     for look in (
         watch_and_sensors,
         lambda: require_sound_checkpoint(Progress(settings.lake_root), table),
-        lambda: Loads(context, table).are_due(),
-        lambda: list(Loads(context, table).run()),
+        lambda: Loads(context, table, {}).are_due(),
+        lambda: list(Loads(context, table, {}).run()),
     ):
         asked.clear()
         look()

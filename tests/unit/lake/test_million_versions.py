@@ -73,7 +73,7 @@ def looks(settings: Settings, instance: dg.DagsterInstance, versions: int) -> di
     looker = Looker(settings, lambda: Store(instance))
 
     def load() -> None:
-        assert [step.rows for step in Loads(context, table).run()] == [NEW]
+        assert [step.rows for step in Loads(context, table, {}).run()] == [NEW]
 
     return {
         "lag sensor": lambda: sensors.lag_tick(instance, settings, None),
@@ -81,7 +81,7 @@ def looks(settings: Settings, instance: dg.DagsterInstance, versions: int) -> di
         "watch": lambda: list(looker.lag(time.time())),
         "drain": lambda: (
             require_sound_checkpoint(Progress(settings.lake_root), table),
-            Loads(context, table).are_due(),
+            Loads(context, table, {}).are_due(),
         ),
         "load": load,
     }

@@ -192,13 +192,13 @@ def test_a_micro_batch_starts_in_time_for_the_next_load(
 def test_records_are_held_back_until_the_next_load_is_nearly_due(tmp_path: Path) -> None:
     interval = slowdown.seconds(60)
     session, table = Account(rows=3), lake(tmp_path)
-    loads = Loads(parts_of(tmp_path, session, time.time(), load_min_interval=interval), table)
+    loads = Loads(parts_of(tmp_path, session, time.time(), load_min_interval=interval), table, {})
     assert loads.hold_back(5)
     assert loads.is_waiting()
     assert not loads.hold_back(loads._context.settings.max_records_per_batch)
     loads.batch_seconds = interval
     assert not loads.hold_back(5)
-    at_once = Loads(parts_of(tmp_path, session, time.time()), table)
+    at_once = Loads(parts_of(tmp_path, session, time.time()), table, {})
     assert not at_once.hold_back(5)
 
 
@@ -239,7 +239,7 @@ def test_versions_within_the_interval_are_included_in_the_next_load(tmp_path: Pa
     session = Account(rows=3)
     table = lake(tmp_path)
     interval, left = slowdown.seconds(60), slowdown.seconds(1.5)
-    loads = Loads(parts_of(tmp_path, session, time.time() - interval + left, load_min_interval=interval), table)
+    loads = Loads(parts_of(tmp_path, session, time.time() - interval + left, load_min_interval=interval), table, {})
     assert loads.are_pending()
     assert not loads.are_due()
     assert left * 2 / 3 < loads.seconds_left() < left
@@ -280,9 +280,33 @@ def test_brokers_that_are_away_hold_neither_files_nor_loads(tmp_path: Path, monk
     assert session.loaded == table.latest_version() == 1
 
 
+def test_a_load_that_fails_holds_no_source_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lake takes in what there is, the run fails at its end, and the next one loads all of it."""
+    table = lake(tmp_path)
+
+    def files(*_: object) -> Iterator[MicroBatch]:
+        for version in (2, 3):
+            lake(tmp_path, versions=version)
+            yield MicroBatch(version, 3, 0.1, {})
+
+    monkeypatch.setattr(drain, "_files", files)
+    monkeypatch.setattr(drain, "_micro_batches", lambda *_: iter([MicroBatch(4, 3, 0.1, {})]))
+    refusing, done = Account(rows=3, refused="part-"), []
+    with pytest.raises(ProgrammingError, match="Invalid data"):
+        done.extend(drain.drain(parts_of(tmp_path, refusing, None)))
+    assert [type(step) for step in done] == [MicroBatch] * 3
+    assert len(refusing.sent("BEGIN")) == 1, "a load that failed is not tried again in the same run"
+    assert refusing.loaded == -1
+    session = Account(rows=3)
+    monkeypatch.setattr(drain, "_files", lambda *_: iter(()))
+    steps = list(drain.drain(parts_of(tmp_path, session, None)))
+    assert [step.versions for step in steps if isinstance(step, Loaded)] == [3]
+    assert session.loaded == table.latest_version() == 2
+
+
 def test_without_an_interval_each_version_is_loaded_at_once(tmp_path: Path) -> None:
     session = Account(rows=3)
-    loads = Loads(parts_of(tmp_path, session, time.time()), lake(tmp_path))
+    loads = Loads(parts_of(tmp_path, session, time.time()), lake(tmp_path), {})
     assert loads.are_due()
     assert [loaded.version for loaded in loads.run()] == [0]
     assert not loads.are_due()
