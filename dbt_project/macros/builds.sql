@@ -15,6 +15,10 @@ window, by compare-and-swap, in the transaction that changes the table. The one 
 
 {% macro ops(table) -%} {{ target.database }}.OPS.{{ table }} {%- endmacro %}
 
+{# Order of a model's rows in OPS.BUILDS, the latest first: the one without a successor, and among several by time. After the
+warehouse's clock was set back, the latest row is not the one with the latest time. #}
+{% macro newest_first() -%} next_invocation is not null, built_at desc {%- endmacro %}
+
 {# Whether dbt is building a model, as opposed to compiling, documenting, running a unit test or rendering a formula. #}
 {% macro is_building() -%}
     {{ return(
@@ -41,7 +45,7 @@ window, by compare-and-swap, in the transaction that changes the table. The one 
     {% set below = nodes_below(model) %}
     {% set tables = "'" ~ below.tables | join("', '") ~ "'" %}
     {% set nodes = "'" ~ below.all | join("', '") ~ "'" %}
-    {% set latest = "qualify row_number() over (partition by model order by built_at desc) = 1" %}
+    {% set latest = "qualify row_number() over (partition by model order by " ~ newest_first() ~ ") = 1" %}
     {% set reached %}
         {% if model.name in ['event_dates', 'quarantine'] %}
             select {{ build_number() }} as build, coalesce(max(last_version), -1) as version
@@ -204,7 +208,7 @@ Only the project's models count. The rows of one that was removed or renamed wou
     {% for node in graph.nodes.values() if node.resource_type in ['model', 'seed'] %} {% do names.append(node.name) %} {% endfor %}
     {% do run_query("delete from " ~ ops('BUILDS') ~ " where model not in ('" ~ names | join("', '") ~ "')") %}
     {% set latest = "select model, build, built_at from " ~ ops('BUILDS')
-        ~ " qualify row_number() over (partition by model order by built_at desc) = 1" %}
+        ~ " qualify row_number() over (partition by model order by " ~ newest_first() ~ ") = 1" %}
     {% set covered = "(select coalesce(min(build), 0) from (" ~ latest ~ ") as latest where build > 0)" %}
     {% do run_query("delete from " ~ ops('TOUCHED_DATES') ~ " where build <= " ~ covered) %}
     {% do run_query("delete from " ~ ops('DISPLACED_EVENTS') ~ " where build <= " ~ covered) %}

@@ -95,7 +95,7 @@ is. In between, and after a build that died there, what reads it is built comple
     where not exists (
         select 1 from (
             select formula from {{ ops('BUILDS') }} where model = '{{ model.name }}'
-            qualify row_number() over (order by built_at desc) = 1
+            qualify row_number() over (order by {{ newest_first() }}) = 1
         ) as latest
         where latest.formula = '{{ formula }}'
     )

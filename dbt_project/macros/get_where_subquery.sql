@@ -29,7 +29,7 @@ In a test's config:
         {% do set_query_tag() %}
         {% set window = read_window(
             "select build, since_build, version, since_version, '' as formulas, invocation_id, formula, access from " ~ ops('BUILDS') ~ " where model = '"
-            ~ tested.name ~ "' qualify row_number() over (order by built_at desc) = 1"
+            ~ tested.name ~ "' qualify row_number() over (order by " ~ newest_first() ~ ") = 1"
         ) %}
     {% endif %}
     {% if window.since_build == 0 %} {{ return(none) }} {% endif %}

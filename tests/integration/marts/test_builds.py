@@ -62,7 +62,8 @@ def complete_builds(warehouse: TestWarehouse) -> set[str]:
     """Models whose latest build was complete."""
     rows = warehouse.query(
         "select model from OPS.BUILDS where build > 0 "
-        "qualify row_number() over (partition by model order by built_at desc) = 1 and since_build = 0"
+        "qualify row_number() over (partition by model order by next_invocation is not null, built_at desc) = 1 "
+        "and since_build = 0"
     )
     return {row["model"] for row in rows}
 
@@ -192,6 +193,18 @@ def test_of_two_builds_at_once_the_second_refuses_with_a_sentence(feed: Feeder, 
     latest = "select count(*) from OPS.BUILDS where model = 'top_genres_daily' and next_invocation is null"
     assert warehouse.value(latest) == 1
     assert warehouse.value("select sum(plays) from GOLD.TOP_GENRES_DAILY") == 3
+
+
+def test_a_clock_that_is_set_back_between_two_builds_hinders_no_later_one(feed: Feeder, warehouse: TestWarehouse) -> None:
+    """The latest build is the one that has no successor, whatever its time."""
+    two_days(feed)
+    warehouse.session.cursor().execute("update OPS.BUILDS set built_at = dateadd('minute', 5, built_at)")
+    for day in (3, 4):
+        feed.load(listen(f"2026-06-0{day}T10:00:00", eventId=f"d{day}", songId="S1", userAgent=ANDROID))
+        warehouse.build(*PART)
+    assert complete_builds(warehouse) == set()
+    plays = warehouse.query("select plays from GOLD.TOP_GENRES_DAILY order by activity_date")
+    assert [row["plays"] for row in plays] == [1, 1, 1, 1]
 
 
 def test_a_displaced_record_leaves_no_value_behind_that_only_it_had(feed: Feeder, warehouse: TestWarehouse) -> None:
