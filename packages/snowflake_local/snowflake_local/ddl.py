@@ -48,9 +48,11 @@ def run(cursor: Cursor, statement: exp.Expr, params: Values | None) -> None:
         # Schemas, stages, file formats: fakesnow stores them in its catalogue, which is another database.
         emptied = _emptied_schemas(cursor, statement) if kind == "SCHEMA" else []
         parts = cursor.translated(statement, params)
-        cursor.session.transaction.define({}, lambda: cursor.run_translated(parts, params))
+        # Of two that create the same object at once, the second waits, and finds it.
+        written = cursor.written(statement)
+        cursor.session.transaction.define(written, lambda: cursor.run_translated(parts, params))
         if kind == "STAGE" and statement.find(exp.TemporaryProperty):
-            cursor.session.temporary_stages.add(*cursor.written(statement))
+            cursor.session.temporary_stages.add(*written)
         for database, schema in emptied:
             cursor.session.storage.forget(database, schema)
 

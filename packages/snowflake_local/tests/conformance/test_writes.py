@@ -215,3 +215,15 @@ def test_a_transaction_with_a_failed_statement_is_not_committed_in_part(table: Q
     with pytest.raises(Error, match="Roll it back"):
         table("commit")
     assert table("select count(*) from T") == [(2,)]
+
+
+def test_of_many_that_create_the_same_object_at_once_none_fails(connect: Connect) -> None:
+    clients = [connect().cursor() for _ in range(4)]
+    for n in range(10):
+        for statement in (f"create stage if not exists S{n}", f"create table if not exists T{n} (ID number)"):
+            at_once(*(lambda c=client, s=statement: c.execute(s) for client in clients))  # type: ignore[misc]
+    (stages,) = (
+        clients[0].execute("select count(*) from information_schema.tables where table_name like 'T_'").fetchone()
+    )
+    assert stages == 10
+    assert len(clients[0].execute("show stages").fetchall()) == 10
