@@ -195,7 +195,9 @@ def test_of_two_builds_at_once_the_second_refuses_with_a_sentence(feed: Feeder, 
     assert warehouse.value("select sum(plays) from GOLD.TOP_GENRES_DAILY") == 3
 
 
-def test_a_clock_that_is_set_back_between_two_builds_hinders_no_later_one(feed: Feeder, warehouse: TestWarehouse) -> None:
+def test_a_clock_that_is_set_back_between_two_builds_hinders_no_later_one(
+    feed: Feeder, warehouse: TestWarehouse
+) -> None:
     """The latest build is the one that has no successor, whatever its time."""
     two_days(feed)
     warehouse.session.cursor().execute("update OPS.BUILDS set built_at = dateadd('minute', 5, built_at)")
