@@ -35,7 +35,7 @@ from music_platform.topics import (
     topic_names,
     topic_shapes,
 )
-from music_platform.warehouse.loader import Loaded, load
+from music_platform.warehouse.loader import Loaded, LoadError, load
 from music_platform.warehouse.staging import staging_method
 from music_spark.enrich import read_reference
 from music_spark.job import Job, MicroBatch, run_micro_batches
@@ -312,11 +312,17 @@ class Loads:
 
     def run(self) -> Iterator[Loaded]:
         """Load every version that the warehouse does not have; yield those with rows. Stops where it has to pause, or
-        at an error."""
+        at an error of the warehouse.
+
+        Raises LoadError: lake and RAW do not belong together. The lake gets no version then, which could pass for one
+        that RAW has.
+        """
         if self._must_pause():
             return
         try:
             yield from self._run()
+        except LoadError:
+            raise
         except Exception as error:
             self._context.log(f"the load fails, and the lake takes in what is left: {type(error).__name__}: {error}")
             self._failed[RAW] = error

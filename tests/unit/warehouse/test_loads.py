@@ -22,7 +22,7 @@ from music_platform.lake.paths import events_path
 from music_platform.settings import Settings
 from music_platform.topics import BrokerUnreachableError
 from music_platform.warehouse.copy import MAX_FILES
-from music_platform.warehouse.loader import MAX_ROWS, Loaded, load, ranges
+from music_platform.warehouse.loader import MAX_ROWS, Loaded, LoadError, load, ranges
 from music_platform.warehouse.staging import FILES_AT_ONCE, IN_PLACE, PUT, StagingMethod, staging_method
 from music_spark.job import MicroBatch
 from tests.support import slowdown
@@ -302,6 +302,15 @@ def test_a_load_that_fails_holds_no_source_back(tmp_path: Path, monkeypatch: pyt
     steps = list(drain.drain(parts_of(tmp_path, session, None)))
     assert [step.versions for step in steps if isinstance(step, Loaded)] == [3]
     assert session.loaded == table.latest_version() == 2
+
+
+def test_a_lake_that_is_not_raw_s_gets_no_version_that_could_pass_for_a_loaded_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake(tmp_path, versions=3)
+    monkeypatch.setattr(drain, "_batches", lambda *_: pytest.fail("the lake was written"))
+    with pytest.raises(LoadError, match="music-platform rebuild"):
+        list(drain.drain(parts_of(tmp_path, Account(rows=3, loaded=7), None)))
 
 
 def test_without_an_interval_each_version_is_loaded_at_once(tmp_path: Path) -> None:
