@@ -11,8 +11,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
+from fractions import Fraction
+from itertools import product
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from music_platform.contracts.events import TOPICS
 from tests.support.contract import breach, parsed
@@ -25,10 +28,13 @@ MIN_CELL_USERS = 5
 STREAM_SECONDS, LONGEST_PLAY = 30, timedelta(hours=12)
 #: Streams of a song by a user on a date that count in charts and royalties.
 MOST_STREAMS = 50
-#: Streams that are worth a point in a chart, of paying users and of others; places of a chart.
-POINT_PAID, POINT_FREE, CHART_SIZE = 1000, 2500, 40
+#: Places of a chart; streams that are worth a point in one, of paying users and of others, from a date on.
+CHART_SIZE = 40
+WEIGHTS = [(date(2000, 1, 1), 1250, 3750), (date(2026, 1, 2), 1000, 2500)]
 #: What is distributed for each month, country and plan, and days after the month when it is closed.
 POOL_CENTS, CLOSE_DAYS = 1_000_000, 1
+#: Monthly prices in cents: (plan, country) → first date and price.
+PRICES = {("paid", "All"): [(date(2000, 1, 1), 1099)], ("paid", "US"): [(date(2026, 2, 1), 1299)]}
 #: Dates of the last 28 with a listen from which a listener of an artist is super, or moderate.
 SUPER_DAYS, MODERATE_DAYS = 5, 2
 #: Plays of the last 28 dates from which a user is heavy, or regular.
@@ -541,6 +547,15 @@ def _subscriptions(s: Stream) -> dict[str, list[tuple[date, tuple[str, str] | No
     return found
 
 
+def _price(plan: str, country: str, day: date) -> int:
+    """Cents of a month that hold on the day."""
+    for place in (country, "All"):
+        known = [cents for since, cents in PRICES.get((plan, place), []) if since <= day]
+        if known:
+            return known[-1]
+    raise LookupError(plan)
+
+
 def subscription_movements_daily(s: Stream) -> list[Row]:
     names = ("first_seen", "new", "reactivated", "moved_in", "moved_out", "downgraded", "cancelled")
     counts: dict[tuple[date, tuple[str, str]], Counter[str]] = defaultdict(Counter)
@@ -566,6 +581,7 @@ def subscription_movements_daily(s: Stream) -> list[Row]:
                     {"activity_date": day, "plan": cell[0], "country": cell[1], "opening": balance}
                     | {name: n[name] for name in names}
                     | {"closing": balance + came - went, "is_complete": s.complete(day + DAY)}
+                    | {"mrr_cents": (balance + came - went) * _price(*cell, day)}
                 )
             balance += came - went
     return rows
@@ -785,12 +801,14 @@ def ineligible(s: Stream) -> dict[str, str | None]:
 
 def streams_fact(s: Stream) -> list[Row]:
     why = ineligible(s)
-    names = ("activity_date", "country", "state", "level", "device_type", "source", "genre", "ended_by", "is_estimated",
+    names = ("activity_date", "local_hour", "country", "state", "level", "device_type", "source", "genre", "ended_by", "is_estimated",
              "is_stream", "ineligible_reason")  # fmt: skip
 
     def cell(e: Event) -> tuple[Any, ...]:
         genre = s.songs[e.raw["songId"]]["genre"] or "Unknown"
-        return (e.day, e.text("country"), e.text("state"), e.text("level"), e.device[0], e.text("source"), genre,
+        zone = ZoneInfo(e.raw["timeZone"]) if "timeZone" in e.raw else None
+        local = e.ts.replace(tzinfo=UTC).astimezone(zone).hour if zone else None
+        return (e.day, local, e.text("country"), e.text("state"), e.text("level"), e.device[0], e.text("source"), genre,
                 e.ended_by, e.is_estimated, e.heard >= STREAM_SECONDS, why[e.id])  # fmt: skip
 
     return [
@@ -839,21 +857,28 @@ def charts_weekly(s: Stream) -> list[Row]:
         if why[event.id] is None:
             week = event.day - timedelta(days=(event.day.weekday() - 4) % 7)
             published = datetime(week.year, week.month, week.day) + timedelta(days=7, hours=12)
-            for country in (event.text("country"), "All") if s.over(published) else ():
+            genre = s.songs[event.raw["songId"]]["genre"] or "Unknown"
+            scopes = product((event.text("country"), "All"), (genre, "All")) if s.over(published) else ()
+            for scope in scopes:
                 pays = event.raw["level"] != "free"
-                streamed[week, country, "current", s.song(event)][pays] += 1
+                streamed[week, scope, "current", s.song(event)][pays] += 1
                 if event.recorded and event.recorded < published:
-                    streamed[week, country, "published", s.song(event)][pays] += 1
-    weights = {key: n[True] * POINT_FREE + n[False] * POINT_PAID for key, n in streamed.items()}
-    charts: dict[Any, list[int]] = defaultdict(list)
+                    streamed[week, scope, "published", s.song(event)][pays] += 1
+
+    def points(week: date, n: Counter[bool]) -> Fraction:
+        _, paid, free = max(weight for weight in WEIGHTS if weight[0] <= week)
+        return Fraction(n[True], paid) + Fraction(n[False], free)
+
+    weights = {key: points(key[0], n) for key, n in streamed.items()}
+    charts: dict[Any, list[Fraction]] = defaultdict(list)
     for key, weight in weights.items():
         charts[key[:3]].append(weight)
     ranks = {key: 1 + sum(other > weight for other in charts[key[:3]]) for key, weight in weights.items()}
     ranks = {key: rank for key, rank in ranks.items() if rank <= CHART_SIZE}
     rows = []
-    for (week, country, edition, song), rank in ranks.items():
-        key = (week, country, edition, song)
-        published_key = (week, country, "published", song)
+    for (week, scope, edition, song), rank in ranks.items():
+        key = (week, scope, edition, song)
+        published_key = (week, scope, "published", song)
         before = [r for (w, *rest), r in ranks.items() if rest == [*key[1:]] and w < week]
         reason = None
         if edition == "current" and streamed[key] != streamed.get(published_key):
@@ -863,12 +888,12 @@ def charts_weekly(s: Stream) -> list[Row]:
         n = streamed[key]
         rows.append(
             {
-                "chart_week": week, "country": country, "edition": edition,
+                "chart_week": week, **dict(zip(("country", "genre"), scope, strict=True)), "edition": edition,
                 **dict(zip(("song_key", "song_title", "artist_id", "artist_name"), song, strict=True)),
                 "chart_rank": rank, "previous_rank": ranks.get((week - 7 * DAY, *key[1:])),
                 "peak_rank": min([rank, *before]), "weeks_on_chart": 1 + len(before), "is_new": not before,
                 "paid_streams": n[True], "free_streams": n[False], "reason": reason, "is_complete": True,
-                "points": n[True] / POINT_PAID + n[False] / POINT_FREE,
+                "points": float(weights[key]),
             }
         )  # fmt: skip
     return rows

@@ -36,6 +36,7 @@ KEYS = {
     "traffic_anomalies": ("activity_hour", "state"),
     "streams": (
         "activity_date",
+        "local_hour",
         "country",
         "state",
         "level",
@@ -48,7 +49,7 @@ KEYS = {
         "ineligible_reason",
     ),
     "artist_audience_daily": ("activity_date", "artist_id"),
-    "charts_weekly": ("chart_week", "country", "edition", "song_key"),
+    "charts_weekly": ("chart_week", "country", "genre", "edition", "song_key"),
     "royalty_shares_monthly": ("statement_month", "activity_month", "country", "plan", "song_key"),
     "song_performance_daily": ("activity_date", "song_key", "country", "level"),
 }

@@ -108,6 +108,7 @@ def _load(
             "city": [p.city for p in places()],
             "state": [p.state for p in places()],
             "country": [COUNTRY] * len(places()),
+            "time_zone": [p.time_zone for p in places()],
         },
         "devices": {
             "number": range(len(world.population.devices.kinds)),
