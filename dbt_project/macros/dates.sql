@@ -3,7 +3,8 @@ The dates that a build of a model covers, as literals, so that the warehouse rea
 
 Keys of a model's meta:
   subjects  what the model depends on: 'events' (default), 'songs' (their names and keys), 'sessions', 'listens' (rows of
-            silver.listens, which also change when their song is ended on another date), 'visitors' (whose events without a
+            silver.listens, which also change when their song is ended on another date), 'song_firsts' and 'artist_firsts' (dates
+            on which a user first listened to a song, an artist, or no longer did), 'visitors' (whose events without a
             user are), 'closed' (dates that became complete), 'hours' (the same for hours: their dates), 'spine' (dates that
             entered or left the spine)
   notes     the subject as which the model itself notes the dates that it changes

@@ -34,7 +34,7 @@ the rows from a temporary table that is created first. The others insert straigh
         {%- set columns = model.columns | join(', ') -%}
         {%- set strategy = config.require('incremental_strategy') -%}
         {%- set takes_rows_once = strategy in ['replace_dates', 'replace_users'] -%}
-        {%- set notes_dates = strategy in ['note_rivals', 'replace_calendar', 'replace_events', 'replace_sessions', 'replace_names'] -%}
+        {%- set notes_dates = strategy in ['note_rivals', 'replace_calendar', 'replace_events', 'replace_sessions', 'replace_names', 'replace_firsts'] -%}
         {%- set temp_relation = make_temp_relation(this).incorporate(type='table') -%}
         {% if not takes_rows_once %}
             {% do run_statement('create or replace temporary table ' ~ temp_relation ~ ' as (' ~ compiled_code ~ ')') %}

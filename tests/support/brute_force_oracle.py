@@ -828,6 +828,10 @@ def song_performance_daily(s: Stream) -> list[Row]:
 
     added = [e for e in s.events if e.page == "Add to Playlist" and "songId" in e.raw and e.user]
     saved = {key: {e.user for e in events} for key, events in group(added, cell).items()}
+    heard_first: dict[tuple[str, str | None], date] = {}
+    for e in s.listens:
+        place = (e.raw["songId"], e.user)
+        heard_first[place] = min(e.day, heard_first.get(place, e.day))
     rows = []
     for key, events in group(s.listens, cell).items():
         listeners = {e.user for e in events}
@@ -840,6 +844,7 @@ def song_performance_daily(s: Stream) -> list[Row]:
             dict(zip(names, key, strict=True))
             | {
                 "plays": len(events), "streams": streams(events), "listeners": len(listeners), "savers": savers,
+                    "first_time_listeners": sum(heard_first[key[1], user] == key[0] for user in listeners),
                 "known_plays": len(known), "skips_before_30s": short, "completed_plays": whole,
                 "heard_seconds": heard(events)["heard_seconds"], "skip_30s_rate": ratio(short, len(known)),
                 "completion_rate": ratio(whole, len(known)), "save_rate": ratio(savers, len(listeners)),
@@ -953,24 +958,29 @@ def artist_audience_daily(s: Stream) -> list[Row]:
     by_artist = group(s.listens, lambda e: s.song(e)[2:])
     rows = []
 
-    def top(events: list[Event], name: str) -> str | None:
-        places = group((e for e in events if e.raw.get(name)), lambda e: e.raw[name])
+    def top(events: list[Event], *names: str) -> str | None:
+        named = (e for e in events if all(e.raw.get(name) for name in names))
+        places = group(named, lambda e: tuple(e.raw[name] for name in names))
         best = sorted(places, key=lambda place: (-users(places[place]), place))[:1]
-        return best[0] if best and users(places[best[0]]) >= MIN_CELL_USERS else None
+        return ", ".join(reversed(best[0])) if best and users(places[best[0]]) >= MIN_CELL_USERS else None
 
     for (artist, name), listens in by_artist.items():
+        first = {user: min(e.day for e in events) for user, events in group(listens, lambda e: e.user).items()}
         for day in s.spine:
             events = [e for e in listens if day - 27 * DAY <= e.day <= day]
             if not events:
                 continue
-            days = [len({e.day for e in of_user}) for of_user in group(events, lambda e: e.user).values()]
+            by_user = group(events, lambda e: e.user)
+            days = [len({e.day for e in of_user}) for of_user in by_user.values()]
             rows.append(
                 {
                     "activity_date": day, "artist_id": artist, "artist_name": name, "listeners_28d": len(days),
-                    "streams_28d": streams(events), "super_listeners": sum(n >= SUPER_DAYS for n in days),
+                    "streams_28d": streams(events),
+                    "new_listeners": sum(first[user] >= day - 27 * DAY for user in by_user), "super_listeners": sum(n >= SUPER_DAYS for n in days),
                     "moderate_listeners": sum(MODERATE_DAYS <= n < SUPER_DAYS for n in days),
                     "light_listeners": sum(n < MODERATE_DAYS for n in days), "top_country": top(events, "country"),
-                    "top_state": top(events, "state"), "is_complete": s.complete(day + DAY),
+                    "top_state": top(events, "state"), "top_city": top(events, "state", "city"),
+                    "is_complete": s.complete(day + DAY),
                 }
             )  # fmt: skip
     return rows

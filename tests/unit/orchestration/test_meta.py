@@ -7,7 +7,8 @@ from music_platform.orchestration.dbt_project import dbt_manifest
 #: Subject of touched dates → the model that notes them (docs/explanation/models.md).
 NOTED_BY = {
     "rivals": "event_dates", "events": "events", "songs": "song_names", "visitors": "session_users",
-    "sessions": "sessions", "listens": "listens", "closed": "dim_dates", "hours": "dim_dates", "spine": "dim_dates",
+    "sessions": "sessions", "listens": "listens", "song_firsts": "song_listeners", "artist_firsts": "artist_listeners",
+    "closed": "dim_dates", "hours": "dim_dates", "spine": "dim_dates",
 }  # fmt: skip
 PERIODS = {"week", "chart_week", "month", "year"}
 KEYS = {"subjects", "notes", "after", "spine", "date", "keys", "period", "reference", "tier"}
