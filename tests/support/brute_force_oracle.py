@@ -14,6 +14,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
 from itertools import product
 from pathlib import Path
+from statistics import median
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -656,10 +657,23 @@ def retention_cohorts(s: Stream) -> list[Row]:
     return rows
 
 
+def first_country(s: Stream) -> dict[str, str]:
+    """Country that each user's events carried first."""
+    found = {}
+    for user, events in group((e for e in s.events if e.user), lambda e: e.user).items():
+        events.sort(key=lambda e: (e.ts, e.raw["sessionId"], e.raw["itemInSession"], e.kind))
+        found[user] = next((e.raw["country"] for e in events if "country" in e.raw), "Unknown")
+    return found
+
+
 def retention_by_day(s: Stream) -> list[Row]:
-    days = active_days(s)
-    rows = []
+    days, country_of = active_days(s), first_country(s)
+    by_country: dict[tuple[date, str], list[tuple[str, date]]] = defaultdict(list)
     for cohort, members in cohorts(s).items():
+        for user, day in members:
+            by_country[cohort, country_of[user]].append((user, day))
+    rows = []
+    for (cohort, country), members in by_country.items():
         for number in (1, 7, 14, 28, 90):
             old = [(user, day + number * DAY) for user, day in members if s.complete(day + (number + 1) * DAY)]
             same = sum(day in days.get(user, ()) for user, day in old)
@@ -667,12 +681,64 @@ def retention_by_day(s: Stream) -> list[Row]:
             over = s.complete(cohort + (7 + number) * DAY)
             rows.append(
                 {
-                    "cohort_week": cohort, "day_number": number, "is_complete": over, "eligible": len(old),
+                    "cohort_week": cohort, "country": country, "day_number": number, "is_complete": over, "eligible": len(old),
                     "retained": same, "retained_or_later": later,
                     "retention_rate": ratio(same, len(old)) if over else None,
                     "rolling_retention_rate": ratio(later, len(old)) if over else None,
                 }
             )  # fmt: skip
+    return rows
+
+
+def activation(s: Stream) -> list[Row]:
+    day, month = timedelta(days=1), timedelta(days=30)
+    country_of, rows = first_country(s), []
+    sessions = {(e.session[0], e.session[2], e.session[1]) for e in s.events if e.session}
+    for user, events in group((e for e in s.events if e.user), lambda e: e.user).items():
+        at = datetime.fromtimestamp(min(e.raw["registration"] for e in events) / 1000, UTC).replace(tzinfo=None)
+        after = sorted((e for e in events if at <= e.ts <= at + month), key=lambda e: e.ts)
+        streamed = [e.ts for e in after if e.kind == "listen" and e.heard >= STREAM_SECONDS]
+        visits = sorted(start for who, start, _ in sessions if who == user and at < start <= at + 7 * day)
+        viewed = next((e.ts for e in after if e.page == "Upgrade"), None)
+        bought = [e.ts for e in after if viewed and e.kind == "status_change" and e.raw["level"] == "free"]
+        rows.append(
+            {
+                "user_id": user, "registered_on": at.date(), "country": country_of[user], "registered_at": at,
+                "first_stream_at": streamed[0] if streamed else None,
+                "streams_24h": sum(ts < at + day for ts in streamed),
+                "third_session_at": visits[1] if len(visits) > 1 else None, "upgrade_viewed_at": viewed,
+                "upgraded_at": next((ts for ts in bought if viewed and ts >= viewed), None),
+            }
+        )  # fmt: skip
+    return rows
+
+
+def activation_weekly(s: Stream) -> list[Row]:
+    by_user = {row["user_id"]: row for row in activation(s)}
+    groups: dict[tuple[date, str], list[Row]] = defaultdict(list)
+    for cohort, members in cohorts(s).items():
+        for user, _ in members:
+            groups[cohort, by_user[user]["country"]].append(by_user[user])
+    rows = []
+    for (cohort, country), users_of in groups.items():
+        over = s.complete(cohort + 37 * DAY)
+        activated = [r for r in users_of if r["streams_24h"]]
+        n = {
+            "users": len(users_of), "activated": len(activated),
+            "returned": sum(r["third_session_at"] is not None for r in activated),
+            "upgrade_viewers": sum(r["upgrade_viewed_at"] is not None for r in users_of),
+            "upgraders": sum(r["upgraded_at"] is not None for r in users_of),
+        }  # fmt: skip
+        rates = {
+            "activation_rate": ratio(n["activated"], n["users"]), "return_rate": ratio(n["returned"], n["activated"]),
+            "upgrade_view_rate": ratio(n["upgrade_viewers"], n["users"]),
+            "free_to_paid_rate": ratio(n["upgraders"], n["users"]),
+        }  # fmt: skip
+        for name, step in (("stream", "first_stream_at"), ("upgrade", "upgraded_at")):
+            hours = [(r[step] - r["registered_at"]).total_seconds() / 3600 for r in users_of if r[step]]
+            rates[f"median_hours_to_{name}"] = median(hours) if hours else None
+        row: Row = {"cohort_week": cohort, "country": country, **n, "is_complete": over}
+        rows.append(row | {name: rate if over else None for name, rate in rates.items()})
     return rows
 
 
@@ -991,7 +1057,8 @@ MARTS: dict[str, Callable[[Stream], list[Row]]] = {
     for make in (
         top_songs_daily, top_artists_daily, top_genres_daily, user_engagement_daily, active_users_daily, daily_summary,
         hourly_metrics, location_metrics_daily, demographics_daily, device_metrics_daily, conversion_funnel_daily,
-        subscription_movements_daily, churn_monthly, retention_cohorts, retention_by_day, user_activity,
+        subscription_movements_daily, churn_monthly, retention_cohorts, retention_by_day, activation,
+        activation_weekly, user_activity,
         growth_accounting_daily, user_activity_tiers, listening_sessions,
         song_of_the_year, artist_of_the_year, traffic_anomalies, song_performance_daily,
         charts_weekly, royalty_shares_monthly, artist_audience_daily,

@@ -23,7 +23,7 @@ MARTS = (
     "top_songs_daily", "top_artists_daily", "top_genres_daily", "user_engagement_daily", "active_users_daily",
     "daily_summary", "hourly_metrics", "location_metrics_daily", "demographics_daily", "device_metrics_daily",
     "conversion_funnel_daily", "subscription_movements_daily", "churn_monthly", "retention_cohorts",
-    "retention_by_day", "user_activity", "growth_accounting_daily", "user_activity_tiers", "listening_sessions",
+    "retention_by_day", "activation", "activation_weekly", "user_activity", "growth_accounting_daily", "user_activity_tiers", "listening_sessions",
     "song_of_the_year", "artist_of_the_year", "traffic_anomalies",
     "streams", "song_performance_daily", "charts_weekly", "royalty_shares_monthly",
     "artist_audience_daily",
