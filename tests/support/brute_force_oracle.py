@@ -417,19 +417,26 @@ def hourly_metrics(s: Stream) -> list[Row]:
 def location_metrics_daily(s: Stream) -> list[Row]:
     rows = []
     for day, events in group(s.listens, lambda e: e.day).items():
-        cells: dict[tuple[str, str], list[Event]] = {}
-        for state, of_state in group(events, lambda e: e.text("state")).items():
-            others: list[Event] = []
-            for city, of_city in group(of_state, lambda e: e.text("city")).items():
-                if users(of_city) >= MIN_CELL_USERS:
-                    cells[state, city] = of_city
+        cells: dict[tuple[str, str, str], list[Event]] = defaultdict(list)
+        for country, of_country in group(events, lambda e: e.text("country")).items():
+            elsewhere: list[Event] = []
+            for state, of_state in group(of_country, lambda e: e.text("state")).items():
+                others: list[Event] = []
+                for city, of_city in group(of_state, lambda e: e.text("city")).items():
+                    if users(of_city) >= MIN_CELL_USERS:
+                        cells[country, state, city] += of_city
+                    else:
+                        others += of_city
+                if users(others) >= MIN_CELL_USERS:
+                    cells[country, state, "Other"] += others
                 else:
-                    others += of_city
-            if others:
-                cells.setdefault((state if users(others) >= MIN_CELL_USERS else "Other", "Other"), []).extend(others)
+                    elsewhere += others
+            if elsewhere:
+                cells[country if users(elsewhere) >= MIN_CELL_USERS else "Other", "Other", "Other"] += elsewhere
         rows += [
             {
                 "activity_date": day,
+                "country": country,
                 "state": state,
                 "city": city,
                 "plays": plays(cell),
@@ -437,7 +444,7 @@ def location_metrics_daily(s: Stream) -> list[Row]:
                 "users": users(cell),
                 "is_complete": s.complete(day + DAY),
             }
-            for (state, city), cell in cells.items()
+            for (country, state, city), cell in cells.items()
         ]
     return rows
 

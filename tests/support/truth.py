@@ -19,7 +19,7 @@ KEYS = {
     "active_users_daily": ("activity_date",),
     "daily_summary": ("activity_date",),
     "hourly_metrics": ("activity_hour",),
-    "location_metrics_daily": ("activity_date", "state", "city"),
+    "location_metrics_daily": ("activity_date", "country", "state", "city"),
     "demographics_daily": ("activity_date", "gender", "level", "state"),
     "device_metrics_daily": ("activity_date", "device_type", "device_os"),
     "conversion_funnel_daily": ("activity_date",),
