@@ -242,6 +242,19 @@ Any event on them may have changed, whichever version it came from. #}
     {{ return(dates_starts('month', shifted(months, [-1]))) }}
 {% endmacro %}
 
+{# First dates of these months and of so many before each. #}
+{% macro months_up_to(months, count) %}
+    {% if months is none %} {{ return(none) }} {% endif %}
+    {% set found = [] %}
+    {% for start in months %}
+        {% set months_since_0 = (start[:4] | int) * 12 + (start[5:7] | int) - 1 %}
+        {% for n in range(months_since_0 - count, months_since_0 + 1) %}
+            {% do found.append('%04d-%02d-01' | format(n // 12, n % 12 + 1)) %}
+        {% endfor %}
+    {% endfor %}
+    {{ return(found | unique | sort) }}
+{% endmacro %}
+
 {# First dates of the periods that contain these dates. #}
 {% macro dates_starts(period, dates) %}
     {% set starts = [] %}

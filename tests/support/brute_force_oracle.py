@@ -34,6 +34,8 @@ CHART_SIZE = 40
 WEIGHTS = [(date(2000, 1, 1), 1250, 3750), (date(2026, 1, 2), 1000, 2500)]
 #: What is distributed for each month, country and plan, and days after the month when it is closed.
 POOL_CENTS, CLOSE_DAYS = 1_000_000, 1
+#: Streams of the last twelve months that a song needs to get a share.
+LEAST_STREAMS = 10
 #: Monthly prices in cents: (plan, country) → first date and price.
 PRICES = {("paid", "All"): [(date(2000, 1, 1), 1099)], ("paid", "US"): [(date(2026, 2, 1), 1299)]}
 #: Dates of the last 28 with a listen from which a listener of an artist is super, or moderate.
@@ -987,6 +989,11 @@ def _given_out(weights: dict[str, int]) -> dict[str, int]:
     return cents
 
 
+def _months(first: date, second: date) -> int:
+    """Months from the first date to the second."""
+    return (second.year - first.year) * 12 + second.month - first.month
+
+
 def royalty_shares_monthly(s: Stream) -> list[Row]:
     why = ineligible(s)
     pools: dict[Any, dict[date, list[Event]]] = defaultdict(lambda: defaultdict(list))
@@ -997,12 +1004,22 @@ def royalty_shares_monthly(s: Stream) -> list[Row]:
             statement = max(month, (event.recorded - CLOSE_DAYS * DAY).date().replace(day=1))
             pools[month, event.text("country"), event.text("level")][statement].append(event)
             names[event.raw["songId"]] = s.song(event)
+    streamed = [
+        (month, statement, event.raw["songId"])
+        for (month, *_), statements in pools.items()
+        for statement, events in statements.items()
+        for event in events
+    ]
     rows = []
     for (month, country, plan), statements in pools.items():
-        known: list[Event] = []
+        told: list[Event] = []
         before: dict[str, tuple[int, int, int]] = {}
         for statement in sorted(statements):
-            known += statements[statement]
+            told += statements[statement]
+            year = Counter(song for m, s_, song in streamed if _months(m, month) in range(12) and s_ <= statement)
+            known = [e for e in told if year[e.raw["songId"]] >= LEAST_STREAMS]
+            if not known:
+                continue
             plain = Counter(e.raw["songId"] for e in known)
             parts: Counter[str] = Counter()
             for events in group(known, lambda e: e.user).values():
@@ -1019,6 +1036,7 @@ def royalty_shares_monthly(s: Stream) -> list[Row]:
                         {
                             "statement_month": statement, "activity_month": month, "country": country, "plan": plan,
                             **dict(zip(("song_key", "song_title", "artist_id"), names[song][:3], strict=True)),
+                            "label": s.songs[song]["label"],
                             "entry": "statement" if statement == month else "adjustment",
                             **dict(zip(("streams", "pro_rata_cents", "user_centric_cents"), change, strict=True)),
                             "is_complete": s.complete(closed),

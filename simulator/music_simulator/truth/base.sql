@@ -13,6 +13,8 @@ select * from (values
 -- What is distributed for each month, country and plan, and days after the month when it is closed.
 create macro royalty_pool_cents() as 1000000;
 create macro royalty_close_days() as 1;
+-- Streams of the last twelve months that a song needs to get a share.
+create macro royalty_least_streams() as 10;
 -- Dates of the last 28 with a listen from which a listener of an artist is super, or moderate.
 create macro super_listener_days() as 5;
 create macro moderate_listener_days() as 2;

@@ -122,6 +122,7 @@ def _load(
             "artist_id": [songs.artist_ids[artist] for artist in artists],
             "artist_name": [songs.artist_names[artist] for artist in artists],
             "genre": songs.genres,
+            "label": songs.labels,
             "duration_e5": songs.duration_e5,
         },
     }

@@ -192,6 +192,7 @@ def test_truth_and_dbt_have_the_same_limits() -> None:
         ("moderate_listener_days", brute_force.MODERATE_DAYS),
         ("royalty_pool_cents", brute_force.POOL_CENTS),
         ("royalty_close_days", brute_force.CLOSE_DAYS),
+        ("royalty_least_streams", brute_force.LEAST_STREAMS),
     ):
         assert f"create macro {name}() as {limits[name]};" in base
         assert limits[name] == ours
