@@ -1,6 +1,6 @@
 {#
 Incremental strategies: the statements, in order, that write a model's rows to its table. `source` is where the rows come from:
-a temporary table or the model's query. They run in one transaction (macros/incremental.sql): delete the affected old rows,
+a temporary table or the model's query. They run in one transaction (macros/windowed.sql): delete the affected old rows,
 insert the new ones, and note what other models need to know. Unlike delete+insert they also remove rows without a successor.
 #}
 

@@ -16,7 +16,8 @@ GENRES: dict[str, int] = {
     "Folk": 3, "Classical": 2,
 }  # fmt: skip
 LABELS = (
-    "Blue Harbor", "Northlight", "Paper Moon", "Third Rail", "Sunday Best", "Low Tide", "Copper Kettle", "Self-released",
+    "Blue Harbor", "Northlight", "Paper Moon", "Third Rail", "Sunday Best", "Low Tide", "Copper Kettle",
+    "Self-released",
 )  # fmt: skip
 SONGS_PER_ARTIST = 3
 #: One artist in this many has the name of another one; one song in this many has title and artist of the song before.

@@ -690,7 +690,8 @@ def retention_by_day(s: Stream) -> list[Row]:
             over = s.complete(cohort + (7 + number) * DAY)
             rows.append(
                 {
-                    "cohort_week": cohort, "country": country, "day_number": number, "is_complete": over, "eligible": len(old),
+                    "cohort_week": cohort, "country": country, "day_number": number, "is_complete": over,
+                    "eligible": len(old),
                     "retained": same, "retained_or_later": later,
                     "retention_rate": ratio(same, len(old)) if over else None,
                     "rolling_retention_rate": ratio(later, len(old)) if over else None,
@@ -876,8 +877,8 @@ def ineligible(s: Stream) -> dict[str, str | None]:
 
 def streams_fact(s: Stream) -> list[Row]:
     why = ineligible(s)
-    names = ("activity_date", "local_hour", "country", "state", "level", "device_type", "source", "genre", "ended_by", "is_estimated",
-             "is_stream", "ineligible_reason")  # fmt: skip
+    names = ("activity_date", "local_hour", "country", "state", "level", "device_type", "source", "genre", "ended_by",
+             "is_estimated",              "is_stream", "ineligible_reason")  # fmt: skip
 
     def cell(e: Event) -> tuple[Any, ...]:
         genre = s.songs[e.raw["songId"]]["genre"] or "Unknown"
@@ -1067,7 +1068,8 @@ def artist_audience_daily(s: Stream) -> list[Row]:
                 {
                     "activity_date": day, "artist_id": artist, "artist_name": name, "listeners_28d": len(days),
                     "streams_28d": streams(events),
-                    "new_listeners": sum(first[user] >= day - 27 * DAY for user in by_user), "super_listeners": sum(n >= SUPER_DAYS for n in days),
+                    "new_listeners": sum(first[user] >= day - 27 * DAY for user in by_user),
+                    "super_listeners": sum(n >= SUPER_DAYS for n in days),
                     "moderate_listeners": sum(MODERATE_DAYS <= n < SUPER_DAYS for n in days),
                     "light_listeners": sum(n < MODERATE_DAYS for n in days), "top_country": top(events, "country"),
                     "top_state": top(events, "state"), "top_city": top(events, "state", "city"),

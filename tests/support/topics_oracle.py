@@ -79,10 +79,8 @@ def marts_of_topics(folder: Path) -> dict[str, Rows]:
         db.register("line", _valid_lines(folder))
         db.execute("create table record as select * replace (doc::json as doc) from line")
         db.execute(_statement("events", limits))
-        db.execute("create table price as select valid_from as since, plan, country, monthly_cents as cents from "
-                   f"read_csv('{PROJECT / 'seeds' / 'plan_prices.csv'}')")
-        db.execute("create table weight as select valid_from as since, streams_of_a_point_paid as paid, streams_of_a_point_free as free "
-                   f"from read_csv('{PROJECT / 'seeds' / 'chart_weights.csv'}')")
+        db.execute(f"create table price as select * from read_csv('{PROJECT / 'seeds' / 'plan_prices.csv'}')")
+        db.execute(f"create table weight as select * from read_csv('{PROJECT / 'seeds' / 'chart_weights.csv'}')")
         days = limits["royalty_close_days"]
         eligible = _rows(
             db,
@@ -95,7 +93,9 @@ def marts_of_topics(folder: Path) -> dict[str, Rows]:
             "subscription_movements_daily": _rows(db, _statement("movements", limits)),
             "restatements": _rows(db, _statement("restatements", limits)),
             "charts_weekly": _rows(db, _statement("charts", limits)),
-            "royalty_shares_monthly": royalties(eligible, limits["royalty_pool_cents"], limits["royalty_least_streams"]),
+            "royalty_shares_monthly": royalties(
+                eligible, limits["royalty_pool_cents"], limits["royalty_least_streams"]
+            ),
         }
 
 

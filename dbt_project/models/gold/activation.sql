@@ -1,6 +1,7 @@
--- What each registered user did first: a stream, a third session within a week, a look at the offer and taking it within 30 days.
+-- What each registered user did first: a stream, a third session within a week, a look at the offer and taking it within
+-- 30 days.
 {{ config(
-    materialized='incremental',
+    materialized='windowed',
     incremental_strategy='replace_dates',
     meta={
         'tier': 'policy', 'date': 'registered_on', 'subjects': ['events', 'sessions', 'listens'],

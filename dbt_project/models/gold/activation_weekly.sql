@@ -1,5 +1,5 @@
 {{ config(
-    materialized='incremental',
+    materialized='windowed',
     incremental_strategy='replace_changed',
     meta={'tier': 'policy', 'subjects': ['events', 'sessions', 'listens', 'closed']},
     unique_key=['cohort_week', 'country']
@@ -43,7 +43,8 @@ select
     counted.returned,
     counted.upgrade_viewers,
     counted.upgraders,
-    case when last_dates.is_complete and counted.users > 0 then counted.activated::float / counted.users end as activation_rate,
+    case when last_dates.is_complete and counted.users > 0 then counted.activated::float / counted.users end
+        as activation_rate,
     case when last_dates.is_complete and counted.activated > 0 then counted.returned::float / counted.activated end
         as return_rate,
     case when last_dates.is_complete and counted.users > 0 then counted.upgrade_viewers::float / counted.users end

@@ -1,7 +1,7 @@
 -- The charts of the weeks that are published. Edition 'published' has what was recorded by then; edition 'current' has what
 -- arrived later too, with the reason of each difference.
 {{ config(
-    materialized='incremental',
+    materialized='windowed',
     incremental_strategy='replace_changed',
     meta={'tier': 'policy', 'subjects': ['events', 'songs', 'listens', 'hours']},
     unique_key=['chart_week', 'country', 'genre', 'edition', 'song_key']
@@ -83,8 +83,8 @@ select
     followed.weeks_on_chart = 1 as is_new,
     followed.paid_streams,
     followed.free_streams,
-    followed.paid_streams::float / followed.streams_of_a_point_paid
-        + followed.free_streams::float / followed.streams_of_a_point_free as points,
+    followed.paid_streams::float / nullif(followed.streams_of_a_point_paid, 0)
+        + followed.free_streams::float / nullif(followed.streams_of_a_point_free, 0) as points,
     followed.reason,
     true as is_complete
 from followed

@@ -1,7 +1,7 @@
 -- A city with too few users to be named counts as 'Other' in its state. If the others of a state are too few as well, they
 -- count in the state 'Other' of their country, and if those are too few, in the country 'Other'.
 {{ config(
-    materialized='incremental',
+    materialized='windowed',
     incremental_strategy='replace_dates',
     meta={'tier': 'live', 'subjects': ['events', 'listens', 'closed']},
     cluster_by=['activity_date']
@@ -83,4 +83,5 @@ select
 from in_countries
 inner join {{ ref('dim_dates') }} as dates on in_countries.activity_date = dates.activity_date
 group by
-    in_countries.activity_date, in_countries.shown_country, in_countries.shown_state, in_countries.shown_city, dates.is_complete
+    in_countries.activity_date, in_countries.shown_country, in_countries.shown_state, in_countries.shown_city,
+    dates.is_complete

@@ -1,6 +1,6 @@
 -- The date on which each user first listened to each artist.
 {{ config(
-    materialized='incremental',
+    materialized='windowed',
     incremental_strategy='replace_firsts',
     meta={'tier': 'policy', 'subjects': ['events', 'songs', 'listens'], 'notes': 'artist_firsts'},
     unique_key=['artist_id', 'user_id'],

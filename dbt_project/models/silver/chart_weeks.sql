@@ -1,7 +1,7 @@
--- Songs that are in the chart of a week (Friday to Thursday), country and genre, as it was published and as it is known now. It is
--- published on the Friday after it, at noon: it has the streams whose records are older.
+-- Songs that are in the chart of a week (Friday to Thursday), country and genre, as it was published and as it is known
+-- now. It is published on the Friday after it, at noon: it has the streams whose records are older.
 {{ config(
-    materialized='incremental',
+    materialized='windowed',
     incremental_strategy='replace_dates',
     meta={'tier': 'policy', 'subjects': ['events', 'songs', 'listens'], 'date': 'chart_week', 'period': 'chart_week'}
 ) }}

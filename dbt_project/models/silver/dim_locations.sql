@@ -1,7 +1,7 @@
 -- Places where users live or have lived, by the country that their events carry. Where they carry none, it is the one of the
 -- reference data. A city with too few users to be named counts as 'Other' in its state.
 {{ config(
-    materialized='incremental',
+    materialized='windowed',
     incremental_strategy='replace_changed',
     meta={'reference': true, 'tier': 'policy'},
     unique_key=['country', 'state', 'city']

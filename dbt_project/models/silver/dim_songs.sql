@@ -1,6 +1,6 @@
 -- Songs of the catalogue, and inferred ones that appear only in events. What the catalogue does not say is unknown.
 {{ config(
-    materialized='incremental',
+    materialized='windowed',
     incremental_strategy='replace_changed',
     meta={'reference': true},
     unique_key=['song_key']

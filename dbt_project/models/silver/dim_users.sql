@@ -1,7 +1,7 @@
 -- Type 2: each row has a user's attributes from valid_from (inclusive) to valid_to (exclusive). The level is the one that the
 -- user's events carry, and the one after a level change. A cancellation closes the last row, until an event opens another.
 {{ config(
-    materialized='incremental',
+    materialized='windowed',
     incremental_strategy='replace_users',
     meta={'tier': 'policy'}
 ) }}

@@ -1,6 +1,6 @@
 -- One row for each listen, with its song, device and place, how much of the song was heard and what ended it.
 {{ config(
-    materialized='incremental',
+    materialized='windowed',
     incremental_strategy='replace_rows',
     meta={'subjects': ['events', 'songs'], 'notes': 'listens'},
     cluster_by=['activity_date'],

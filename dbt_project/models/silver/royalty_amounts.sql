@@ -2,7 +2,7 @@
 -- streams were recorded after it was closed. Whole cents, by the largest remainder, so each month's pool is given out exactly.
 -- A month has the streams of the eleven before it in its minimum, so a touched date changes the eleven months after it too.
 {{ config(
-    materialized='incremental',
+    materialized='windowed',
     incremental_strategy='replace_dates',
     meta={
         'tier': 'policy', 'subjects': ['events', 'songs', 'listens'], 'date': 'activity_month', 'period': 'month',
@@ -26,7 +26,8 @@ statements as (
     select distinct activity_month, country, plan, statement_month from arrived
 ),
 
--- Songs with enough streams in the twelve months that end with the month, in all countries and plans, by what a statement knows.
+-- Songs with enough streams in the twelve months that end with the month, in all countries and plans, by what a statement
+-- knows.
 common as (
     select statements.activity_month, statements.statement_month, past.song_key
     from (select distinct activity_month, statement_month from statements) as statements

@@ -1,7 +1,7 @@
--- Eligible streams by the month and user, and by the statement that is the first to know them: the month's own, or the one that
--- was open when they were recorded.
+-- Eligible streams by the month and user, and by the statement that is the first to know them: the month's own, or the one
+-- that was open when they were recorded.
 {{ config(
-    materialized='incremental',
+    materialized='windowed',
     incremental_strategy='replace_dates',
     meta={'tier': 'policy', 'subjects': ['events', 'songs', 'listens'], 'date': 'activity_month', 'period': 'month'}
 ) }}

@@ -1,6 +1,6 @@
 -- The date on which each user first listened to each song.
 {{ config(
-    materialized='incremental',
+    materialized='windowed',
     incremental_strategy='replace_firsts',
     meta={'tier': 'policy', 'subjects': ['events', 'songs', 'listens'], 'notes': 'song_firsts'},
     unique_key=['song_key', 'user_id'],

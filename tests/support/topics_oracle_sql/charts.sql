@@ -12,9 +12,9 @@ tally as (
     select
         week, where_heard, edition, song_key, count(*) filter (where way = 'paid') as paid,
         count(*) filter (where way = 'free') as free,
-        any_value(weight.paid) as a_point_paid, any_value(weight.free) as a_point_free,
+        any_value(streams_of_a_point_paid) as a_point_paid, any_value(streams_of_a_point_free) as a_point_free,
         count(*) filter (where way = 'paid') / a_point_paid + count(*) filter (where way = 'free') / a_point_free as points
-    from vote asof join weight on weight.since <= vote.week group by all
+    from vote asof join weight on weight.valid_from <= vote.week group by all
 ),
 chart as (
     -- Points as fractions of a common denominator, so that equal ones share a rank.

@@ -8,7 +8,7 @@ completely or not at all. The row is written last, because its lock makes other 
 strategies that note dates, so that of two builds at once the second waits before it has noted anything. Some strategies need the model's rows more than once, or replace rows that the model reads: they get
 the rows from a temporary table that is created first. The others insert straight from the model's query.
 #}
-{% materialization incremental, adapter='snowflake', supported_languages=['sql'] %}
+{% materialization windowed, adapter='snowflake', supported_languages=['sql'] %}
     {# open_window() has already set the model's query tag. #}
     {%- set existing = load_relation(this) -%}
     {%- set target_relation = this.incorporate(type='table') -%}
