@@ -67,7 +67,7 @@ EQUAL: dict[str, tuple[list[str], list[str], str]] = {
     "churn": (
         ["paid_churn"],
         ["metric_time__month"],
-        "select activity_month, churn_rate from GOLD.CHURN_MONTHLY where churn_rate is not null",
+        "select activity_month, lost / opening from GOLD.CHURN_MONTHLY where opening > 0",
     ),
     "growth": (
         ["quick_ratio"],
