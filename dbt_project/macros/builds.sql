@@ -76,7 +76,7 @@ warehouse's clock was set back, the latest row is not the one with the latest ti
     {% do opened.update({'formula': local_md5(own_formula() ~ ' ' ~ opened.formulas)}) %}
     {% do graph.setdefault(invocation_id, {}).update({model.name: opened}) %}
     {# A complete build takes nothing over from the builds before it. #}
-    {% if not is_incremental() %} {% do opened.update({'since_build': 0, 'since_version': -1}) %} {% endif %}
+    {% if not is_continued() %} {% do opened.update({'since_build': 0, 'since_version': -1}) %} {% endif %}
     {{ return(opened) }}
 {% endmacro %}
 
@@ -193,7 +193,7 @@ one's rows, and the other's row in OPS.BUILDS speaks of others: nobody knows the
 
 {# Pre-hook of a model that notes dates. A full build may change any date, so every model that reads it is built in full. #}
 {% macro note_everything(subject) %}
-    {% if is_building() and not is_incremental() %}
+    {% if is_building() and not is_continued() %}
         insert into {{ ops('TOUCHED_DATES') }} (build, event_date, subject) select {{ build_number() }}, null, '{{ subject }}'
     {% endif %}
 {% endmacro %}

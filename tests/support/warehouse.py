@@ -160,9 +160,11 @@ class TestWarehouse:
 def assert_same(found: dict[str, list[str]], wanted: dict[str, list[str]]) -> None:
     """Both snapshots have the same tables with the same rows."""
     assert found.keys() == wanted.keys()
-    for table in wanted:
+    wrong = []
+    for table in (table for table in wanted if found[table] != wanted[table]):
         gone, come = set(wanted[table]) - set(found[table]), set(found[table]) - set(wanted[table])
-        assert found[table] == wanted[table], f"{table}: removed {[*gone][:2]}, added {[*come][:2]}"
+        wrong.append(f"{table}: removed {[*gone][:2]}, added {[*come][:2]}")
+    assert not wrong, "\n".join(wrong)
 
 
 @cache

@@ -23,7 +23,8 @@ MARTS = (
     "top_songs_daily", "top_artists_daily", "top_genres_daily", "user_engagement_daily", "active_users_daily",
     "daily_summary", "hourly_metrics", "location_metrics_daily", "demographics_daily", "device_metrics_daily",
     "conversion_funnel_daily", "subscription_movements_daily", "churn_monthly", "retention_cohorts",
-    "retention_by_day", "user_activity", "growth_accounting_daily", "user_activity_tiers", "listening_sessions",
+    "retention_by_day", "activation", "activation_weekly", "user_activity", "growth_accounting_daily",
+    "user_activity_tiers", "listening_sessions",
     "song_of_the_year", "artist_of_the_year", "traffic_anomalies",
     "streams", "song_performance_daily", "charts_weekly", "royalty_shares_monthly",
     "artist_audience_daily",
@@ -108,6 +109,7 @@ def _load(
             "city": [p.city for p in places()],
             "state": [p.state for p in places()],
             "country": [COUNTRY] * len(places()),
+            "time_zone": [p.time_zone for p in places()],
         },
         "devices": {
             "number": range(len(world.population.devices.kinds)),
@@ -121,6 +123,7 @@ def _load(
             "artist_id": [songs.artist_ids[artist] for artist in artists],
             "artist_name": [songs.artist_names[artist] for artist in artists],
             "genre": songs.genres,
+            "label": songs.labels,
             "duration_e5": songs.duration_e5,
         },
     }

@@ -380,6 +380,18 @@ def test_a_lost_page_view_gives_no_song_the_seconds_of_another(feed: Feeder, war
     same_as_a_whole_build(warehouse)
 
 
+def test_a_record_without_a_session_takes_over_nothing_of_the_one_that_it_displaces(
+    feed: Feeder, warehouse: TestWarehouse
+) -> None:
+    feed(listen("2026-06-01T10:00:00", eventId="a", session=None, duration=4000.0, produced="2026-07-02"))
+    # The catalogue changes meanwhile: then rows that stand keep what no session has changed.
+    feed.reference(SONGS + "S9,Nothing,A9,20.0,Pop,2000\n", ARTISTS + "A9,Nobody,Rome,GA\n")
+    feed(listen("2026-06-01T10:00:00", eventId="a", session=None, duration=20.0, produced="2026-07-01"))
+    (row,) = warehouse.query("select duration, heard_seconds, is_stream from SILVER.LISTENS")
+    assert (row["duration"], row["heard_seconds"], row["is_stream"]) == (20, 20, False)
+    same_as_a_whole_build(warehouse)
+
+
 def test_a_session_lasts_until_what_plays_has_ended(feed: Feeder, warehouse: TestWarehouse) -> None:
     mix = {"duration": 2700.0}
     feed(

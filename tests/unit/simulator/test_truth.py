@@ -77,7 +77,7 @@ def test_marts(checked: Checked, mart: str) -> None:
         return tuple(
             (k, str(row[k]))
             for k in columns
-            if isinstance(row[k], (str, bool)) or k.endswith(("year", "rank", "number"))
+            if isinstance(row[k], (str, bool)) or k.endswith(("year", "rank", "number", "hour"))
         )
 
     for ours, theirs in zip(sorted(found, key=key), sorted(plain, key=key), strict=True):
@@ -187,13 +187,12 @@ def test_truth_and_dbt_have_the_same_limits() -> None:
         ("heavy_plays", brute_force.HEAVY_PLAYS),
         ("regular_plays", brute_force.REGULAR_PLAYS),
         ("streams_of_a_song_and_day", brute_force.MOST_STREAMS),
-        ("streams_of_a_point_paid", brute_force.POINT_PAID),
-        ("streams_of_a_point_free", brute_force.POINT_FREE),
         ("chart_size", brute_force.CHART_SIZE),
         ("super_listener_days", brute_force.SUPER_DAYS),
         ("moderate_listener_days", brute_force.MODERATE_DAYS),
         ("royalty_pool_cents", brute_force.POOL_CENTS),
         ("royalty_close_days", brute_force.CLOSE_DAYS),
+        ("royalty_least_streams", brute_force.LEAST_STREAMS),
     ):
         assert f"create macro {name}() as {limits[name]};" in base
         assert limits[name] == ours
@@ -201,6 +200,25 @@ def test_truth_and_dbt_have_the_same_limits() -> None:
     assert timedelta(days=limits["clock_behind_days"]) == brute_force.CLOCK_BEHIND
     assert f"create macro clock_ahead() as {limits['clock_ahead_minutes']} * 60;" in base
     assert f"create macro clock_behind() as {limits['clock_behind_days']} * 86400;" in base
+
+
+def seed(name: str) -> list[dict[str, str]]:
+    """Rows of a seed of dbt's."""
+    with (ROOT / "dbt_project" / "seeds" / f"{name}.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_truth_and_dbt_have_the_same_prices_and_weights() -> None:
+    weights = [tuple(row.values()) for row in seed("chart_weights")]
+    assert [(str(since), str(paid), str(free)) for since, paid, free in brute_force.WEIGHTS] == weights
+    assert all(f"(date '{since}', {paid}, {free})" in (SQL / "base.sql").read_text() for since, paid, free in weights)
+    base, ours = (SQL / "base.sql").read_text(), brute_force.PRICES
+    for row in seed("plan_prices"):
+        line = f"(date '{row['valid_from']}', '{row['plan']}', '{row['country']}', {row['monthly_cents']})"
+        assert line in base
+        known = (date.fromisoformat(row["valid_from"]), int(row["monthly_cents"]))
+        assert known in ours[row["plan"], row["country"]]
+    assert sum(map(len, ours.values())) == len(seed("plan_prices"))
 
 
 def test_skips_and_unheard_ends_are_plays_but_no_streams(checked: Checked) -> None:
@@ -214,6 +232,7 @@ def test_skips_and_unheard_ends_are_plays_but_no_streams(checked: Checked) -> No
 
 def test_no_cell_that_names_a_place_has_few_users_and_none_is_lost(checked: Checked) -> None:
     rows = checked.truth["marts"]["location_metrics_daily"]
-    assert all(row["users"] >= brute_force.MIN_CELL_USERS for row in rows if row["state"] != "Other")
+    assert all(row["users"] >= brute_force.MIN_CELL_USERS for row in rows if row["country"] != "Other")
+    assert {(row["state"], row["city"]) for row in rows if row["country"] == "Other"} <= {("Other", "Other")}
     assert {row["city"] for row in rows if row["state"] == "Other"} <= {"Other"}
     assert sum(row["plays"] for row in rows) == sum(row["plays"] for row in checked.truth["marts"]["hourly_metrics"])

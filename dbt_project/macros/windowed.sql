@@ -8,7 +8,7 @@ completely or not at all. The row is written last, because its lock makes other 
 strategies that note dates, so that of two builds at once the second waits before it has noted anything. Some strategies need the model's rows more than once, or replace rows that the model reads: they get
 the rows from a temporary table that is created first. The others insert straight from the model's query.
 #}
-{% materialization incremental, adapter='snowflake', supported_languages=['sql'] %}
+{% materialization windowed, adapter='snowflake', supported_languages=['sql'] %}
     {# open_window() has already set the model's query tag. #}
     {%- set existing = load_relation(this) -%}
     {%- set target_relation = this.incorporate(type='table') -%}
@@ -34,7 +34,7 @@ the rows from a temporary table that is created first. The others insert straigh
         {%- set columns = model.columns | join(', ') -%}
         {%- set strategy = config.require('incremental_strategy') -%}
         {%- set takes_rows_once = strategy in ['replace_dates', 'replace_users'] -%}
-        {%- set notes_dates = strategy in ['note_rivals', 'replace_calendar', 'replace_events', 'replace_sessions', 'replace_names'] -%}
+        {%- set notes_dates = strategy in ['note_rivals', 'replace_calendar', 'replace_events', 'replace_sessions', 'replace_names', 'replace_firsts'] -%}
         {%- set temp_relation = make_temp_relation(this).incorporate(type='table') -%}
         {% if not takes_rows_once %}
             {% do run_statement('create or replace temporary table ' ~ temp_relation ~ ' as (' ~ compiled_code ~ ')') %}
