@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
-PACKAGES := music_platform spark simulator packages/snowflake_local/snowflake_local
+PACKAGES := music_platform spark simulator dashboard packages/snowflake_local/snowflake_local
 
 OLD_PYTHON = Python 3.11 or newer is needed. Install it (apt-get install python3.11 python3.11-venv, or brew install \
 python@3.11) and run: make PYTHON=python3.11

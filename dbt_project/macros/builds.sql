@@ -194,6 +194,35 @@ one's rows, and the other's row in OPS.BUILDS speaks of others: nobody knows the
     {% endif %}
 {% endmacro %}
 
+{# At the end of a command: note the verdicts of its data tests in OPS.CHECK_RESULTS, in place of those before. #}
+{% macro note_verdicts(results) %}
+    {% set rows = [] %}
+    {% for result in results if execute and result.node.resource_type == 'test' and result.status in ['pass', 'warn', 'fail', 'error'] %}
+        {% set node = result.node %}
+        {% set tested = (node.attached_node or (node.depends_on.nodes | first)).split('.') %}
+        {% set name = tested[-1] if tested[0] != 'source' else (tested[-2:] | join('.') | upper) %}
+        {% set said = 'passed' if result.status == 'pass' else (result.message or 'failed') | replace("\\", "/") | replace("'", "''") %}
+        {% do rows.append("('" ~ name ~ "', '" ~ node.name ~ "', " ~ (result.status == 'pass') ~ ", '" ~ said[:500] ~ "')") %}
+    {% endfor %}
+    {% if rows %}
+        {% set values = "(select column1 as model, column2 as check_name, column3 as passed, column4 as said from values "
+            ~ rows | join(', ') ~ ")" %}
+        {% do run_query(
+            "alter session set query_tag = '"
+            ~ tojson({'platform': 'music', 'run': env_var('MUSIC_RUN_ID', invocation_id), 'asset': 'ops/check_results'}) ~ "'"
+        ) %}
+        {% do run_query("begin") %}
+        {% do run_query(
+            "delete from " ~ ops('CHECK_RESULTS') ~ " where (model, check_name) in (select model, check_name from " ~ values ~ " as new)"
+        ) %}
+        {% do run_query(
+            "insert into " ~ ops('CHECK_RESULTS') ~ " (model, check_name, kind, passed, said, checked_at)"
+            ~ " select model, check_name, 'dbt', passed, said, sysdate() from " ~ values ~ " as new"
+        ) %}
+        {% do run_query("commit") %}
+    {% endif %}
+{% endmacro %}
+
 {#
 Hourly: delete ledger rows that all models have covered. `dbt run-operation prune_ledgers`
 
@@ -203,6 +232,10 @@ Only the project's models count. The rows of one that was removed or renamed wou
     {% set names = [] %}
     {% for node in graph.nodes.values() if node.resource_type in ['model', 'seed'] %} {% do names.append(node.name) %} {% endfor %}
     {% do run_query("delete from " ~ ops('BUILDS') ~ " where model not in ('" ~ names | join("', '") ~ "')") %}
+    {% set tests = graph.nodes.values() | selectattr('resource_type', 'equalto', 'test') | map(attribute='name') | list %}
+    {% do run_query(
+        "delete from " ~ ops('CHECK_RESULTS') ~ " where kind = 'dbt' and check_name not in ('" ~ tests | join("', '") ~ "')"
+    ) %}
     {% set latest = "select model, build, built_at from " ~ ops('BUILDS')
         ~ " qualify row_number() over (partition by model order by built_at desc) = 1" %}
     {% set covered = "(select coalesce(min(build), 0) from (" ~ latest ~ ") as latest where build > 0)" %}

@@ -29,6 +29,7 @@ from music_platform.orchestration.resources import dbt_variables, sentences, war
 from music_platform.orchestration.runs import BUILDING, PROGRESS_TAG, name_process
 from music_platform.orchestration.warm_dbt import NO_UNIT_TESTS, WarmDbt
 from music_platform.settings import Settings
+from music_platform.warehouse.notice import say_changed
 from music_platform.warehouse.schema import literal
 
 #: Seconds between two checks for new inputs.
@@ -141,6 +142,7 @@ def build_dbt_assets() -> dg.AssetsDefinition:
             for event in build.stream():
                 yield _with_figures(event, lineage, lambda node: _row_counts(session, lineage, [node])[node])
             note_inputs(context.instance, context.run_id, whole, inputs)
+            say_changed(settings)
 
     return models
 
@@ -180,6 +182,7 @@ def _follow(context: dg.AssetExecutionContext, settings: Settings, session: Any)
         build.require_success()
         first = False
         note_inputs(context.instance, context.run_id, [LIVE], inputs)
+        say_changed(settings)
         context.instance.add_run_tags(context.run_id, {PROGRESS_TAG: "true"})
         context.log.info(f"built from {inputs} in {time.monotonic() - started:.1f} s")
         if not _new_inputs_arrive(context.instance, inputs, settings.live_linger_seconds, deadline):
