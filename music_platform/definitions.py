@@ -18,19 +18,17 @@ def build_defs(settings: Settings | None = None, resource_overrides: Mapping[str
     """The platform's definitions for `settings` (default: this process's), with some resources replaced."""
     settings = settings or get_settings()
     return dg.Definitions(
-        assets=[
-            *with_links(
-                [
-                    kafka.build_topics(settings),
-                    raw.build_lake_and_raw(settings),
-                    *reference.build_reference_assets(settings),
-                    ledgers.build_ledgers(settings),
-                    report.quality_report,
-                    with_freshness(marts.build_dbt_assets(), settings),
-                ]
-            ),
-            *dashboard.build_pages(settings),
-        ],
+        assets=with_links(
+            [
+                kafka.build_topics(settings),
+                raw.build_lake_and_raw(settings),
+                *reference.build_reference_assets(settings),
+                ledgers.build_ledgers(settings),
+                report.quality_report,
+                with_freshness(marts.build_dbt_assets(), settings),
+                dashboard.build_pages(settings),
+            ]
+        ),
         asset_checks=checks.asset_checks,
         jobs=jobs.jobs,
         sensors=sensors.build_sensors(settings),

@@ -58,5 +58,5 @@ def movement(now: Any, before: Any) -> str:
 
 
 def _is_missing(value: Any) -> bool:
-    # NaN, NaT and pandas' NA differ from themselves, or cannot say whether they do.
-    return value is None or value is not value or type(value).__name__ in ("NaTType", "NAType")
+    # NaN differs from itself; pandas' NA cannot say whether it does.
+    return value is None or type(value).__name__ in ("NaTType", "NAType") or bool(value != value)

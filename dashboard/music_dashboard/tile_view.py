@@ -117,18 +117,24 @@ def _show_details(
     caption: str,
     source: Source,
 ) -> None:
-    with st.popover("How is this counted", icon=":material/info:", key=f"details_{tile.name}"):
+    with st.popover("How is this counted", icon=":material/info:"):
         if isinstance(result, pd.DataFrame):
-            left, right = st.columns(2)
-            left.download_button(
-                "CSV", partial(result.to_csv, index=False), f"{tile.name}.csv", "text/csv", key=f"csv_{tile.name}",
-                on_click="ignore", icon=":material/download:",
-            )  # fmt: skip
-            right.download_button(
-                "PNG", partial(picture, tile.title, caption, drawings), f"{tile.name}.png", "image/png",
-                key=f"png_{tile.name}", on_click="ignore", icon=":material/image:",
-                help="The figures and the table. A chart's own picture is in the menu at its top right.",
-            )  # fmt: skip
+            files = {
+                "CSV": ("text/csv", ":material/download:", partial(result.to_csv, index=False)),
+                "PNG": ("image/png", ":material/image:", partial(picture, tile.title, caption, drawings)),
+            }
+            for column, (kind, (mime, icon, make)) in zip(st.columns(len(files)), files.items(), strict=True):
+                column.download_button(
+                    kind,
+                    make if source.defers else make(),
+                    f"{tile.name}.{kind.lower()}",
+                    mime,
+                    key=f"{kind}_{tile.name}",
+                    on_click="ignore",
+                    icon=icon,
+                )
+            if any(isinstance(drawing, Figure) for drawing in drawings):
+                st.caption("The PNG has the figures and the table. The chart's own picture is in its menu, top right.")
             st.dataframe(result, hide_index=True, height=_HEAD + _ROW * min(len(result), 6))
         st.markdown(rule(tile.rule))
         st.code(request.statement, language="sql")

@@ -196,28 +196,33 @@ one's rows, and the other's row in OPS.BUILDS speaks of others: nobody knows the
 
 {# At the end of a command: note the verdicts of its data tests in OPS.CHECK_RESULTS, in place of those before. #}
 {% macro note_verdicts(results) %}
-    {% set rows = [] %}
+    {% set verdicts = [] %}
     {% for result in results if execute and result.node.resource_type == 'test' and result.status in ['pass', 'warn', 'fail', 'error'] %}
         {% set node = result.node %}
         {% set tested = (node.attached_node or (node.depends_on.nodes | first)).split('.') %}
-        {% set name = tested[-1] if tested[0] != 'source' else (tested[-2:] | join('.') | upper) %}
-        {% set said = 'passed' if result.status == 'pass' else (result.message or 'failed') | replace("\\", "/") | replace("'", "''") %}
-        {% do rows.append("('" ~ name ~ "', '" ~ node.name ~ "', " ~ (result.status == 'pass') ~ ", '" ~ said[:500] ~ "')") %}
+        {% do verdicts.append({
+            'model': tested[-1] if tested[0] != 'source' else (tested[-2:] | join('.') | upper),
+            'check_name': node.name,
+            'passed': result.status == 'pass',
+            'said': 'passed' if result.status == 'pass' else (result.message or 'failed')[:500],
+        }) %}
     {% endfor %}
-    {% if rows %}
-        {% set values = "(select column1 as model, column2 as check_name, column3 as passed, column4 as said from values "
-            ~ rows | join(', ') ~ ")" %}
-        {% do run_query(
-            "alter session set query_tag = '"
-            ~ tojson({'platform': 'music', 'run': env_var('MUSIC_RUN_ID', invocation_id), 'asset': 'ops/check_results'}) ~ "'"
-        ) %}
+    {% if verdicts %}
+        {% set text = tojson(verdicts) | replace("\\", "\\\\") | replace("'", "''") %}
+        {% set noted = "(select value:model::varchar as model, value:check_name::varchar as check_name,"
+            ~ " value:passed::boolean as passed, value:said::varchar as said"
+            ~ " from table(flatten(input => parse_json('" ~ text ~ "'))))" %}
+        {% do run_query("alter session set query_tag = '" ~ tojson({
+            'platform': 'music', 'run': env_var('MUSIC_RUN_ID', invocation_id), 'asset': 'ops/check_results'
+        }) ~ "'") %}
         {% do run_query("begin") %}
         {% do run_query(
-            "delete from " ~ ops('CHECK_RESULTS') ~ " where (model, check_name) in (select model, check_name from " ~ values ~ " as new)"
+            "delete from " ~ ops('CHECK_RESULTS')
+            ~ " where (model, check_name) in (select model, check_name from " ~ noted ~ " as noted)"
         ) %}
         {% do run_query(
             "insert into " ~ ops('CHECK_RESULTS') ~ " (model, check_name, kind, passed, said, checked_at)"
-            ~ " select model, check_name, 'dbt', passed, said, sysdate() from " ~ values ~ " as new"
+            ~ " select model, check_name, 'dbt', passed, said, sysdate() from " ~ noted ~ " as noted"
         ) %}
         {% do run_query("commit") %}
     {% endif %}

@@ -137,8 +137,10 @@ def dashboard() -> None:
     a browser in, for a month. Anyone who has it can use the dashboard.
     """
     stack = LocalStack(acting_settings(), _report, console)
-    stays = not stack.is_running()
-    if stack.status()[services.DASHBOARD].state != "running":
+    # In a container it runs without supervisor.
+    starts = stack.lacks(services.DASHBOARD) is not None
+    stays = starts and not stack.is_running()
+    if starts:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.default_int_handler)
         stack.up({services.DASHBOARD})

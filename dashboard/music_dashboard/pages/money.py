@@ -12,8 +12,8 @@ from music_dashboard.show import show
 from music_dashboard.tables import titled
 from music_dashboard.tile import Drawing, Figure, Number, Numbers, Table, Tile
 
-#: The mart is a view of the other.
-STATEMENT = ("royalty_shares_monthly", "royalty_amounts")
+#: The mart is a view of the others.
+STATEMENT = ("royalty_shares_monthly", "royalty_amounts", "dim_songs", "dim_dates")
 BY_PLAN = {"country": "country", "level": "plan"}
 NO_STATEMENT = "There is no statement yet: it needs eligible streams of subscribers and others in a month."
 
