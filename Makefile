@@ -97,6 +97,7 @@ audit: $(INSTALLED) ## Look for known vulnerabilities in the locked packages
 
 contract: $(INSTALLED) ## Write what follows from the contract and the account's setup; refuses an edit that breaks it
 	@$(BIN)/python -m music_platform.cli.contract
+	@$(BIN)/python -m music_dashboard.rules docs/reference/marts.md
 
 # Strict: a dead link or anchor fails, and --quiet would hide them from the strictness. The variable silences an
 # advertisement of the successor of the theme.

@@ -5,6 +5,7 @@
 
 import json
 import re
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -40,3 +41,7 @@ def _rules() -> dict[str, str]:
 def rule(name: str) -> str:
     """How a mart is counted, in Markdown. Raises KeyError for a heading that there is not."""
     return _rules()[name]
+
+
+if __name__ == "__main__":
+    FILE.write_text(rendered(Path(sys.argv[1]).read_text()))

@@ -133,8 +133,8 @@ def open_ui() -> None:
 def dashboard() -> None:
     """Open the dashboard in a browser, and print its address.
 
-    If the dashboard does not run, it is started: beside the services that run, or alone until Ctrl-C. The address logs
-    a browser in, for a month. Anyone who has it can use the dashboard.
+    If the dashboard does not run, it is started: beside the services that run, or alone until Ctrl-C, with the local
+    warehouse if that is its own. The address logs a browser in, for a month. Anyone who has it can use the dashboard.
     """
     stack = LocalStack(acting_settings(), _report, console)
     # In a container it runs without supervisor.
@@ -143,7 +143,9 @@ def dashboard() -> None:
     if starts:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.default_int_handler)
-        stack.up({services.DASHBOARD})
+        # Alone it would have nothing to show.
+        needed = {services.WAREHOUSE} if stack.settings.warehouse_is_local else set()
+        stack.up({services.DASHBOARD, *needed})
     address = login_address(stack.settings.dashboard_url, stack.settings.music_secret)
     print(address, flush=True)
     _open(stack, address)

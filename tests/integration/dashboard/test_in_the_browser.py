@@ -1,4 +1,4 @@
-"""The dashboard in a real browser: the same numbers, nothing from elsewhere, for everybody, and back after an outage."""
+"""The dashboard in a real browser: the same numbers, nothing from elsewhere, and back after an outage."""
 
 import csv
 import io

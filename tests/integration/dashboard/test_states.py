@@ -27,14 +27,16 @@ def empty(warehouse_settings: Settings, tmp_path: Path, monkeypatch: pytest.Monk
     st.cache_resource.clear()
 
 
+@pytest.mark.usefixtures("empty")
 @pytest.mark.parametrize("page", ["now", "money"])
-def test_an_empty_platform_says_what_to_do(empty: Settings, page: str) -> None:
+def test_an_empty_platform_says_what_to_do(page: str) -> None:
     (said,) = Shown(page).said()
     assert "Nothing has been built yet" in said
     assert "music-platform simulate" in said
 
 
-def test_a_database_that_was_never_made_says_the_same(empty: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("empty")
+def test_a_database_that_was_never_made_says_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SNOWFLAKE_DATABASE", "NOWHERE")
     get_settings.cache_clear()
     st.cache_resource.clear()
@@ -42,7 +44,8 @@ def test_a_database_that_was_never_made_says_the_same(empty: Settings, monkeypat
     assert "Nothing has been built yet" in said
 
 
-def test_a_warehouse_that_is_down_is_a_sentence(here: TestWarehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("here")
+def test_a_warehouse_that_is_down_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WAREHOUSE_PORT", "1")
     get_settings.cache_clear()
     st.cache_resource.clear()
@@ -100,7 +103,8 @@ def test_every_statement_is_one_that_reads_and_says_who_asks(here: TestWarehouse
     assert all(str(said["text"]).lstrip().lower().startswith(("select", "with")) for said in own)
 
 
-def test_the_address_keeps_the_filters_from_page_to_page(here: TestWarehouse) -> None:
+@pytest.mark.usefixtures("here")
+def test_the_address_keeps_the_filters_from_page_to_page() -> None:
     shown = Shown("charts", state="CA", level="paid")
     assert shown.test.selectbox(key="filter_state").value == "CA"
     shown.test.selectbox(key="filter_state").set_value("TX").run()
@@ -111,7 +115,8 @@ def test_the_address_keeps_the_filters_from_page_to_page(here: TestWarehouse) ->
     assert shown.test.query_params["level"] in ("paid", ["paid"])
 
 
-def test_an_address_with_nonsense_shows_the_usual_page(here: TestWarehouse) -> None:
+@pytest.mark.usefixtures("here")
+def test_an_address_with_nonsense_shows_the_usual_page() -> None:
     shown = Shown("charts", **{"from": "yesterday", "period": "decade", "week": "x", "state": "Nowhere"})
     assert shown.test.radio(key="control_period").value == "day"
     assert shown.test.error == []
