@@ -13,15 +13,15 @@ HEIGHT = 220
 MILLION = 1_000_000
 #: Lines differ by their dashes too, so that nothing is in the colour alone.
 DASHES = [[1, 0], [6, 3], [2, 2], [8, 2, 2, 2], [12, 3], [1, 3]]
-#: The button that saves the chart as a picture. Vega's other buttons, one of which leads to a web site, are off.
-_ACTIONS = {"actions": {"export": {"png": True, "svg": False}, "source": False, "compiled": False, "editor": False}}
+#: Drawn as elements that have a text for screen readers; without Vega's buttons, one of which leads to a web site.
+_EMBED = {"renderer": "svg", "actions": False}
 #: A scale that shows times as they are, not as the browser's clock would.
 UTC = alt.Scale(type="utc")
 
 
 def finished(chart: Any, name: str, says: str, height: int = HEIGHT) -> Any:
     """The chart with its size, its picture's name, and what screen readers say of it."""
-    embed = {**_ACTIONS, "renderer": "svg", "downloadFileName": name, "scaleFactor": 2}
+    embed = {**_EMBED, "downloadFileName": name}
     return chart.properties(height=height, description=says, usermeta={"embedOptions": embed})
 
 

@@ -134,7 +134,7 @@ def _show_details(
                     icon=icon,
                 )
             if any(isinstance(drawing, Figure) for drawing in drawings):
-                st.caption("The PNG has the figures and the table. The chart's own picture is in its menu, top right.")
+                st.caption("This PNG has the figures. That of the chart is among the buttons at its top right.")
             st.dataframe(result, hide_index=True, height=_HEAD + _ROW * min(len(result), 6))
         st.markdown(rule(tile.rule))
         st.code(request.statement, language="sql")

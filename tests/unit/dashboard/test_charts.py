@@ -51,10 +51,9 @@ def test_the_map_has_every_state_once_and_a_place_for_each() -> None:
     assert sum(row["Plays"] for row in drawn) == 7
 
 
-def test_a_chart_saves_itself_as_a_picture_and_opens_no_editor() -> None:
+def test_a_chart_has_a_text_and_opens_no_editor() -> None:
     found = spec(lines(FRAME, "day", {"plays": "Plays"}))
-    actions = found["usermeta"]["embedOptions"]["actions"]
-    assert actions == {"export": {"png": True, "svg": False}, "source": False, "compiled": False, "editor": False}
+    assert found["usermeta"]["embedOptions"] == {"renderer": "svg", "actions": False, "downloadFileName": "name"}
     assert found["description"] == "What it says"
 
 
