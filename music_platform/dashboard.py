@@ -3,6 +3,7 @@
 Streamlit's own server would answer every program of this machine and every page in a local browser.
 """
 
+import logging
 import os
 import sys
 
@@ -14,7 +15,11 @@ from music_platform.web_guard import WebGuard
 
 FOLDER = project_root() / "dashboard"
 #: Streamlit's own names win over any file of a person's. Nothing is sent to anybody.
-OPTIONS = {"STREAMLIT_BROWSER_GATHER_USAGE_STATS": "false", "STREAMLIT_SERVER_HEADLESS": "true"}
+OPTIONS = {
+    "STREAMLIT_BROWSER_GATHER_USAGE_STATS": "false",
+    "STREAMLIT_SERVER_HEADLESS": "true",
+    "STREAMLIT_LOGGER_LEVEL": "warning",
+}
 #: Prefixes of Streamlit's paths that are not pages.
 ENDPOINTS = ("/_stcore", "/media", "/component")
 #: Command that prints the address which logs a browser in.
@@ -31,6 +36,8 @@ def serve(settings: Settings) -> None:
     import uvicorn
     from streamlit.starlette import App
 
+    # Streamlit would log every request, and with the first one the key.
+    logging.getLogger("uvicorn.access").disabled = True
     application = App(FOLDER / "streamlit_app.py")
     guarded = WebGuard(application, settings.music_secret, str(settings.dashboard_port), ENDPOINTS, COMMAND)
     uvicorn.run(

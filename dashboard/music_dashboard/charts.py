@@ -49,7 +49,7 @@ def lines(
     """Lines over time. `number`: d3's format of the values; `time` and `at`: of the axis and of the tooltip."""
     names = list(series.values())
     x = alt.X(f"{index}:T", title=None, scale=UTC, axis=alt.Axis(format=time, labelOverlap=True, tickCount=6))
-    drawn = long(frame, index, series)
+    drawn = long(frame, index, series).assign(at=lambda rows: rows[index].dt.strftime(at))
     y = alt.Y("value:Q", title=None, axis=alt.Axis(format=_short(number, drawn["value"]), tickCount=5))
     colour = alt.Color(
         "series:N",
@@ -66,7 +66,7 @@ def lines(
         legend=alt.Legend(orient="top", labelLimit=400) if len(names) > 1 else None,
     )
     tooltip = [
-        alt.Tooltip(f"{index}:T", title="UTC", format=at, formatType="utc"),
+        alt.Tooltip("at:N", title="UTC"),
         alt.Tooltip("series:N", title=" "),
         alt.Tooltip("value:Q", title="value", format=number),
     ]

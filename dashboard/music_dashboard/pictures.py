@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 from music_dashboard.formats import NOTHING
 from music_dashboard.tile import Drawing, Numbers, Table
 
-MOST_ROWS, MOST_CHARACTERS = 40, 40
+MOST_ROWS, MOST_CHARACTERS = 12, 40
 _SCALE, _MARGIN, _LINE, _GAP = 2, 24, 22, 18
 _INK, _PALE, _PAPER = "#1a1c22", "#60646c", "#ffffff"
 
@@ -49,7 +49,7 @@ def _drawn(lines: Sequence[tuple[list[str], bool]], widths: Sequence[int]) -> by
     single = max((font.getlength(cells[0]) for cells, _ in lines if len(cells) == 1), default=0)
     width = round(max(columns[-1], single) + 2 * _MARGIN * _SCALE)
     height = round((len(lines) * _LINE + 2 * _MARGIN) * _SCALE)
-    image = Image.new("RGB", (width, height), _PAPER)
+    image = Image.new("L", (width, height), _PAPER)
     pen = ImageDraw.Draw(image)
     for number, (cells, is_head) in enumerate(lines):
         y = (_MARGIN + number * _LINE) * _SCALE
@@ -57,5 +57,5 @@ def _drawn(lines: Sequence[tuple[list[str], bool]], widths: Sequence[int]) -> by
             x = _MARGIN * _SCALE + (columns[column] if len(cells) > 1 else 0)
             pen.text((x, y), cell, fill=_INK if is_head or len(cells) == 1 else _PALE, font=font)
     buffer = io.BytesIO()
-    image.save(buffer, "PNG", optimize=True)
+    image.save(buffer, "PNG", compress_level=6)
     return buffer.getvalue()

@@ -34,8 +34,6 @@ class Source(Protocol):
     parallel: bool
     #: Whether pages can link to each other: inside Snowflake they are frames of another page.
     links: bool
-    #: Whether Streamlit makes a download when somebody wants it; an older one wants its bytes at once.
-    defers: bool
 
     def rows(self, statement: str, values: Sequence[object] = ()) -> tuple[list[str], Rows]:
         """Names of the columns, in lower case, and all rows. Raises UnavailableError and NotSetUpError."""
@@ -56,7 +54,6 @@ class PlatformSource:
     look_seconds = 2.0
     parallel = True
     links = True
-    defers = True
 
     def __init__(self) -> None:
         from music_platform.home import Home
@@ -138,7 +135,6 @@ class SnowflakeSource:
     look_seconds = 60.0
     parallel = False
     links = False
-    defers = False
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -28,6 +27,9 @@ MARKS = ("#", "±")
 MOST_FAILED = 3
 #: A table in a query: its schema and name are those of its asset in Dagster.
 _TABLE = re.compile(r"\b(GOLD|SILVER|OPS)\.([A-Z_]+)")
+#: Files of tiles, of all pages of this process, oldest first.
+_KEPT_FILES: dict[object, Mapping[str, tuple[str, str, bytes]]] = {}
+MOST_FILES = 200
 #: Views that no asset stands for.
 _NO_ASSETS = {"ops/freshness", "ops/checks"}
 
@@ -68,7 +70,7 @@ def show_tile(
     if ignored := tile.ignored(narrowed):
         st.caption(f"Not narrowed by {', '.join(ignored).lower()}: this is counted for all.")
     st.caption(described(standing))
-    _show_details(tile, request, result, drawings, described(standing), source)
+    _show_details(tile, request, result, drawings, described(standing), source, state)
 
 
 def _draw(drawing: Drawing, name: str, source: Source) -> None:
@@ -116,17 +118,15 @@ def _show_details(
     drawings: Sequence[Drawing],
     caption: str,
     source: Source,
+    state: State,
 ) -> None:
     with st.popover("How is this counted", icon=":material/info:"):
         if isinstance(result, pd.DataFrame):
-            files = {
-                "CSV": ("text/csv", ":material/download:", partial(result.to_csv, index=False)),
-                "PNG": ("image/png", ":material/image:", partial(picture, tile.title, caption, drawings)),
-            }
-            for column, (kind, (mime, icon, make)) in zip(st.columns(len(files)), files.items(), strict=True):
+            files = _files(tile, (request, state.key(request.models), caption), result, drawings, caption)
+            for column, (kind, (mime, icon, content)) in zip(st.columns(len(files)), files.items(), strict=True):
                 column.download_button(
                     kind,
-                    make if source.defers else make(),
+                    content,
                     f"{tile.name}.{kind.lower()}",
                     mime,
                     key=f"{kind}_{tile.name}",
@@ -142,6 +142,24 @@ def _show_details(
             st.caption(f"with {', '.join(str(value) for value in request.values)}")
         if (dagster := source.dagster_url()) and (assets := assets_of(request.statement)):
             st.markdown(f"In Dagster: {' · '.join(f'[{asset}]({dagster}/assets/{asset})' for asset in assets)}")
+
+
+def _files(
+    tile: Tile, key: object, result: pd.DataFrame, drawings: Sequence[Drawing], caption: str
+) -> Mapping[str, tuple[str, str, bytes]]:
+    """What a tile can be saved as: name → MIME type, icon and content. Kept, as a picture takes milliseconds.
+
+    Streamlit could make them when somebody clicks, but forgets such a file before the browser has it if a page is drawn
+    again meanwhile, as ours are every two seconds.
+    """
+    if key not in _KEPT_FILES:
+        while len(_KEPT_FILES) >= MOST_FILES:
+            _KEPT_FILES.pop(next(iter(_KEPT_FILES)), None)
+        _KEPT_FILES[key] = {
+            "CSV": ("text/csv", ":material/download:", result.to_csv(index=False).encode()),
+            "PNG": ("image/png", ":material/image:", picture(tile.title, caption, drawings)),
+        }
+    return _KEPT_FILES[key]
 
 
 def assets_of(statement: str) -> list[str]:

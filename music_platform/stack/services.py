@@ -244,7 +244,9 @@ def _sources() -> str:
 def _dashboard_sources() -> str:
     """The files of the dashboard, with their times: after an edit `up` restarts it."""
     found = [
-        path for path in (project_root() / "dashboard").rglob("*") if path.suffix in (".py", ".sql", ".json", ".toml")
+        path
+        for path in (project_root() / "dashboard").rglob("*")
+        if path.suffix in (".py", ".sql", ".json", ".toml", ".css")
     ]
     return "\n".join(f"{path} {path.stat().st_mtime_ns}" for path in sorted(found))
 

@@ -87,7 +87,7 @@ def rows_of(page: Page, tile: str) -> list[dict[str, str]]:
     block = page.locator(f".st-key-tile_{tile}")
     block.get_by_role("button", name="How is this counted").click()
     with page.expect_download() as download:
-        page.get_by_test_id("stPopoverBody").get_by_role("button", name="CSV").click()
+        page.get_by_test_id("stPopoverBody").get_by_role("button", name="CSV", exact=True).click()
     text = Path(download.value.path()).read_text()
     page.keyboard.press("Escape")
     return list(csv.DictReader(io.StringIO(text)))
@@ -171,7 +171,7 @@ def test_a_tile_saves_its_chart_and_its_table_as_pictures(page: Page, served: Se
     block = page.locator(".st-key-tile_devices")
     block.get_by_role("button", name="How is this counted").click()
     with page.expect_download() as download:
-        page.get_by_test_id("stPopoverBody").get_by_role("button", name="PNG").click()
+        page.get_by_test_id("stPopoverBody").get_by_role("button", name="PNG", exact=True).click()
     assert Path(download.value.path()).read_bytes().startswith(b"\x89PNG")
     page.keyboard.press("Escape")
     drawing = block.get_by_test_id("stVegaLiteChart")

@@ -16,7 +16,7 @@ class Warehouse:
     """A source that counts what it is asked."""
 
     look_seconds = 2.0
-    parallel = links = defers = True
+    parallel = links = True
 
     def __init__(self) -> None:
         self.asked: list[str] = []
