@@ -3,6 +3,7 @@
 import csv
 import io
 import os
+import re
 import subprocess
 import sys
 import time
@@ -76,10 +77,16 @@ def open_page(page: Page, settings: Settings, name: str, query: str = "") -> Non
     await_drawn(page)
 
 
+#: Whether the page is at rest: its script has ended, and nothing of the run before is left, which is faded.
+AT_REST = """() => document.querySelector('[data-testid=stApp]')?.dataset.testScriptState === 'notRunning'
+    && document.querySelector('[class*=st-key-tile_]') !== null && !document.querySelector('[data-stale=true]')"""
+
+
 def await_drawn(page: Page) -> None:
-    """Wait until the last tile of the page is there and nothing is at work."""
-    page.locator("[class*='st-key-tile_']").last.wait_for()
-    page.wait_for_function("document.querySelector('[data-test-script-state]')?.dataset.testScriptState !== 'running'")
+    """Wait until the page is drawn, and still is a moment later."""
+    for _ in range(2):
+        page.wait_for_function(AT_REST)
+        page.wait_for_timeout(400)
 
 
 def rows_of(page: Page, tile: str) -> list[dict[str, str]]:
@@ -101,7 +108,7 @@ def of_text(text: str, wanted: Any) -> Any:
         return text == "True"
     if isinstance(wanted, int | float):
         return float(text)
-    if isinstance(wanted, datetime) or (isinstance(wanted, str) and len(wanted) >= 10 and wanted[4:5] == "-"):
+    if isinstance(wanted, datetime) or (isinstance(wanted, str) and re.match(r"\d{4}-\d\d-\d\d", wanted)):
         return pd.Timestamp(text)
     return text if isinstance(wanted, str) else pd.Timestamp(text)
 
@@ -147,23 +154,18 @@ def test_figures_and_drawings_in_the_page_itself(page: Page, served: Settings, t
     open_page(page, served, "listeners")
     active = [row for row in EXPECTED["actives"](seen) if row["is_complete"]][-1]
     metrics = page.locator(".st-key-tile_actives [data-testid=stMetricValue]")
-    assert [text.strip() for text in metrics.all_inner_texts()] == [
-        f"{active[name]:,}" for name in ("daily_active_users", "active_users_7d", "active_users_30d")
-    ]
-    drawn = page.locator(".st-key-tile_funnel [aria-roledescription='bar']")
-    drawn.first.wait_for(state="attached")
+    names = ("daily_active_users", "active_users_7d", "active_users_30d")
+    expect(metrics).to_have_text([f"{active[name]:,}" for name in names], timeout=slowdown.seconds(30_000))
     (funnel,) = EXPECTED["funnel"](seen)
-    steps = ("guests", "registrations", "upgrade_viewers_30d", "upgraders_30d")
-    said = " ".join(drawn.nth(n).get_attribute("aria-label") or "" for n in range(drawn.count()))
-    assert all(f"{funnel[step]:,}" in said for step in steps), said
+    for step in ("guests", "registrations", "upgrade_viewers_30d", "upgraders_30d"):
+        bar = page.locator(f".st-key-tile_funnel [aria-roledescription='bar'][aria-label*='{funnel[step]:,}']")
+        expect(bar.first).to_be_attached(timeout=slowdown.seconds(30_000))
     # The clock of the browser is eight hours behind, and the hours are those of the marts.
     open_page(page, served, "now")
-    points = page.locator(".st-key-tile_hours [aria-roledescription='point']")
-    points.first.wait_for(state="attached")
-    labels = [points.nth(n).get_attribute("aria-label") or "" for n in range(points.count())]
     for row in EXPECTED["hours"](seen):
         at = f"{datetime.fromisoformat(row['activity_hour']):%Y-%m-%d %H:%M}"
-        assert any(at in label and f"{row['plays']:,}" in label for label in labels), (at, labels[:3])
+        point = page.locator(f".st-key-tile_hours [aria-label*='value: {row['plays']:,}'][aria-label*='{at}']")
+        expect(point.first).to_be_attached(timeout=slowdown.seconds(30_000))
 
 
 def test_a_tile_saves_its_chart_and_its_table_as_pictures(page: Page, served: Settings) -> None:
