@@ -13,6 +13,8 @@ from typing import Any, Protocol
 
 Rows = list[tuple[Any, ...]]
 
+#: Seconds for which Snowflake's client tries a request again.
+PATIENCE_SECONDS = 30
 #: What the platform and the account call the sessions of the dashboard.
 NAME = "dashboard"
 
@@ -68,6 +70,7 @@ class PlatformSource:
         from snowflake.connector.errors import Error, ProgrammingError
 
         for is_last in (False, True):
+            self._require_listener()
             session = self._session()
             try:
                 cursor = session.cursor()
@@ -107,17 +110,20 @@ class PlatformSource:
 
         from music_platform.warehouse.connection import KEY_ERRORS, connection_arguments, query_tag
 
-        settings = self._settings
-        if settings.warehouse_is_local and not _listens(settings.warehouse_port):
-            # The client would try again for ten seconds.
-            raise UnavailableError(self._sentence())
-        arguments = connection_arguments(settings, query_tag(NAME, NAME), settings.snowflake_read_role)
+        role = self._settings.snowflake_read_role
+        arguments = connection_arguments(self._settings, query_tag(NAME, NAME), role)
         try:
-            return snowflake.connector.connect(**arguments)
+            return snowflake.connector.connect(**arguments, network_timeout=PATIENCE_SECONDS)
         except (Error, *KEY_ERRORS) as error:
             if getattr(error, "errno", None) in NOT_THERE:
                 raise NotSetUpError(str(error)) from error
             raise UnavailableError(self._sentence()) from error
+
+    def _require_listener(self) -> None:
+        """The client would try a local warehouse that is down again for minutes."""
+        if self._settings.warehouse_is_local and not _listens(self._settings.warehouse_port):
+            self._forget()
+            raise UnavailableError(self._sentence())
 
     def _forget(self) -> None:
         self._own.session = None
