@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from music_platform.orchestration import checks, jobs, schedules, sensors
-from music_platform.orchestration.assets import kafka, ledgers, marts, raw, reference, report
+from music_platform.orchestration.assets import dashboard, kafka, ledgers, marts, raw, reference, report
 from music_platform.orchestration.assets.links import with_links
 from music_platform.orchestration.freshness import freshness_policy
 from music_platform.orchestration.keys import GOLD
@@ -26,6 +26,7 @@ def build_defs(settings: Settings | None = None, resource_overrides: Mapping[str
                 ledgers.build_ledgers(settings),
                 report.quality_report,
                 with_freshness(marts.build_dbt_assets(), settings),
+                dashboard.build_pages(settings),
             ]
         ),
         asset_checks=checks.asset_checks,

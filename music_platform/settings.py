@@ -36,6 +36,7 @@ PORT_FIELDS = (
     "spark_port",
     "warehouse_port",
     "dagster_port",
+    "dashboard_port",
     "kafka_2_port",
     "kafka_2_controller_port",
     "kafka_3_port",
@@ -441,6 +442,11 @@ class Ports(BaseSettings):
         description="Address on which Dagster's webserver listens. Another one than 127.0.0.1 only inside a container "
         "whose port is published on the machine's loopback. Requests must name a loopback host in any case.",
     )
+    dashboard_port: int = Field(default=8501, description="Dashboard.")
+    dashboard_host: str = Field(
+        default=LOOPBACK,
+        description="Address on which the dashboard listens. Another one than 127.0.0.1 only as with DAGSTER_HOST.",
+    )
     kafka_2_port: int = Field(default=9094, description="Second local broker: clients.")
     kafka_2_controller_port: int = Field(default=9095, description="Second local broker: KRaft controller.")
     kafka_3_port: int = Field(default=9096, description="Third local broker: clients.")
@@ -708,6 +714,11 @@ class Settings(Ports, Tests, Alerts, Automation, Snowflake, Spark, Kafka, Places
     def dagster_url(self) -> str:
         """Address of Dagster's UI."""
         return f"http://{LOOPBACK}:{self.dagster_port}"
+
+    @property
+    def dashboard_url(self) -> str:
+        """Address of the dashboard."""
+        return f"http://{LOOPBACK}:{self.dashboard_port}"
 
     @property
     def kafka_protocol(self) -> str:

@@ -198,6 +198,40 @@ one's rows, and the other's row in OPS.BUILDS speaks of others: nobody knows the
     {% endif %}
 {% endmacro %}
 
+{# At the end of a command: note the verdicts of its data tests in OPS.CHECK_RESULTS, in place of those before. #}
+{% macro note_verdicts(results) %}
+    {% set verdicts = [] %}
+    {% for result in results if execute and result.node.resource_type == 'test' and result.status in ['pass', 'warn', 'fail', 'error'] %}
+        {% set node = result.node %}
+        {% set tested = (node.attached_node or (node.depends_on.nodes | first)).split('.') %}
+        {% do verdicts.append({
+            'model': tested[-1] if tested[0] != 'source' else (tested[-2:] | join('.') | upper),
+            'check_name': node.name,
+            'passed': result.status == 'pass',
+            'said': 'passed' if result.status == 'pass' else (result.message or 'failed')[:500],
+        }) %}
+    {% endfor %}
+    {% if verdicts %}
+        {% set text = tojson(verdicts) | replace("\\", "\\\\") | replace("'", "''") %}
+        {% set noted = "(select value:model::varchar as model, value:check_name::varchar as check_name,"
+            ~ " value:passed::boolean as passed, value:said::varchar as said"
+            ~ " from table(flatten(input => parse_json('" ~ text ~ "'))))" %}
+        {% do run_query("alter session set query_tag = '" ~ tojson({
+            'platform': 'music', 'run': env_var('MUSIC_RUN_ID', invocation_id), 'asset': 'ops/check_results'
+        }) ~ "'") %}
+        {% do run_query("begin") %}
+        {% do run_query(
+            "delete from " ~ ops('CHECK_RESULTS')
+            ~ " where (model, check_name) in (select model, check_name from " ~ noted ~ " as noted)"
+        ) %}
+        {% do run_query(
+            "insert into " ~ ops('CHECK_RESULTS') ~ " (model, check_name, kind, passed, said, checked_at)"
+            ~ " select model, check_name, 'dbt', passed, said, sysdate() from " ~ noted ~ " as noted"
+        ) %}
+        {% do run_query("commit") %}
+    {% endif %}
+{% endmacro %}
+
 {#
 Hourly: delete ledger rows that all models have covered. `dbt run-operation prune_ledgers`
 
@@ -207,6 +241,10 @@ Only the project's models count. The rows of one that was removed or renamed wou
     {% set names = [] %}
     {% for node in graph.nodes.values() if node.resource_type in ['model', 'seed'] %} {% do names.append(node.name) %} {% endfor %}
     {% do run_query("delete from " ~ ops('BUILDS') ~ " where model not in ('" ~ names | join("', '") ~ "')") %}
+    {% set tests = graph.nodes.values() | selectattr('resource_type', 'equalto', 'test') | map(attribute='name') | list %}
+    {% do run_query(
+        "delete from " ~ ops('CHECK_RESULTS') ~ " where kind = 'dbt' and check_name not in ('" ~ tests | join("', '") ~ "')"
+    ) %}
     {% set latest = "select model, build, built_at from " ~ ops('BUILDS')
         ~ " qualify row_number() over (partition by model order by " ~ newest_first() ~ ") = 1" %}
     {% set covered = "(select coalesce(min(build), 0) from (" ~ latest ~ ") as latest where build > 0)" %}

@@ -26,3 +26,9 @@ CONSERVATION = dg.AssetCheckKey(RAW_EVENTS, "conservation")
 NOT_RECONCILED = "not reconciled now"
 #: The check that looks for files that no micro-batch will read.
 INTAKE = dg.AssetCheckKey(LAKE_EVENTS, "intake")
+
+
+def model_of(key: dg.AssetKey) -> str:
+    """The asset's name in the ledgers of OPS: a model's own name, or the full name of a table that no model makes."""
+    layer, name = key.path
+    return name if layer in (STAGING, SILVER, GOLD, OPS) else f"{layer}.{name}".upper()
