@@ -161,6 +161,20 @@ def hazard(satisfaction: F64) -> F64:
     return rate
 
 
+def collection_song(
+    key: U64, slot: U64, at: I64, scenes: npt.NDArray[np.integer], until: npt.NDArray[np.floating], airplay: Airplay
+) -> I64:
+    """The song in a slot of each user's collection at second `at`. `until`: cumulative weights of the scenes."""
+    # The slot's own rhythm shifts when it changes. Days count from well before the run's first second.
+    phase = unit(hashed(key, slot))
+    age = ((at / DAY / COLLECTION_DAYS) + phase + 1.0).astype(np.uint64)
+    one = hashed(key, np.uint64(_SLOTS) + slot * np.uint64(1 << 20) + age)
+    u = unit(one)
+    which = (u >= until[:, 0]).astype(np.int64) + (u >= until[:, 1])
+    scene: I64 = scenes[np.arange(len(scenes)), which].astype(np.int64)
+    return airplay.in_scene(airplay.before, scene, uniform(one, 0))
+
+
 class Listeners:
     """The inner life of one part of the users, in parallel arrays."""
 
@@ -249,12 +263,8 @@ class Listeners:
     def _from_collection(self, users: npt.NDArray[np.intp], at: I64, u: F64) -> I64:
         """The song in a slot of each user's collection."""
         slot = (u * u * self._collection[users]).astype(np.uint64)
-        key = self._collection_key[users]
-        # The slot's own rhythm shifts when it changes. Days count from well before the run's first second.
-        phase = unit(hashed(key, slot))
-        age = ((at / DAY / COLLECTION_DAYS) + phase + 1.0).astype(np.uint64)
-        one = hashed(key, np.uint64(_SLOTS) + slot * np.uint64(1 << 20) + age)
-        return self.airplay.in_scene(self.airplay.before, self._taste(users, unit(one)), uniform(one, 0))
+        until = np.stack([self._first[users], self._second[users]], axis=1)
+        return collection_song(self._collection_key[users], slot, at, self._scenes[users], until, self.airplay)
 
     def _from_list(self, users: npt.NDArray[np.intp], u: F64) -> I64:
         """A song of the list of each of these users, whose kinds have lists."""
