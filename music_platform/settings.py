@@ -334,6 +334,9 @@ class Automation(BaseSettings):
     nightly_schedule: str = Field(
         default="0 3 * * *", description="When to test whole tables and write the quality report: cron, UTC."
     )
+    learning_schedule: str = Field(
+        default="0 4 * * *", description="When to learn from listens, with the extra `learning`: cron, UTC."
+    )
     reconciliation_schedule: str = Field(
         default="30 2 * * *", description="When to count every partition from Kafka to RAW: cron, UTC."
     )

@@ -188,6 +188,8 @@ def grants(account: Account) -> list[Grant]:
             for ledger in (TOUCHED_DATES, DISPLACED_EVENTS, CHECKED_BATCHES, CHECK_RESULTS)
         ),
         *(Grant(*schema(name, "CREATE TABLE", "CREATE VIEW"), build) for name in SCHEMAS if name not in ("RAW", "OPS")),
+        # What models say is loaded through a stage of the role's own.
+        Grant(("CREATE STAGE",), "SCHEMA", account.named("GOLD"), build),
         *(Grant(*schema(name), read) for name in ("SILVER", "GOLD", "OPS")),
         *(Grant(("SELECT",), "VIEW", account.named(name), read, every=True) for name in ("SILVER", "GOLD", "OPS")),
         *(

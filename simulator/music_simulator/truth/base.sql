@@ -65,6 +65,7 @@ delivered as (
         states.level,
         case when states.knows_user then genders.name end as gender,
         log.song,
+        log.driven,
         places.city,
         places.state,
         devices.type as device_type,

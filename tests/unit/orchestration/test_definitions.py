@@ -65,7 +65,7 @@ def test_the_graph_is_one_way_from_topic_to_mart() -> None:
     graph = defs.resolve_asset_graph()
     groups = {key: graph.get(key).group_name for key in graph.get_all_asset_keys()}
     assert all(group == key.path[0] for key, group in groups.items())
-    order = ["kafka", "lake", "raw", "staging", "silver", "gold", "ops"]
+    order = ["kafka", "lake", "raw", "staging", "silver", "gold", "ml", "ops"]
     for key in groups:
         for parent in graph.get(key).parent_keys:
             assert order.index(groups[parent]) <= order.index(groups[key]), (parent, key)

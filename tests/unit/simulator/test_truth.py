@@ -169,7 +169,7 @@ def test_records_that_did_not_arrive_are_not_in_the_truth(tmp_path: Path) -> Non
         registered = generation.registrations()
     log.close()
     assert progress.lost == len(leaky.lost) > 100
-    write_truth(tmp_path / "truth.json", log.path, made.lost, world, False, registered)
+    write_truth(tmp_path / "truth.json", log.path, made.lost, world, False, registered, {})
     stream = Stream(tmp_path / "out", PATTERNS, tmp_path / "reference")
     checked = Checked(orjson.loads((tmp_path / "truth.json").read_bytes()), stream)
     test_counts(checked)
@@ -226,8 +226,9 @@ def test_skips_and_unheard_ends_are_plays_but_no_streams(checked: Checked) -> No
     plays, streams, heard, nominal = (
         sum(row[name] for row in rows) for name in ("plays", "streams", "heard_seconds", "nominal_seconds")
     )
-    assert 0.9 * plays < streams < plays
-    assert 0.8 * nominal < heard < nominal
+    # A third of the songs is skipped within half a minute.
+    assert 0.6 * plays < streams < 0.8 * plays
+    assert 0.5 * nominal < heard < 0.8 * nominal
 
 
 def test_no_cell_that_names_a_place_has_few_users_and_none_is_lost(checked: Checked) -> None:
