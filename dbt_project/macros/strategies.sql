@@ -56,9 +56,18 @@ insert the new ones, and note what other models need to know. Unlike delete+inse
     ]) }}
 {% endmacro %}
 
-{# `replace_changed`: for small tables that are computed in full. Writes only the rows that differ. #}
+{# `replace_changed`: for small tables that are computed in full. Writes only the rows that differ, and nothing if none does. #}
 {% macro statements_of_replace_changed(target, source, columns) %}
-    {{ return(changed_rows_replaced(target, source, columns)) }}
+    {{ return(changed_rows_replaced(target, source, columns) if differ(target, source, columns) else []) }}
+{% endmacro %}
+
+{# Whether two tables have different rows. #}
+{% macro differ(target, source, columns) %}
+    {% set found = run_query(
+        "select count(*) from ((select " ~ columns ~ " from " ~ target ~ " except select " ~ columns ~ " from " ~ source
+        ~ ") union all (select " ~ columns ~ " from " ~ source ~ " except select " ~ columns ~ " from " ~ target ~ ")) as differing"
+    ) %}
+    {{ return((found.rows[0][0] | int) > 0) }}
 {% endmacro %}
 
 {% macro changed_rows_replaced(target, source, columns) %}
@@ -184,7 +193,11 @@ which others of the same numbers do: an event can end a song of any of them. #}
 {% macro statements_of_replace_names(target, source, columns) %}
     {% set differing = "select " ~ columns ~ " from " ~ target ~ " except select " ~ columns ~ " from " ~ source %}
     {% set statements = changed_rows_replaced(target, source, columns) %}
-    {% set found = run_query("select count(*) from (" ~ differing ~ ") as differing") %}
+    {% set found = run_query(
+        "select (select count(*) from (" ~ differing ~ ") as gone), (select count(*) from (select " ~ columns ~ " from " ~ source
+        ~ " except select " ~ columns ~ " from " ~ target ~ ") as built)"
+    ) %}
+    {% if (found.rows[0][0] | int) + (found.rows[0][1] | int) == 0 %} {{ return([]) }} {% endif %}
     {% if (found.rows[0][0] | int) > 0 %}
         {% do statements.insert(0, note_dates(
             "select distinct events.activity_date, 'songs' as subject from " ~ ref('events') ~ " as events inner join ("

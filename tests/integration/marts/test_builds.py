@@ -337,18 +337,19 @@ def test_dbts_own_incremental_models_build_beside_ours(
         "dim_songs",
         "sessions",
         "time_zones",
-        "elsewhere",
     )
     without_tests = ("--exclude-resource-type", "test", "--exclude-resource-type", "unit_test")
     feed.load(*(listen(f"2026-06-01T1{n}:00:00", eventId=f"a{n}", user=n, session=n) for n in range(3)))
     deployed("build", *chosen, *without_tests)
+    deployed("build", "--select", "elsewhere")
     feed.load(
-        listen("2026-06-01T12:30:00", eventId="b1", user=7, session=7),
+        listen("2026-06-01T23:30:00", eventId="b1", user=7, session=7),
         listen("2026-06-02T10:00:00", eventId="b2", user=7, session=8),
     )
     deployed("build", *chosen, *without_tests)
+    deployed("build", "--select", "elsewhere")
     hours = warehouse.query("select * from OPS.PLAYS_BY_HOUR where plays > 0 order by activity_hour")
-    assert [(row["activity_hour"].hour, row["plays"]) for row in hours] == [(10, 1), (11, 1), (12, 2), (10, 1)]
+    assert [(row["activity_hour"].hour, row["plays"]) for row in hours] == [(10, 1), (11, 1), (12, 1), (23, 1), (10, 1)]
     days = warehouse.query("select * from OPS.USERS_OF_A_DAY order by activity_date")
     assert [row["users"] for row in days] == [4, 1]
     sent = [said["text"].lower() for said in latest_statements(warehouse.settings)]

@@ -82,5 +82,6 @@ def test_marts_are_public_and_plumbing_is_private() -> None:
             if node.startswith("model."):
                 read_by[node.split(".")[-1]].add(schema)
     private = {name for name, model in found.items() if model["access"] == "private"}
-    plumbing = {name for name, layers in read_by.items() if layers and {*layers, found[name]["schema"]} == {"SILVER"}}
+    read = {node.split(".")[-1] for model in found.values() for node in model["depends_on"]["nodes"]}
+    plumbing = {name for name, layers in read_by.items() if {*layers, found[name]["schema"]} == {"SILVER"}} & read
     assert private == plumbing
