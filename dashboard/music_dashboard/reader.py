@@ -91,6 +91,11 @@ class Reader:
                 self._look = Look(None, is_set_up=False)
             except UnavailableError as error:
                 self._look = Look(self._look.state, str(error))
+            except Exception as error:
+                print(f"dashboard: {type(error).__name__}: {error}", flush=True)
+                self._look = Look(
+                    self._look.state, "The warehouse refused to say what is built. This page tries again."
+                )
             self._looked = (signal, now)
             return self._look
 
