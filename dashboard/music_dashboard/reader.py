@@ -46,8 +46,9 @@ class Look:
 
 @cache
 def statement(name: str) -> str:
-    """The SQL of a file in queries/."""
-    return (QUERIES / f"{name}.sql").read_text()
+    """The SQL of a file in queries/, without its comments: they are for who reads the file."""
+    lines = (QUERIES / f"{name}.sql").read_text().splitlines()
+    return "\n".join(line for line in lines if not line.lstrip().startswith("--")).strip()
 
 
 class Reader:

@@ -155,8 +155,10 @@ class SnowflakeSource:
             with self._lock:
                 session = st.connection("snowflake").session()
                 frame = session.sql(statement, params=list(values))
-                names = [name.strip('"').lower() for name in frame.columns]
-                return names, [tuple(row) for row in frame.collect()]
+                rows = frame.collect()
+                # Asking an empty result for its columns is a statement more.
+                names = list(rows[0].as_dict()) if rows else frame.columns
+                return [name.strip('"').lower() for name in names], [tuple(row) for row in rows]
         except SnowparkSQLException as error:
             if error.sql_error_code in NOT_THERE:
                 raise NotSetUpError(str(error)) from error
