@@ -45,12 +45,19 @@ def lines(
     at: str = "%Y-%m-%d",
     colours: Sequence[str] = CATEGORIES,
     points: bool = False,
+    log: bool = False,
 ) -> Any:
-    """Lines over time. `number`: d3's format of the values; `time` and `at`: of the axis and of the tooltip."""
+    """Lines over time. `number`: d3's format of the values; `time` and `at`: of the axis and of the tooltip. `log`: a
+    logarithmic scale, for values that differ by much more than their usual size."""
     names = list(series.values())
     x = alt.X(f"{index}:T", title=None, scale=UTC, axis=alt.Axis(format=time, labelOverlap=True, tickCount=6))
     drawn = long(frame, index, series).assign(at=lambda rows: rows[index].dt.strftime(at))
-    y = alt.Y("value:Q", title=None, axis=alt.Axis(format=_short(number, drawn["value"]), tickCount=5))
+    y = alt.Y(
+        "value:Q",
+        title=None,
+        axis=alt.Axis(format=_short(number, drawn["value"]), tickCount=5),
+        scale=alt.Scale(type="log" if log else "linear"),
+    )
     colour = alt.Color(
         "series:N",
         title=None,

@@ -46,8 +46,9 @@ class Look:
 
 @cache
 def statement(name: str) -> str:
-    """The SQL of a file in queries/."""
-    return (QUERIES / f"{name}.sql").read_text()
+    """The SQL of a file in queries/, without its comments: they are for who reads the file."""
+    lines = (QUERIES / f"{name}.sql").read_text().splitlines()
+    return "\n".join(line for line in lines if not line.lstrip().startswith("--")).strip()
 
 
 class Reader:
@@ -91,6 +92,11 @@ class Reader:
                 self._look = Look(None, is_set_up=False)
             except UnavailableError as error:
                 self._look = Look(self._look.state, str(error))
+            except Exception as error:
+                print(f"dashboard: {type(error).__name__}: {error}", flush=True)
+                self._look = Look(
+                    self._look.state, "The warehouse refused to say what is built. This page tries again."
+                )
             self._looked = (signal, now)
             return self._look
 

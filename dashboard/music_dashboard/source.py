@@ -79,9 +79,10 @@ class PlatformSource:
             except ProgrammingError as error:
                 if error.errno in NOT_THERE:
                     raise NotSetUpError(str(error)) from error
-                if is_last or not _is_stale(error):
-                    raise
+                # It may be that a warehouse which was started again knows no such session.
                 self._forget()
+                if is_last:
+                    raise
             except Error as error:
                 self._forget()
                 if is_last:
@@ -154,8 +155,10 @@ class SnowflakeSource:
             with self._lock:
                 session = st.connection("snowflake").session()
                 frame = session.sql(statement, params=list(values))
-                names = [name.strip('"').lower() for name in frame.columns]
-                return names, [tuple(row) for row in frame.collect()]
+                rows = frame.collect()
+                # Asking an empty result for its columns is a statement more.
+                names = list(rows[0].as_dict()) if rows else frame.columns
+                return [name.strip('"').lower() for name in names], [tuple(row) for row in rows]
         except SnowparkSQLException as error:
             if error.sql_error_code in NOT_THERE:
                 raise NotSetUpError(str(error)) from error
@@ -177,12 +180,6 @@ class SnowflakeSource:
 
 #: Snowflake's error numbers of objects, schemas and databases that do not exist, or that the role may not see.
 NOT_THERE = frozenset({2003, 2043, 90105, 904})
-#: Of sessions that have ended or that the server does not know.
-_STALE = frozenset({390104, 390110, 390111, 390112, 390114, 390195})
-
-
-def _is_stale(error: Any) -> bool:
-    return error.errno in _STALE
 
 
 def _listens(port: int) -> bool:

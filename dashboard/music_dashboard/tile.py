@@ -137,8 +137,4 @@ def bind(
         return "?"
 
     either = re.compile(f"{re.escape(NARROWED)}|{_VALUE.pattern}")
-    return either.sub(place, _without_comments(text)), tuple(bound)
-
-
-def _without_comments(text: str) -> str:
-    return "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("--")).strip()
+    return either.sub(place, text), tuple(bound)

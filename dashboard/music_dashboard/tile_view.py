@@ -21,8 +21,10 @@ from music_dashboard.tile import Drawing, Figure, Note, Numbers, Table, Tile
 MOST_ROWS = 12
 _ROW, _HEAD = 35, 38
 #: Widths of columns in pixels, and the columns that have a mark or a rank in them.
-TEXT_WIDTH, NUMBER_WIDTH, MARK_WIDTH = 150, 80, 55
+TEXT_WIDTH, NUMBER_WIDTH, MARK_WIDTH = 140, 72, 55
 MARKS = ("#", "±")
+#: Names that may be long, in tables with many columns.
+NAMES = ("Song",)
 #: Failing checks that a tile names.
 MOST_FAILED = 3
 #: A table in a query: its schema and name are those of its asset in Dagster.
@@ -103,6 +105,8 @@ def _draw_table(table: Table, source: Source) -> None:
             columns[name] = kinds.NumberColumn(format="localized", width=MARK_WIDTH if name in MARKS else NUMBER_WIDTH)
         elif name in MARKS:
             columns[name] = kinds.TextColumn(width=MARK_WIDTH)
+        elif name in NAMES and table.links:
+            columns[name] = kinds.TextColumn(width=TEXT_WIDTH)
         elif pd.api.types.is_datetime64_any_dtype(frame[name]):
             columns[name] = kinds.DatetimeColumn(format="YYYY-MM-DD HH:mm:ss")
     if not source.links:

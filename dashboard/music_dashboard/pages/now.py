@@ -39,7 +39,9 @@ def hours(frame: pd.DataFrame) -> list[Drawing]:
     at = f"{latest['activity_hour']:%H:%M} UTC"
     running = "" if latest["is_complete"] else ", still running"
     series = {"plays": "This day", "plays_previous_day": "The day before"}
-    chart = charts.lines(frame, "activity_hour", series, time="%H:%M", at="%Y-%m-%d %H:%M", points=True)
+    # A line that ends in an hour that has only begun would look like a collapse.
+    drawn = frame.assign(plays=frame["plays"].where(frame["is_complete"]))
+    chart = charts.lines(drawn, "activity_hour", series, time="%H:%M", at="%Y-%m-%d %H:%M", points=True)
     return [
         Numbers((
             Number("Plays of the hour", number(latest["plays"]), change(difference),
@@ -81,8 +83,9 @@ def latency(frame: pd.DataFrame) -> list[Drawing]:
     ]  # fmt: skip
     if len(drawn) > 1:
         series = {"lake_seconds_p95": "In the lake", "raw_seconds_p95": "In RAW", "marts_seconds_p95": "In the marts"}
+        above = drawn.assign(**{name: drawn[name].clip(lower=0.1) for name in series})
         chart = charts.lines(
-            drawn, "built_at", series, number=",.1f", time="%H:%M", at="%Y-%m-%d %H:%M:%S", points=True
+            above, "built_at", series, number=",.1f", time="%H:%M", at="%Y-%m-%d %H:%M:%S", points=True, log=True
         )
         figures.append(Figure(chart, "95th percentile of the seconds from a record to each stage, batch by batch"))
     return figures

