@@ -1,6 +1,7 @@
 """How much of what was planted is found: recommendations beside their baselines and the oracle.
 
     python -m benchmarks.learning [--users 20000] [--songs 10000] [--days 60] [--seeds 7 8]
+    python -m benchmarks.learning --millions 10
 
 The listeners of the simulator are walked without rendering their events: a listen with its song, source and seconds
 heard is what gold.streams would have. The model learns from all but the last week. On that week everybody who streamed
@@ -172,6 +173,37 @@ def measure(options: Options) -> dict[str, object]:
     }  # fmt: skip
 
 
+def scale(millions: float) -> None:
+    """Print CPU seconds and memory of judging, training and ranking so many million streams of made-up users.
+
+    83 streams a user in 60 days, 10,000 songs, seven in ten streams from one of 60 scenes: the sizes of the listeners'
+    runs, drawn at once because walking so many users would take longer than learning from them.
+    """
+    rows, rng, songs = int(millions * 1e6), np.random.default_rng(0), 10_000
+    users = rows // 83
+    activity = rng.lognormal(0, 1.2, users)
+    user = rng.choice(users, rows, p=activity / activity.sum()).astype(np.int32)
+    scene = rng.integers(0, 60, users)[user]
+    own = scene * (songs // 60) + (rng.random(rows) ** 2 * (songs // 60)).astype(np.int64)
+    song = np.where(rng.random(rows) < 0.7, own, (rng.random(rows) ** 1.5 * songs).astype(np.int64)).astype(np.int32)
+    table = pa.table({
+        "user_id": pa.array([f"{n:08d}" for n in range(users)]).take(pa.array(user)),
+        "song_key": pa.array([f"S{n:07d}" for n in range(songs)]).take(pa.array(song)),
+        "activity_date": dates(rng.integers(0, 60, rows) * DAY),
+        "is_collected": rng.random(rows) < 0.4,
+        "plays": np.ones(rows, dtype=np.int64),
+    })  # fmt: skip
+    end, began = day_number(START.date()) + 60, time.process_time()
+    listens = Listens.of(table)
+    del table, user, scene, own, song
+    r.judge(listens, end)
+    model = r.train(listens, end)
+    ranked_users = sum(len(part.users) for part in r.lists(model, np.arange(len(listens.users))))
+    seconds = time.process_time() - began
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(f"{rows:,} streams, {ranked_users:,} users: {seconds:.0f} CPU seconds, {memory / 1e9:.2f} GB at most")
+
+
 def main() -> None:
     """Measure each seed, then eventsim's users; print everything as JSON at the end."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -179,7 +211,11 @@ def main() -> None:
     parser.add_argument("--songs", type=int, default=10_000)
     parser.add_argument("--days", type=int, default=60)
     parser.add_argument("--seeds", type=int, nargs="+", default=[7, 8])
+    parser.add_argument("--millions", type=float, help="only time and memory, of so many million made-up streams")
     given = parser.parse_args()
+    if given.millions:
+        scale(given.millions)
+        return
     base = Options(users=given.users, songs=given.songs, days=given.days, start=START, growth=0.0)
     runs = [replace(base, seed=seed) for seed in given.seeds] + [replace(base, seed=given.seeds[0], classic=True)]
     figures = [measure(options) for options in runs]

@@ -13,7 +13,7 @@ their factors are the least-squares solution for the songs' factors as they are.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -78,41 +78,58 @@ def fold_in(songs: F32, confidence: sparse.csr_matrix) -> F32:
 
 @dataclass(frozen=True)
 class Model:
-    """What is needed to rank all songs for each user of `listens`, as of the day `end`."""
+    """What is needed to rank the songs that were streamed before the day `end` (`known`) for each user of `listens`."""
 
     listens: Listens
     history: sparse.csr_matrix
     factors: Factors
     popular: npt.NDArray[np.int64]
+    known: npt.NDArray[np.bool_]
 
 
 def train(listens: Listens, end: int, factorize: Factorize = implicit_als) -> Model:
-    """Learn from the streams before the day `end`, and from nothing later."""
+    """Learn from the streams before the day `end`, and from nothing later: not even that a user or a song exists."""
     past = listens.between(-(1 << 30), end)
     streams = past.matrix()
-    confidence = streams.copy()
-    confidence.data = (1.0 + CONFIDENCE * np.log1p(confidence.data)).astype(np.float32)
-    weight = np.where(past.collected, 1.0, OTHER_SOURCES) * past.plays * 0.5 ** ((end - past.day) / HALF_LIFE_DAYS)
+    users = np.flatnonzero(np.asarray(streams.getnnz(axis=1)))
+    songs = np.flatnonzero(np.asarray(streams.getnnz(axis=0)))
+    found = factorize(_confidence(streams[users][:, songs]))
+    factors = Factors(
+        np.zeros((streams.shape[0], found.users.shape[1]), dtype=np.float32),
+        np.zeros((streams.shape[1], found.songs.shape[1]), dtype=np.float32),
+    )
+    factors.users[users], factors.songs[songs] = found.users, found.songs
     totals = np.asarray(streams.sum(axis=0)).ravel()
-    return Model(listens, past.matrix(weight), factorize(confidence), np.argsort(-totals, kind="stable"))
+    popular = np.argsort(-totals, kind="stable")
+    return Model(listens, past.matrix(_weights(past, end)), factors, popular[: len(songs)], totals > 0)
+
+
+def _confidence(streams: sparse.csr_matrix) -> sparse.csr_matrix:
+    out = streams.copy()
+    out.data = (1.0 + CONFIDENCE * np.log1p(out.data)).astype(np.float32)
+    return out
+
+
+def _weights(past: Listens, end: int) -> npt.NDArray[np.float64]:
+    """What each row of streams counts on the day `end` for being played again."""
+    source = np.where(past.collected, 1.0, OTHER_SOURCES)
+    weights: npt.NDArray[np.float64] = source * past.plays * 0.5 ** ((end - past.day) / HALF_LIFE_DAYS)
+    return weights
 
 
 def with_newcomers(model: Model, end: int) -> Model:
-    """The same model with users who streamed nothing before it was trained, but have before the day `end`."""
-    known = np.asarray(model.history.getnnz(axis=1)) > 0
+    """The same model with users of whom it knows nothing, from their streams of known songs before the day `end`."""
     later = model.listens.between(-(1 << 30), end)
-    streams = later.matrix()
-    new = np.flatnonzero(~known & (np.asarray(streams.getnnz(axis=1)) > 0))
+    strange = np.asarray(model.history.getnnz(axis=1))[later.user] == 0
+    theirs = later.where(strange & model.known[later.song])
+    streams = theirs.matrix()
+    new = np.flatnonzero(np.asarray(streams.getnnz(axis=1)))
     if not new.size:
         return model
-    confidence = streams[new].copy()
-    confidence.data = (1.0 + CONFIDENCE * np.log1p(confidence.data)).astype(np.float32)
     users = model.factors.users.copy()
-    users[new] = fold_in(model.factors.songs, confidence)
-    weight = np.where(later.collected, 1.0, OTHER_SOURCES) * later.plays * 0.5 ** ((end - later.day) / HALF_LIFE_DAYS)
-    theirs = np.isin(later.user, new)
-    recent = later.where(theirs).matrix(weight[theirs])
-    return Model(model.listens, (model.history + recent).tocsr(), Factors(users, model.factors.songs), model.popular)
+    users[new] = fold_in(model.factors.songs, _confidence(streams[new]))
+    history = (model.history + theirs.matrix(_weights(theirs, end))).tocsr()
+    return replace(model, history=history, factors=Factors(users, model.factors.songs))
 
 
 @dataclass(frozen=True)
@@ -132,16 +149,19 @@ def lists(model: Model, users: npt.NDArray[np.int64]) -> Iterator[Lists]:
 
 
 def _lists(model: Model, users: npt.NDArray[np.int64]) -> Lists:
-    again = model.history[users].toarray()
+    columns = np.flatnonzero(model.known)
+    history = model.history[users]
+    again = history[:, columns].toarray()
     with threadpool_limits(limits=1):
-        affinity = np.maximum(model.factors.users[users] @ model.factors.songs.T, 0.0)
+        affinity = np.maximum(model.factors.users[users] @ model.factors.songs[columns].T, 0.0)
     total = affinity.sum(axis=1, keepdims=True)
-    taste = TASTE * affinity / np.where(total > 0, total, 1.0)
-    songs = best((again + taste).astype(np.float32), LENGTH)
+    # Rounded, so that the last bit of a product, which depends on who else is ranked at once, decides nothing.
+    whole = np.round(again + TASTE * affinity / np.where(total > 0, total, 1.0), 4).astype(np.float32)
+    at = best(whole, min(LENGTH, len(columns)))
     row = np.arange(len(users))[:, None]
-    scores = (again + taste)[row, songs].astype(np.float32)
-    reasons = np.where(again[row, songs] > 0, 0, 1).astype(np.int8)
-    unknown = (total[:, 0] == 0) & (np.asarray(model.history[users].getnnz(axis=1)) == 0)
+    songs, scores = columns[at], whole[row, at]
+    reasons = np.where(again[row, at] > 0, 0, 1).astype(np.int8)
+    unknown = (total[:, 0] == 0) & (np.asarray(history.getnnz(axis=1)) == 0)
     songs[unknown] = model.popular[: songs.shape[1]]
     scores[unknown], reasons[unknown] = 0.0, 2
     return Lists(users, songs, scores, reasons)
@@ -174,9 +194,11 @@ def judge(listens: Listens, end: int, factorize: Factorize = implicit_als) -> Ju
         return Judged({}, None, f"there are no {LEAST_DAYS_BEFORE} days of streams before the last complete week")
     week = listens.between(end - WEEK, end).matrix()
     users = np.flatnonzero(np.asarray(week.getnnz(axis=1)) > 0)
-    if len(users) < LEAST_USERS or len(listens.songs) < RECALL_AT:
+    if len(users) < LEAST_USERS:
         return Judged({}, None, f"only {len(users)} users streamed in the last complete week; {LEAST_USERS} are needed")
     model = train(listens, end - WEEK, factorize)
+    if len(model.popular) < LENGTH:
+        return Judged({}, None, f"only {len(model.popular)} songs were streamed before it; {LENGTH} are needed")
     past = listens.between(-(1 << 30), end - WEEK).matrix()
     heard = week[users]
     popular = np.tile(model.popular[:RECALL_AT], (len(users), 1))
@@ -193,7 +215,7 @@ def _repeats(
     past: sparse.csr_matrix, popular: npt.NDArray[np.int64], users: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.int64]:
     """Each user's own songs by number of streams; songs that are equal, and those to fill up, by popularity."""
-    tie = np.empty(len(popular), dtype=np.float32)
+    tie = np.zeros(past.shape[1], dtype=np.float32)
     tie[popular] = np.linspace(0.5, 0.0, len(popular), dtype=np.float32)
     return best(past[users].toarray() + tie, RECALL_AT)
 

@@ -52,7 +52,7 @@ STREAMS = """
     SELECT user_id, song_key, activity_date, COALESCE(source = 'library', FALSE) OR source = 'Unknown' AS is_collected,
         COUNT(*) AS plays
     FROM GOLD.STREAMS
-    WHERE is_stream AND user_id IS NOT NULL AND activity_date < {end}
+    WHERE is_stream AND user_id IS NOT NULL
     GROUP BY ALL
 """
 
@@ -83,7 +83,8 @@ def build_learned_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         kinds={"python", "snowflake"},
         owners=OWNERS,
         code_version=CODE_VERSION,
-        description="Twenty songs for each user, learned from their streams before the last Monday. Published as "
+        description="Twenty songs for each user, learned from the streams before the last Monday; users who are new "
+        "since then are folded in. Published as "
         "GOLD.RECOMMENDATIONS if, trained a week earlier, it would have beaten what is popular and what the user "
         "repeats on the last complete week; otherwise the last version stays.",
         metadata={
@@ -137,9 +138,8 @@ def _learn(context: dg.AssetExecutionContext, session: "SnowflakeConnection") ->
     if newest is None:
         return _unjudged("no song was streamed yet")
     as_of = last_monday(newest)
-    table = streams_before(session, as_of)
-    listens, end = Listens.of(table), day_number(as_of)
-    context.log.info(f"{len(listens):,} rows of streams before {as_of}, of {len(listens.users):,} users")
+    listens, end = Listens.of(read_streams(session)), day_number(as_of)
+    context.log.info(f"{len(listens):,} rows of streams of {len(listens.users):,} users; learning from before {as_of}")
     judged = learning.judge(listens, end)
     if judged.verdict is None:
         return _unjudged(judged.why_not)
@@ -151,7 +151,7 @@ def _learn(context: dg.AssetExecutionContext, session: "SnowflakeConnection") ->
     rows = 0
     # A version that was published is current, or somebody went back from it: that stands until there are new rows.
     if judged.verdict.publish and version not in [one.version for one in known]:
-        said = said_table(learning.train(listens, end))
+        said = said_table(learning.with_newcomers(learning.train(listens, end), day_number(newest) + 1))
         publish(session, TABLE, version, as_of, said, means)
         rows, current = said.num_rows, [version]
     stays = "" if judged.verdict.publish else f"; nothing is published, {_kept(current)}"
@@ -198,10 +198,10 @@ def _unjudged(why: str, version: str = "none") -> dg.MaterializeResult[None]:
     )
 
 
-def streams_before(session: "SnowflakeConnection", end: date) -> pa.Table:
-    """Streams by user, song, date and whether they are from the library, before the date `end`."""
+def read_streams(session: "SnowflakeConnection") -> pa.Table:
+    """Streams by user, song, date and whether they are from the library."""
     cursor = session.cursor()
-    cursor.execute(STREAMS.format(end=f"'{end.isoformat()}'::DATE"))
+    cursor.execute(STREAMS)
     found = cursor.fetch_arrow_all(force_return_table=True)
     return found.rename_columns([name.lower() for name in found.column_names])
 
@@ -217,7 +217,7 @@ def version_of(listens: "Listens", as_of: date, code_version: str) -> str:
 
 
 def said_table(model: "Model") -> pa.Table:
-    """The lists of all users who streamed before the model was trained, as rows of the table."""
+    """The lists of all users whom the model knows, as rows of the table."""
     import numpy as np
 
     from music_platform.learning.recommendations import REASONS, lists

@@ -5,13 +5,14 @@ from datetime import datetime
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from scipy import sparse
 
 from benchmarks.learning import START, oracle_ranking, streams
 from music_platform.learning import recommendations as learning
 from music_platform.learning.evaluation import beats, ranked, stability
-from music_platform.learning.listens import Listens, day_number
+from music_platform.learning.listens import Listens, date_of, day_number
 from music_simulator.options import Options
 
 RUN = Options(seed=9, users=3000, songs=8000, days=42, start=START, growth=0.0)
@@ -91,6 +92,34 @@ def test_what_comes_later_changes_nothing(table: pa.Table) -> None:
     assert (one.history != other.history).nnz == 0
     assert one.factors.users.tobytes() == other.factors.users.tobytes()
     assert (one.popular == other.popular).all()
+
+
+def test_users_and_songs_that_come_later_change_no_list(table: pa.Table) -> None:
+    day = END - 14
+    before = table.filter(pc.less(table.column("activity_date"), pa.scalar(date_of(day))))
+    more = before.slice(0, 500)
+    later = pa.table({
+        "user_id": [f"{'aAzZ'[n % 4]}{n}" for n in range(500)],
+        "song_key": [f"{'0Zz'[n % 3]}{n}" for n in range(500)],
+        "activity_date": pa.array([date_of(day)] * 500),
+        "is_collected": more.column("is_collected"),
+        "plays": more.column("plays"),
+    })  # fmt: skip
+    one, other = (
+        learning.train(Listens.of(before), day),
+        learning.train(Listens.of(pa.concat_tables([before, later])), day),
+    )
+    said = [
+        {
+            (model.listens.users[user], model.listens.songs[song], score)
+            for part in learning.lists(model, np.flatnonzero(np.asarray(model.history.getnnz(axis=1))))
+            for user, songs, scores in zip(part.users, part.songs, part.scores.tolist(), strict=True)
+            for song, score in zip(songs, scores, strict=True)
+        }
+        for model in (one, other)
+    ]
+    assert len(said[0]) > 10_000
+    assert said[0] == said[1]
 
 
 def test_newcomers_are_folded_in(listens: Listens) -> None:

@@ -51,6 +51,33 @@ def test_production_needs_no_local_warehouse() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_without_the_extra_learning_there_is_nothing_to_learn() -> None:
+    """No assets of the group `ml`, no job, and no checks that the watch would wait for; all else is there."""
+    required = [line for line in requires("music-platform") or () if "extra ==" not in line]
+    assert [line for line in required if line.startswith(("implicit", "scikit-learn", "scipy"))] == []
+    code = (
+        "import sys\n"
+        "sys.modules.update(dict.fromkeys(('implicit', 'sklearn')))  # importing one of them fails\n"
+        "from music_platform.definitions import defs\n"
+        "from music_platform.orchestration.quality import known_checks\n"
+        "from music_platform.orchestration.dbt_project import dbt_project\n"
+        "graph = defs.resolve_asset_graph()\n"
+        "assert not [key for key in graph.get_all_asset_keys() if key.path[0] == 'ml']\n"
+        "assert len(graph.get_all_asset_keys()) > 60\n"
+        "assert 'learning' not in {job.name for job in defs.get_repository_def().get_all_jobs()}\n"
+        "assert set(known_checks(dbt_project().manifest_path)) == set(graph.asset_check_keys)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=project_root(),
+        capture_output=True,
+        text=True,
+        timeout=slowdown.seconds(180),
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_the_command_line_loads_without_the_heavy_libraries() -> None:
     """`status` must not wait for Dagster's or Spark's import."""
     heavy = ("dagster", "pyspark", "snowflake.connector")
