@@ -1,4 +1,4 @@
-"""The pages of the dashboard as the last assets of the graph: dbt's exposures.
+"""The pages of the dashboard as the last assets of the graph: dbt's exposures of that type.
 
 They can be materialized so that every selection can be: it tells the pages that are open to look again.
 """
@@ -20,7 +20,8 @@ DASHBOARD = "dashboard"
 
 def build_pages(settings: Settings) -> dg.AssetsDefinition:
     """The pages, as one op that tells them that something may have changed."""
-    specs = [_page(exposure, settings) for exposure in dbt_manifest()["exposures"].values()]
+    exposures = dbt_manifest()["exposures"].values()
+    specs = [_page(exposure, settings) for exposure in exposures if exposure["type"] == DASHBOARD]
 
     @dg.multi_asset(name="dashboard_pages", specs=specs, can_subset=True)
     def pages(
