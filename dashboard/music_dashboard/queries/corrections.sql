@@ -12,11 +12,13 @@ left join GOLD.CHARTS_WEEKLY as published
     on
         current_chart.chart_week = published.chart_week
         and current_chart.country = published.country
+        and current_chart.genre = published.genre
         and current_chart.song_key = published.song_key
         and published.edition = 'published'
 where
     current_chart.chart_week = :chart_week
     and current_chart.country = :chart_country
+    and current_chart.genre = 'All'
     and current_chart.edition = 'current'
     and current_chart.reason is not null
 order by current_chart.chart_rank, current_chart.song_title, current_chart.song_key

@@ -226,8 +226,8 @@ def genres(seen: Seen) -> Rows:
 
 def _chart(seen: Seen, edition: str) -> Rows:
     country = seen.narrowed.get("country", "All")
-    rows = [r for r in seen.mart("charts_weekly") if (r["chart_week"], r["country"], r["edition"])
-            == (seen.week, country, edition)]  # fmt: skip
+    rows = [r for r in seen.mart("charts_weekly") if (r["chart_week"], r["country"], r["genre"], r["edition"])
+            == (seen.week, country, "All", edition)]  # fmt: skip
     return sorted(rows, key=lambda r: (r["chart_rank"], r["song_title"], r["song_key"]))
 
 
