@@ -105,7 +105,7 @@ docs: $(INSTALLED) ## Build the documentation as a site in site/; a dead link fa
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 	@echo "The site: site/index.html. dbt's own documentation: docs/guide/first-hour.md says how to generate it."
 
-bench: ready ## Measure
+bench: ready ## Compare with what people would use instead, in one table
 	@$(BIN)/python -m benchmarks
 
 clean: ## Stop the stack, remove the venv and all caches; the data in .local stays

@@ -59,11 +59,11 @@ def raw_read(session: SparkSession, settings: Settings) -> float:
     return count / statistics.median(seconds)
 
 
-def ingest(context: IngestionContext) -> dict[str, float]:
+def ingest(context: IngestionContext, **stages: bool) -> dict[str, float]:
     """Records of one drain, and the seconds of each stage."""
     found = {"records": 0.0, "lake": 0.0, "raw": 0.0}
     started = time.monotonic()
-    for step in drain(context):
+    for step in drain(context, **stages):
         if isinstance(step, MicroBatch):
             found["records"] += step.records
             found["lake"] += step.seconds
@@ -109,6 +109,8 @@ def measure(settings: Settings, events: int, versions: int) -> dict[str, object]
             spark().sql(f"ALTER TABLE delta.`{table.root}` SET TBLPROPERTIES ('benchmark' = '{latest}')")
         ingest(context)
         result[f"seconds of a batch at {versions} versions"] = small_batches(context)
+    # Its end after the server's would be waited for.
+    spark().stop()
     return result
 
 

@@ -7,6 +7,7 @@ import json
 import urllib.request
 import uuid
 from collections.abc import Callable
+from http.client import HTTPException
 from typing import Any
 
 from music_platform.home import Home
@@ -39,6 +40,9 @@ def lacks(service: str, settings: Settings, started: int = 0) -> str | None:
         return _PROBES[service](settings, started)
     except OSError as error:
         return str(error) or type(error).__name__
+    except (HTTPException, ValueError, LookupError) as error:
+        # Its port is open before its pages are complete.
+        return f"it answers, but not as it will ({type(error).__name__})"
 
 
 def _kafka(settings: Settings, _started: int, node: int | None = None) -> str | None:
