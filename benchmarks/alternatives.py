@@ -15,17 +15,18 @@ from pathlib import Path
 import duckdb
 import polars as pl
 import pyarrow as pa
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka import Message as KafkaMessage
 
 from music_platform.settings import Settings, load_settings
-from music_platform.topics import consumer_config, topic_names, topic_offsets
+from music_platform.topics import open_consumer, topic_names, topic_offsets
 
 #: Records that are taken from the client, and written, at once.
 AT_ONCE = 50_000
 
-#: Columns of the tutorials' tables: those that every kind of event has, as text and numbers, and the payload.
-FIELDS = ("ts", "userId", "sessionId", "level", "city", "state")
+#: Fields that every kind of event has, and their types in SQL.
+FIELDS = {"ts": "BIGINT", "userId": "VARCHAR", "sessionId": "BIGINT", "level": "VARCHAR", "city": "VARCHAR",
+          "state": "VARCHAR"}  # fmt: skip
 
 #: By alternative: what it leaves out of what the platform does.
 LACKS = {
@@ -42,16 +43,18 @@ def messages(settings: Settings) -> Iterator[list[KafkaMessage]]:
     offsets = topic_offsets(config, topic_names(settings).values())
     left = {(topic, part) for topic, ends in offsets.end.items() for part, end in ends.items()
             if end > offsets.first[topic][part]}  # fmt: skip
-    consumer = Consumer(consumer_config(config, "music-platform-benchmark"))
+    consumer = open_consumer(config, "music-platform-benchmark")
     try:
         consumer.assign([TopicPartition(topic, part, offsets.first[topic][part]) for topic, part in left])
         while left:
             found = []
             for message in consumer.consume(AT_ONCE, 0.5):
-                if message.error():  # The end of a partition; anything else is in the way of the next one too.
+                if (error := message.error()) is None:
+                    found.append(message)
+                elif error.code() == KafkaError._PARTITION_EOF:
                     left.discard((message.topic(), message.partition()))
                 else:
-                    found.append(message)
+                    raise KafkaException(error)
             if found:
                 yield found
     finally:
@@ -77,16 +80,15 @@ def read_only(settings: Settings, _folder: Path) -> int:
 def into_duckdb(settings: Settings, folder: Path) -> int:
     """A table of the common fields and the payload, appended through Arrow."""
     session = duckdb.connect(str(folder / "events.duckdb"))
-    session.execute("CREATE TABLE events (ts BIGINT, userId VARCHAR, sessionId BIGINT, level VARCHAR, city VARCHAR, "
-                    "state VARCHAR, payload VARCHAR)")  # fmt: skip
+    columns_of = ", ".join(f"{name} {kind}" for name, kind in FIELDS.items())
+    session.execute(f"CREATE TABLE events ({columns_of}, payload VARCHAR)")
     rows = 0
     for found in messages(settings):
         records = list(parsed(found))
-        columns: dict[str, list[object]] = {name: [record.get(name) for record in records] for name in FIELDS}
-        columns["sessionId"] = [_whole(value) for value in columns["sessionId"]]
-        columns["ts"] = [_whole(value) for value in columns["ts"]]
-        texts = [name for name in FIELDS if name not in ("ts", "sessionId")]
-        columns |= {name: [None if value is None else str(value) for value in columns[name]] for name in texts}
+        columns: dict[str, list[object]] = {
+            name: [(_whole if kind == "BIGINT" else _text)(record.get(name)) for record in records]
+            for name, kind in FIELDS.items()
+        }
         columns["payload"] = [json.dumps(record) for record in records]
         batch = pa.table(columns)  # noqa: F841  DuckDB finds it by its name.
         session.execute("INSERT INTO events SELECT * FROM batch")
@@ -99,11 +101,14 @@ def _whole(value: object) -> int | None:
     return value if isinstance(value, int) and abs(value) < 2**63 else None
 
 
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
 def into_parquet(settings: Settings, folder: Path) -> int:
     """A Parquet file for each batch, parsed by polars."""
     rows = 0
-    schema = {"ts": pl.Int64, "userId": pl.String, "sessionId": pl.Int64, "level": pl.String, "city": pl.String,
-              "state": pl.String}  # fmt: skip
+    schema = {name: pl.Int64 if kind == "BIGINT" else pl.String for name, kind in FIELDS.items()}
     for number, found in enumerate(messages(settings)):
         try:
             frame = pl.read_ndjson(b"\n".join(message.value() or b"" for message in found), schema=schema)

@@ -31,17 +31,16 @@ from pyspark.sql import functions as F
 from snowflake.connector.pandas_tools import write_pandas
 
 from benchmarks.alternatives import LACKS
-from benchmarks.ingestion import WARM_UPS, ingest, simulate
+from benchmarks.ingestion import WARM_UPS, ingest, running_stack, simulate, topics_from_the_start
 from music_platform.contracts import events as contract
 from music_platform.contracts.events import ColumnType
 from music_platform.environment import settings_environment
 from music_platform.ingestion.context import IngestionContext
 from music_platform.lake.delta_log import DeltaTable
 from music_platform.lake.paths import events_path
-from music_platform.settings import load_settings
 from music_platform.stack.local_stack import LocalStack
+from music_platform.stack.processes import cpu_seconds_of
 from music_platform.stack.provision import create_topics, provision
-from music_platform.topics import topic_names
 from music_platform.warehouse.connection import connect
 from music_spark.session import open_session
 
@@ -51,17 +50,17 @@ LOADED = "music-platform: COPY"
 #: Columns of the tutorial's table.
 TUTORIAL_FIELDS = "ts BIGINT, userId STRING, sessionId BIGINT, level STRING, city STRING, state STRING, page STRING"
 
+INSERT, EXECUTEMANY, WRITE_PANDAS = "INSERT, row by row", "executemany, 10,000 rows at a time", "write_pandas"
+
 #: Rows that are sent by each way into a warehouse, within a time that a person waits.
-ROWS = {"INSERT, row by row": 200, "executemany, 10,000 rows at a time": 20_000, "write_pandas": 200_000}
+ROWS = {INSERT: 200, EXECUTEMANY: 20_000, WRITE_PANDAS: 200_000}
 
 LEAVES_OUT = LACKS | {
     RAW_READ: "everything but reading",
     PLATFORM: "nothing",
     TUTORIAL: "no validation, unknown fields and malformed records lost, files of each partition",
     LOADED: "nothing",
-    "INSERT, row by row": "no exactly-once",
-    "executemany, 10,000 rows at a time": "no exactly-once",
-    "write_pandas": "no exactly-once",
+    **dict.fromkeys(ROWS, "no exactly-once"),
 }
 
 
@@ -82,19 +81,6 @@ class Figures:
         return statistics.median(1e6 * c / e for e, c in zip(self.events, self.cpu, strict=True))
 
 
-def cpu_seconds(pids: list[int]) -> float:
-    """CPU seconds of these processes and all that they started, ended ones included."""
-    trees = [psutil.Process(pid) for pid in pids]
-    processes = {process.pid: process for tree in trees for process in [tree, *tree.children(recursive=True)]}
-    total = 0.0
-    for process in processes.values():
-        try:
-            total += sum(process.cpu_times()[:4])
-        except psutil.NoSuchProcess:
-            continue
-    return total
-
-
 class Comparison:
     """The figures of each way, by name, while they are measured."""
 
@@ -110,10 +96,10 @@ class Comparison:
         """Note the time of one repeat; the block appends its number of events."""
         figures, counted = self.found.setdefault(name, Figures()), list[int]()
         pids = [os.getpid(), self.stack.status()[service].pid or 0]
-        cpu, started = cpu_seconds(pids), time.monotonic()
+        cpu, started = sum(map(cpu_seconds_of, pids)), time.monotonic()
         yield counted
         figures.seconds.append(time.monotonic() - started)
-        figures.cpu.append(cpu_seconds(pids) - cpu)
+        figures.cpu.append(sum(map(cpu_seconds_of, pids)) - cpu)
         figures.events.append(sum(counted))
         print(f"  {name}: {figures.events[-1] / figures.seconds[-1]:,.0f}/s", flush=True)
 
@@ -151,16 +137,9 @@ class Comparison:
             ingest(context, to_lake=False)
             counted.append(self.found[PLATFORM].events[-1])
 
-    def records(self, reader: Any) -> Any:
-        """The topics, as a reader or stream reader of Spark's sees them."""
-        options = {"kafka.bootstrap.servers": self.settings.bootstrap_servers, "startingOffsets": "earliest"}
-        options |= {f"kafka.{name}": value for name, value in self.settings.kafka_jvm_config().items()}
-        options["subscribe"] = ",".join(topic_names(self.again).values())
-        return reader.format("kafka").options(**options).load()
-
     def raw_read(self) -> None:
         """Spark reads every byte, and writes nothing."""
-        records = self.records(self.spark().read)
+        records = topics_from_the_start(self.spark().read, self.again)
         events = records.count()
         with self.timed(RAW_READ, "spark") as counted:
             records.write.format("noop").mode("overwrite").save()
@@ -172,9 +151,8 @@ class Comparison:
         before = session.conf.get("spark.sql.shuffle.partitions")
         session.conf.set("spark.sql.shuffle.partitions", "200")
         value = F.from_json(F.col("value").cast("string"), TUTORIAL_FIELDS).alias("event")
-        rows = (
-            self.records(session.readStream).select("topic", "timestamp", value).select("topic", "timestamp", "event.*")
-        )
+        events = topics_from_the_start(session.readStream, self.again).select("topic", "timestamp", value)
+        rows = events.select("topic", "timestamp", "event.*")
         query = (
             rows.writeStream.format("parquet")
             .option("path", str(folder / "table"))
@@ -215,18 +193,20 @@ class Comparison:
             cursor.execute("DROP TABLE RAW.BENCHMARK")
 
 
+def _insert_statement(names: list[str]) -> str:
+    return f"INSERT INTO RAW.BENCHMARK ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
+
+
 def _insert(session: Any, frame: Any, names: list[str]) -> int:
-    statement = f"INSERT INTO RAW.BENCHMARK ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
     for row in _rows(frame):
-        session.cursor().execute(statement, row)
+        session.cursor().execute(_insert_statement(names), row)
     return len(frame)
 
 
 def _executemany(session: Any, frame: Any, names: list[str]) -> int:
-    statement = f"INSERT INTO RAW.BENCHMARK ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
     rows = _rows(frame)
     for start in range(0, len(rows), 10_000):
-        session.cursor().executemany(statement, rows[start : start + 10_000])
+        session.cursor().executemany(_insert_statement(names), rows[start : start + 10_000])
     return len(frame)
 
 
@@ -240,9 +220,11 @@ def _rows(frame: Any) -> list[tuple[Any, ...]]:
     return list(frame.astype(object).where(frame.notna(), None).itertuples(index=False, name=None))
 
 
-WAYS: dict[str, Callable[[Any, Any, list[str]], int]] = dict(
-    zip(ROWS, (_insert, _executemany, _write_pandas), strict=True)
-)
+WAYS: dict[str, Callable[[Any, Any, list[str]], int]] = {
+    INSERT: _insert,
+    EXECUTEMANY: _executemany,
+    WRITE_PANDAS: _write_pandas,
+}
 
 
 def table(found: dict[str, Figures], names: list[str], measure: str) -> str:
@@ -286,18 +268,12 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--results", type=Path, default=Path(__file__).parent / "RESULTS.md")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="comparison-") as home:
-        own = {"music_home": Path(home), "topic_partitions": 2, "max_records_per_batch": 2 * given.events}
-        stack = LocalStack(load_settings().model_copy(update=own))
-        try:
-            stack.up({"kafka", "spark", "warehouse"})
-            comparison = Comparison(stack, given.events, given.repeats, Path(home))
-            comparison.run()
-            comparison.spark().stop()
-            given.results.write_text(results(comparison.found, given.events, given.repeats))
-            print(given.results.read_text())
-        finally:
-            stack.down()
+    with running_stack(given.events) as stack:
+        comparison = Comparison(stack, given.events, given.repeats, stack.home.root)
+        comparison.run()
+        comparison.spark().stop()
+        given.results.write_text(results(comparison.found, given.events, given.repeats))
+        print(given.results.read_text())
 
 
 if __name__ == "__main__":

@@ -14,7 +14,10 @@ import statistics
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from pyspark.sql import SparkSession
 
@@ -36,6 +39,19 @@ SMALL = 200
 WARM_UPS, REPEATS = 4, 3
 
 
+@contextmanager
+def running_stack(events: int) -> Iterator[LocalStack]:
+    """Broker, Spark and warehouse in a folder of their own, where this many events are one micro-batch."""
+    with tempfile.TemporaryDirectory(prefix="ingestion-") as home:
+        own = {"music_home": Path(home), "topic_partitions": 2, "max_records_per_batch": 2 * events}
+        stack = LocalStack(load_settings().model_copy(update=own))
+        try:
+            stack.up({"kafka", "spark", "warehouse"})
+            yield stack
+        finally:
+            stack.down()
+
+
 def simulate(settings: Settings, events: int, seed: int) -> None:
     """Fill the topics."""
     command = [str(venv_bin() / "music-platform"), "simulate", "--seed", str(seed), "--users", "20000", "--days", "60"]
@@ -44,12 +60,17 @@ def simulate(settings: Settings, events: int, seed: int) -> None:
     subprocess.run(command, env=environment, check=True, capture_output=True)
 
 
-def raw_read(session: SparkSession, settings: Settings) -> float:
-    """Records per second when every byte of the topics is read and nothing is written."""
+def topics_from_the_start(reader: Any, settings: Settings) -> Any:
+    """The records of the topics, by a reader or a stream reader of Spark's, without anything of the platform's."""
     options = {"kafka.bootstrap.servers": settings.bootstrap_servers, "startingOffsets": "earliest"}
     options |= {f"kafka.{name}": value for name, value in settings.kafka_jvm_config().items()}
     options["subscribe"] = ",".join(topic_names(settings).values())
-    records = session.read.format("kafka").options(**options).load()
+    return reader.format("kafka").options(**options).load()
+
+
+def raw_read(session: SparkSession, settings: Settings) -> float:
+    """Records per second when every byte of the topics is read and nothing is written."""
+    records = topics_from_the_start(session.read, settings)
     count = records.count()
     seconds = []
     for _ in range(REPEATS):
@@ -129,14 +150,8 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--versions", type=int, default=0)
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="ingestion-") as home:
-        own = {"music_home": Path(home), "topic_partitions": 2, "max_records_per_batch": 2 * given.events}
-        stack = LocalStack(load_settings().model_copy(update=own))
-        try:
-            stack.up({"kafka", "spark", "warehouse"})
-            print(json.dumps(measure(stack.settings, given.events, given.versions), indent=2, ensure_ascii=False))
-        finally:
-            stack.down()
+    with running_stack(given.events) as stack:
+        print(json.dumps(measure(stack.settings, given.events, given.versions), indent=2, ensure_ascii=False))
 
 
 if __name__ == "__main__":
