@@ -213,8 +213,11 @@ def drift_outcome(records: int, unknown: Sequence[tuple[str, int, str]], columns
     return Outcome(share <= limit and not differ, summary, figures, samples)
 
 
-#: Columns in which copies of an event may differ: where it came from, and when.
-_OWN = {c.column for c in (*events.ORIGIN_COLUMNS, *events.OUTCOME_COLUMNS, *events.LOAD_COLUMNS)} - {"event_kind"}
+#: Columns in which copies of an event may differ: where it came from, when, and what the reference data said by then.
+_OWN = {
+    c.column
+    for c in (*events.ORIGIN_COLUMNS, *events.OUTCOME_COLUMNS, *events.ENRICHMENT_COLUMNS, *events.LOAD_COLUMNS)
+} - {"event_kind"}
 
 
 def same_id(ask: Ask, _: Settings) -> Outcome:
