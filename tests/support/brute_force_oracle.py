@@ -878,7 +878,7 @@ def ineligible(s: Stream) -> dict[str, str | None]:
 def streams_fact(s: Stream) -> list[Row]:
     why = ineligible(s)
     names = ("activity_date", "local_hour", "country", "state", "level", "device_type", "source", "genre", "ended_by",
-             "is_estimated",              "is_stream", "ineligible_reason")  # fmt: skip
+             "is_estimated", "is_stream", "ineligible_reason")  # fmt: skip
 
     def cell(e: Event) -> tuple[Any, ...]:
         genre = s.songs[e.raw["songId"]]["genre"] or "Unknown"
@@ -890,7 +890,7 @@ def streams_fact(s: Stream) -> list[Row]:
     return [
         dict(zip(names, key, strict=True))
         | {
-            "plays": len(events), "users": users(events), "sessions": len({e.session[2] for e in events if e.session}),
+            "plays": len(events), "users": users(events), "sessions": len({e.session for e in events if e.session}),
             **heard(events),
         }
         for key, events in group(s.listens, cell).items()

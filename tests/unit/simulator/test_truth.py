@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import orjson
 import pytest
 import yaml
@@ -229,6 +230,26 @@ def test_skips_and_unheard_ends_are_plays_but_no_streams(checked: Checked) -> No
     # A third of the songs is skipped within half a minute.
     assert 0.6 * plays < streams < 0.8 * plays
     assert 0.5 * nominal < heard < 0.8 * nominal
+
+
+def test_sessions_of_two_users_that_start_in_the_same_second_are_two() -> None:
+    with duckdb.connect() as connection:
+        connection.execute("""
+            create table judged as
+            select
+                user_id, user_id as visitor, 1 as session_id, 1 as run, date '2026-01-01' as day,
+                timestamp '2026-01-01 12:00:00' as ts, 'UTC' as time_zone, null::varchar as country, 'WA' as state,
+                'free' as level, 'desktop' as device_type, null::varchar as source, 'Pop' as genre,
+                'unknown' as ended_by, true as heard_is_estimated, true as is_stream,
+                null::varchar as ineligible_reason, 31000000 as heard_e6, 3100000 as duration_e5
+            from (values ('7'), ('8')) as users (user_id)
+        """)
+        connection.execute("create table session as select visitor, session_id, run, ts as session_start from judged")
+        (cell,) = connection.execute((SQL / "streams.sql").read_text()).fetchall()
+        names = [column[0] for column in connection.description or ()]
+    assert {name: dict(zip(names, cell, strict=True))[name] for name in ("plays", "users", "sessions")} == {
+        "plays": 2, "users": 2, "sessions": 2,
+    }  # fmt: skip
 
 
 def test_no_cell_that_names_a_place_has_few_users_and_none_is_lost(checked: Checked) -> None:
