@@ -99,11 +99,7 @@ is. In between, and after a build that died there, what reads it is built comple
     insert into {{ ops('BUILDS') }} (model, build, since_build, version, since_version, built_at, invocation_id, formula)
     select '{{ model.name }}', 0, 0, -1, -1, sysdate(), '{{ invocation_id }}', {{ "'" ~ formula ~ "'" if is_done else 'null' }}
     where not exists (
-        select 1 from (
-            select formula from {{ ops('BUILDS') }} where model = '{{ model.name }}'
-            qualify row_number() over (order by {{ newest_first() }}) = 1
-        ) as latest
-        where latest.formula = '{{ formula }}'
+        select 1 from ({{ latest_builds(['formula'], [model.name]) }}) as latest where latest.formula = '{{ formula }}'
     )
     {% endif %}
 {% endmacro %}
