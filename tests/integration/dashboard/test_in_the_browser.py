@@ -37,6 +37,7 @@ from tests.support import slowdown
 from tests.support.stack import running_stack
 from tests.support.warehouse import TestWarehouse
 
+pytestmark = pytest.mark.long
 PAGES = {page.name: page for page in all_pages()}
 #: Streamlit looks for its server below the page's own path first.
 USUAL_404 = ("/_stcore/health", "/_stcore/host-config")
@@ -236,7 +237,6 @@ def statements(settings: Settings) -> int:
     return sum('"dashboard"' in str(said["query_tag"]) for said in latest_statements(settings))
 
 
-@pytest.mark.long
 @pytest.mark.timeout(1200)
 def test_ten_idle_minutes_with_a_page_open_cost_no_statement(page: Page, served: Settings) -> None:
     open_page(page, served, "now")

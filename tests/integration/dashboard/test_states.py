@@ -12,7 +12,25 @@ from music_platform.warehouse.notice import say_changed
 from music_platform.warehouse.schema import provision_warehouse
 from tests.integration.conftest import latest_statements
 from tests.integration.dashboard.conftest import Shown
-from tests.support.warehouse import TestWarehouse
+from tests.integration.marts.conftest import Simulation
+from tests.integration.marts.test_truth import PRODUCED
+from tests.support.lake import Lake, records_of, rows_of
+from tests.support.warehouse import TestWarehouse, test_warehouse
+
+
+@pytest.fixture(scope="module")
+def built(
+    warehouse_settings: Settings, simulation: Simulation, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[TestWarehouse]:
+    """The marts of the simulation, with the verdicts on one of them."""
+    with test_warehouse(warehouse_settings, tmp_path_factory.mktemp("states")) as warehouse:
+        lake = Lake(warehouse.scratch / "lake")
+        warehouse.load_reference(simulation.folder / "reference")
+        lake.append(rows_of(records_of(simulation.folder, PRODUCED)))
+        warehouse.load(lake.root)
+        warehouse.build()
+        warehouse.dbt("test", "--select", "active_users_daily", "--exclude-resource-type", "unit_test")
+        yield warehouse
 
 
 @pytest.fixture

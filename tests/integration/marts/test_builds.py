@@ -263,11 +263,16 @@ A2,Second,,
 """
 
 
-def test_an_empty_cell_of_the_reference_data_stops_nothing(feed: Feeder, warehouse: TestWarehouse) -> None:
+@pytest.mark.parametrize(
+    "chosen", [(*PART, "+top_artists_daily"), pytest.param((), marks=pytest.mark.long)], ids=["part", "every model"]
+)
+def test_an_empty_cell_of_the_reference_data_stops_nothing(
+    feed: Feeder, warehouse: TestWarehouse, chosen: tuple[str, ...]
+) -> None:
     feed.reference(GAPPY_SONGS, GAPPY_ARTISTS)
     feed.load(*(listen(f"2026-06-01T1{n}:00:00", eventId=f"e{n}", songId=f"S{n}") for n in range(1, 8)))
-    warehouse.build(tests=True)
-    warehouse.build("--vars", "{whole_tables: true}", tests=True)
+    warehouse.build(*chosen, tests=True)
+    warehouse.build(*chosen, "--vars", "{whole_tables: true}", tests=True)
     artists = warehouse.query("select artist_id, artist_name, plays from GOLD.TOP_ARTISTS_DAILY order by artist_id")
     assert [tuple(row.values()) for row in artists] == [
         ("A1", "Unknown", 2), ("A2", "Second", 2), ("not there", "Unknown", 1), ("unknown", "Unknown", 2),

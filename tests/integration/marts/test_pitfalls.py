@@ -1,5 +1,6 @@
 """What breaks in existing systems and cannot break here: one test per pitfall of the warehouse."""
 
+import inspect
 import json
 import re
 from pathlib import Path
@@ -54,9 +55,11 @@ class Feeder:
         self.warehouse.build()
 
 
-@pytest.fixture
-def feed(warehouse: TestWarehouse) -> Feeder:
-    """Loads and builds."""
+@pytest.fixture(params=["named models", pytest.param("every model", marks=pytest.mark.long)])
+def feed(request: pytest.FixtureRequest, warehouse: TestWarehouse) -> Feeder:
+    """Loads and builds: the models that the test names and what they are made from, or, which takes minutes, all."""
+    if request.param == "named models":
+        warehouse.narrow_to_models_of(inspect.getsource(request.function))
     return Feeder(warehouse)
 
 

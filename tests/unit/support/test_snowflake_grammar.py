@@ -1,9 +1,11 @@
 """What Snowflake's grammar refuses is noticed, and statements that differ in values only are looked at once."""
 
+from pathlib import Path
+
 import pytest
 
 from snowflake_local.server import LONGEST_SHOWN
-from tests.support.snowflake_grammar import LONGEST, Sent, refused, shape
+from tests.support.snowflake_grammar import LONGEST, Sent, not_begun, refused, shape
 
 
 def test_a_reserved_word_as_a_name_is_noticed() -> None:
@@ -28,6 +30,11 @@ def test_statements_with_other_values_are_one(one: str, other: str) -> None:
 
 def test_statements_that_differ_are_two() -> None:
     assert shape("SELECT a1 FROM t") != shape("SELECT a2 FROM t")
+
+
+def test_each_statement_is_of_one_worker(tmp_path: Path) -> None:
+    first, second = not_begun(["SELECT 1", "SELECT 2", "SELECT 3"], tmp_path), not_begun(["SELECT 2"], tmp_path)
+    assert [next(first), *second, *first] == ["SELECT 1", "SELECT 2", "SELECT 3"]
 
 
 def test_a_statement_that_is_too_long_is_noticed_and_one_that_is_cut_is_not_parsed() -> None:
