@@ -33,9 +33,9 @@ _COLUMN = re.compile(r"\bconnection\b", re.IGNORECASE)
 def shape(statement: str) -> str:
     """The statement without its comments and values: what many statements have in common that differ in these only.
 
-    Repeated rows, dates and names of files are one.
+    Repeated rows, dates and names of files are one, and a bound value (?) is a value.
     """
-    bare = _OWN.sub("t", _NUMBER.sub("1", _TEXT.sub("'x'", _COMMENT.sub(" ", statement))))
+    bare = _OWN.sub("t", _NUMBER.sub("1", _TEXT.sub("'x'", _COMMENT.sub(" ", statement)).replace("?", "1")))
     bare = _COLUMN.sub("connection_kind", bare)
     return re.sub(r"('x'|1)(\s*,\s*('x'|1))+", r"\1", " ".join(bare.split()))
 

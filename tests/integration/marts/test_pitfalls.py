@@ -3,6 +3,7 @@
 import inspect
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -59,8 +60,15 @@ class Feeder:
 def feed(request: pytest.FixtureRequest, warehouse: TestWarehouse) -> Feeder:
     """Loads and builds: the models that the test names and what they are made from, or, which takes minutes, all."""
     if request.param == "named models":
-        warehouse.narrow_to_models_of(inspect.getsource(request.function))
+        warehouse.narrow_to_models_of(source_of(request.function))
     return Feeder(warehouse)
+
+
+def source_of(function: Callable[..., object]) -> str:
+    """The source of a function and of those in its module that it names."""
+    named = [function.__globals__.get(name) for name in function.__code__.co_names]
+    helpers = [found for found in named if inspect.isfunction(found) and found.__module__ == function.__module__]
+    return "\n".join(map(inspect.getsource, (function, *helpers)))
 
 
 def same_as_a_whole_build(warehouse: TestWarehouse) -> None:

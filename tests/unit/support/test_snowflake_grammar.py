@@ -22,6 +22,7 @@ def test_a_reserved_word_as_a_name_is_noticed() -> None:
         ("COPY INTO t FROM @s FILES = ('a''b.parquet')", "/* run 7 */ COPY INTO t\n  FROM @s FILES = ('c', 'd')"),
         ("REMOVE @T12AB34CD.RAW.LAKE/events/v1/", "REMOVE @TFFFFFFFF.RAW.LAKE/events/v27/"),
         ("SELECT a -- 1\nFROM t", "SELECT a FROM t"),
+        ("SELECT a FROM t WHERE b = ? AND c IN (?, ?)", "SELECT a FROM t WHERE b = 7 AND c IN (1)"),
     ],
 )
 def test_statements_with_other_values_are_one(one: str, other: str) -> None:
