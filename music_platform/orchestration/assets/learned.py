@@ -48,11 +48,12 @@ TABLE = ModelTable(
     ),
 )  # fmt: skip
 
-STREAMS = """
+#: Rows of the mart that are learned from.
+LEARNED_FROM = "FROM GOLD.STREAMS WHERE is_stream AND user_id IS NOT NULL"
+STREAMS = f"""
     SELECT user_id, song_key, activity_date, COALESCE(source = 'library', FALSE) OR source = 'Unknown' AS is_collected,
         COUNT(*) AS plays
-    FROM GOLD.STREAMS
-    WHERE is_stream AND user_id IS NOT NULL
+    {LEARNED_FROM}
     GROUP BY ALL
 """
 
@@ -134,9 +135,9 @@ def _learn(context: dg.AssetExecutionContext, session: "SnowflakeConnection") ->
     from music_platform.learning.listens import Listens, day_number
 
     started = time.monotonic()
-    ((newest,),) = rows_of(session, "SELECT MAX(activity_date) FROM GOLD.STREAMS")
+    ((newest,),) = rows_of(session, f"SELECT MAX(activity_date) {LEARNED_FROM}")
     if newest is None:
-        return _unjudged("no song was streamed yet")
+        return _unjudged("no user has streamed a song yet")
     as_of = last_monday(newest)
     listens, end = Listens.of(read_streams(session)), day_number(as_of)
     context.log.info(f"{len(listens):,} rows of streams of {len(listens.users):,} users; learning from before {as_of}")
