@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
-PACKAGES := music_platform spark simulator packages/snowflake_local/snowflake_local
+PACKAGES := music_platform spark simulator dashboard packages/snowflake_local/snowflake_local
 
 OLD_PYTHON = Python 3.11 or newer is needed. Install it (apt-get install python3.11 python3.11-venv, or brew install \
 python@3.11) and run: make PYTHON=python3.11
@@ -97,6 +97,7 @@ audit: $(INSTALLED) ## Look for known vulnerabilities in the locked packages
 
 contract: $(INSTALLED) ## Write what follows from the contract and the account's setup; refuses an edit that breaks it
 	@$(BIN)/python -m music_platform.cli.contract
+	@$(BIN)/python -m music_dashboard.rules docs/reference/marts.md
 
 # Strict: a dead link or anchor fails, and --quiet would hide them from the strictness. The variable silences an
 # advertisement of the successor of the theme.

@@ -167,7 +167,7 @@ class Warehouse:
         self._load_reference(root)
 
     def _load_reference(self, root: Path) -> None:
-        songs = "".join(f"S{n},Song {n},A{n // 3},180.0,Genre {n % 12},2000\n" for n in range(SONGS))
+        songs = "".join(f"S{n},Song {n},A{n // 3},180.0,Genre {n % 12},2000,Label {n % 20}\n" for n in range(SONGS))
         artists = "".join(f"A{n},Artist {n},Paris,TX\n" for n in range(SONGS // 3 + 1))
         texts = {"songs": songs, "artists": artists, "users": ""}
         with connect(self.settings) as session:

@@ -1,4 +1,4 @@
-"""The parts of the reference that are generated from the code: settings, command line and contract.
+"""The parts of the reference that are generated from the code: settings, command line, contract and metrics.
 
 A hook of mkdocs. A page marks the place with a line of its own, `<!-- generated: settings -->`; the text is made when
 the site is built and is never committed. Everything else on a page is written by hand, in the page.
@@ -12,6 +12,7 @@ from textwrap import dedent
 from typing import Any
 
 import typer
+import yaml
 from annotated_types import Ge, Gt, Le
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
@@ -19,6 +20,7 @@ from rich.text import Text
 
 from music_platform.cli import app
 from music_platform.contracts import events
+from music_platform.environment import project_root
 from music_platform.settings import Settings
 
 PROGRAM = "music-platform"
@@ -45,6 +47,14 @@ def settings() -> str:
     return "\n".join(
         f"## {group}\n\n{_table(('variable', 'default', 'meaning'), rows)}\n" for group, rows in groups.items()
     )
+
+
+def metrics() -> str:
+    """A table of the metrics, as the dbt project defines them."""
+    file = project_root() / "dbt_project" / "models" / "metrics" / "metrics.yml"
+    found = yaml.safe_load(file.read_text(encoding="utf-8"))["metrics"]
+    rows = [[f"`{metric['name']}`", metric["type"], _text(metric["description"])] for metric in found]
+    return _table(("metric", "kind", "meaning"), rows)
 
 
 def _groups() -> Iterator[tuple[str, str]]:
@@ -183,4 +193,9 @@ def _text(text: str) -> str:
     return SPECIAL.sub(lambda found: found[0] if found[0][0] == "`" else f"&#{ord(found[0])};", " ".join(text.split()))
 
 
-GENERATED: dict[str, Callable[[], str]] = {"settings": settings, "commands": command_line, "contract": contract}
+GENERATED: dict[str, Callable[[], str]] = {
+    "settings": settings,
+    "commands": command_line,
+    "contract": contract,
+    "metrics": metrics,
+}

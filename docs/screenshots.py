@@ -1,25 +1,32 @@
-"""The picture of the lineage graph in README and docs, taken from a running platform by a headless Chromium.
+"""The pictures in README and docs, taken from a running platform by a headless Chromium.
 
     music-platform up --detach
     eval "$(music-platform env)"
     dagster asset materialize -m music_platform.definitions --select '*'
-    python docs/screenshots.py
+    python docs/screenshots.py              # the lineage graph and the pages of the dashboard
+    python docs/screenshots.py dashboard    # the pages alone, for which the warehouse and the dashboard are enough
 
-Take it right after the run: later the checks wait for the next one. It needs Chromium: apt-get install chromium.
+Take the graph right after the run: later the checks wait for the next one. It needs Chromium: apt-get install chromium.
 """
 
+import io
 import re
 import shutil
 import sys
 from pathlib import Path
 from urllib.parse import quote
 
-from playwright.sync_api import FloatRect, Page, sync_playwright
+from PIL import Image
+from playwright.sync_api import Browser, FloatRect, Page, sync_playwright
 
+from music_dashboard.navigation import all_pages
 from music_platform.settings import Settings, get_settings
 from music_platform.web_guard import login_address
 
-PICTURE = Path(__file__).parent / "images" / "lineage.png"
+IMAGES = Path(__file__).parent / "images"
+PICTURE = IMAGES / "lineage.png"
+#: Widths of the dashboard's pictures: a laptop's and a phone's. Colours of a picture, which keep it small.
+WIDTHS, COLOURS = (1440, 390), 128
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 #: The assets that the picture shows, some of every layer: all of them are too many to read.
 SELECTION = (
@@ -69,8 +76,36 @@ def around(boxes: list[FloatRect]) -> FloatRect:
     }
 
 
+def pages(browser: Browser, settings: Settings) -> dict[Path, bytes]:
+    """Each page of the dashboard in each width, in full, as PNGs."""
+    found = {}
+    for width in WIDTHS:
+        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme="light")
+        page = context.new_page()
+        page.goto(login_address(settings.dashboard_url, settings.music_secret), wait_until="domcontentloaded")
+        for each in all_pages():
+            page.goto(f"{settings.dashboard_url}/{'' if each.order == 1 else each.name}")
+            page.locator("[class*='st-key-tile_']").last.wait_for(timeout=TIMEOUT_MS)
+            page.wait_for_timeout(SETTLE_MS)
+            height = page.evaluate("document.querySelector('[data-testid=stMainBlockContainer]').scrollHeight")
+            # The page scrolls within itself, so it is seen in full only in a window of its height.
+            page.set_viewport_size({"width": width, "height": height + 16})
+            page.wait_for_timeout(SETTLE_MS)
+            found[IMAGES / f"dashboard-{each.name}-{width}.png"] = small(page.screenshot(timeout=TIMEOUT_MS))
+            page.set_viewport_size({"width": width, "height": 900})
+        context.close()
+    return found
+
+
+def small(picture: bytes) -> bytes:
+    """The PNG with few colours."""
+    buffer = io.BytesIO()
+    Image.open(io.BytesIO(picture)).convert("RGB").quantize(COLOURS).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
 def main() -> int:
-    """Take the picture."""
+    """Take the pictures."""
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:
         print("There is no Chromium on the PATH. Install it: apt-get install chromium", file=sys.stderr)
@@ -78,10 +113,14 @@ def main() -> int:
     with sync_playwright() as playwright:
         # Chromium's sandbox refuses root, which is who containers run as.
         running = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox", "--disable-gpu"])
-        page = running.new_page(viewport={"width": WIDTH, "height": HEIGHT})
-        PICTURE.write_bytes(lineage(page, get_settings()))
+        taken = pages(running, get_settings())
+        if sys.argv[1:] != ["dashboard"]:
+            page = running.new_page(viewport={"width": WIDTH, "height": HEIGHT})
+            taken[PICTURE] = lineage(page, get_settings())
         running.close()
-    print(f"{PICTURE}: {PICTURE.stat().st_size / 1e3:,.0f} kB")
+    for file, picture in taken.items():
+        file.write_bytes(picture)
+        print(f"{file}: {len(picture) / 1e3:,.0f} kB")
     return 0
 
 

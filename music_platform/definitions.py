@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from music_platform.orchestration import checks, jobs, schedules, sensors
-from music_platform.orchestration.assets import kafka, ledgers, marts, raw, reference, report
+from music_platform.orchestration.assets import dashboard, kafka, learned, ledgers, marts, raw, reference, report
 from music_platform.orchestration.assets.links import with_links
 from music_platform.orchestration.freshness import freshness_policy
 from music_platform.orchestration.keys import GOLD
@@ -25,7 +25,9 @@ def build_defs(settings: Settings | None = None, resource_overrides: Mapping[str
                 *reference.build_reference_assets(settings),
                 ledgers.build_ledgers(settings),
                 report.quality_report,
+                *learned.build_learned_assets(settings),
                 with_freshness(marts.build_dbt_assets(), settings),
+                dashboard.build_pages(settings),
             ]
         ),
         asset_checks=checks.asset_checks,

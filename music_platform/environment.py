@@ -25,8 +25,8 @@ def project_root() -> Path:
 
 
 def source_roots() -> tuple[Path, ...]:
-    """The folders of the checkout that Python imports from: music_platform, music_spark and music_simulator."""
-    return (project_root(), project_root() / "spark", project_root() / "simulator")
+    """The folders of the checkout that Python imports from: music_platform and the other packages."""
+    return (project_root(), *(project_root() / name for name in ("spark", "simulator", "dashboard")))
 
 
 def dbt_sources(project_dir: Path) -> list[Path]:

@@ -103,6 +103,11 @@ class Home:
         return self.root / "watch-looked"
 
     @property
+    def changed(self) -> Path:
+        """File whose time is that of the latest change of the marts or their checks."""
+        return self.root / "marts-changed"
+
+    @property
     def stopping(self) -> Path:
         """File that is there while the code server is about to stop: runs finish their batch and start no other."""
         return self.root / "stopping"

@@ -36,6 +36,7 @@ PORT_FIELDS = (
     "spark_port",
     "warehouse_port",
     "dagster_port",
+    "dashboard_port",
     "kafka_2_port",
     "kafka_2_controller_port",
     "kafka_3_port",
@@ -333,6 +334,9 @@ class Automation(BaseSettings):
     nightly_schedule: str = Field(
         default="0 3 * * *", description="When to test whole tables and write the quality report: cron, UTC."
     )
+    learning_schedule: str = Field(
+        default="0 4 * * *", description="When to learn from listens, with the extra `learning`: cron, UTC."
+    )
     reconciliation_schedule: str = Field(
         default="30 2 * * *", description="When to count every partition from Kafka to RAW: cron, UTC."
     )
@@ -440,6 +444,11 @@ class Ports(BaseSettings):
         default=LOOPBACK,
         description="Address on which Dagster's webserver listens. Another one than 127.0.0.1 only inside a container "
         "whose port is published on the machine's loopback. Requests must name a loopback host in any case.",
+    )
+    dashboard_port: int = Field(default=8501, description="Dashboard.")
+    dashboard_host: str = Field(
+        default=LOOPBACK,
+        description="Address on which the dashboard listens. Another one than 127.0.0.1 only as with DAGSTER_HOST.",
     )
     kafka_2_port: int = Field(default=9094, description="Second local broker: clients.")
     kafka_2_controller_port: int = Field(default=9095, description="Second local broker: KRaft controller.")
@@ -708,6 +717,11 @@ class Settings(Ports, Tests, Alerts, Automation, Snowflake, Spark, Kafka, Places
     def dagster_url(self) -> str:
         """Address of Dagster's UI."""
         return f"http://{LOOPBACK}:{self.dagster_port}"
+
+    @property
+    def dashboard_url(self) -> str:
+        """Address of the dashboard."""
+        return f"http://{LOOPBACK}:{self.dashboard_port}"
 
     @property
     def kafka_protocol(self) -> str:

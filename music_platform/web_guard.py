@@ -21,6 +21,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "::1"})
+#: Command that prints the address which logs a browser in, unless a server names another.
+COMMAND = "music-platform open"
 #: Query parameter that logs a browser in.
 KEY = "key"
 COOKIE_SECONDS = 30 * 24 * 3600
@@ -56,7 +58,9 @@ class Answer:
     headers: tuple[tuple[str, str], ...] = ()
 
 
-def decide(request: Request, secret: str, cookie: str, endpoints: Iterable[str]) -> Answer | None:
+def decide(
+    request: Request, secret: str, cookie: str, endpoints: Iterable[str], command: str = COMMAND
+) -> Answer | None:
     """The guard's answer; None lets the request through. `endpoints`: prefixes of paths that are not pages."""
     headers = request.headers
     host = headers.get("host", "")
@@ -87,7 +91,7 @@ def decide(request: Request, secret: str, cookie: str, endpoints: Iterable[str])
         return None
     if hmac.compare_digest(_cookie(headers, cookie), key):
         return None
-    return Answer(401, "Open the address that `music-platform open` prints. It logs this browser in.")
+    return Answer(401, f"Open the address that `{command}` prints. It logs this browser in.")
 
 
 def _cookie(headers: Mapping[str, str], name: str) -> str:
@@ -98,16 +102,18 @@ def _cookie(headers: Mapping[str, str], name: str) -> str:
 class WebGuard:
     """An ASGI application guarded by `decide`. `name` distinguishes the cookies of several servers on this machine."""
 
-    def __init__(self, application: Application, secret: str, name: str, endpoints: Iterable[str] = ()) -> None:
+    def __init__(
+        self, application: Application, secret: str, name: str, endpoints: Iterable[str] = (), command: str = COMMAND
+    ) -> None:
         self._application, self._secret, self._cookie = application, secret, f"music-platform-{name}"
-        self._endpoints = tuple(endpoints)
+        self._endpoints, self._command = tuple(endpoints), command
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the request, or pass it on."""
         if scope["type"] not in ("http", "websocket"):
             await self._application(scope, receive, send)
             return
-        answer = decide(_request(scope), self._secret, self._cookie, self._endpoints)
+        answer = decide(_request(scope), self._secret, self._cookie, self._endpoints, self._command)
         if answer is None:
             await self._application(scope, receive, send)
         elif scope["type"] == "websocket":

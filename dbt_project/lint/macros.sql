@@ -37,3 +37,8 @@
 {% macro on_names() %}events.song_id = names.song_id{% endmacro %}
 {% macro inferred_key(names) %}sha2({{ names[0] }}){% endmacro %}
 {% macro later_fields() %}{% endmacro %}
+{% macro is_continued() %}{{ true }}{% endmacro %}
+{% macro first_listens(column, key, window) %}select {{ column }}, user_id, first_on from listens{% endmacro %}
+{% macro registrations() %}select user_id, registered_at, registered_on, country from users{% endmacro %}
+{% macro registrations_to_build(window) %}dates{% endmacro %}
+{% macro months_up_to(months, count) %}dates{% endmacro %}

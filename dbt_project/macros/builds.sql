@@ -15,9 +15,13 @@ window, by compare-and-swap, in the transaction that changes the table. The one 
 
 {% macro ops(table) -%} {{ target.database }}.OPS.{{ table }} {%- endmacro %}
 
-{# Order of a model's rows in OPS.BUILDS, the latest first: the one without a successor, and among several by time. After the
-warehouse's clock was set back, the latest row is not the one with the latest time. #}
-{% macro newest_first() -%} next_invocation is not null, built_at desc {%- endmacro %}
+{# Query of columns of the latest row in OPS.BUILDS of each model, or of each of these: the row without a successor, and among
+several the last in time. After the warehouse's clock was set back, the latest row is not the one with the latest time. #}
+{% macro latest_builds(columns, models=none) -%}
+    select {{ columns | join(', ') }} from {{ ops('BUILDS') }}
+    {%- if models is not none %} where model in ('{{ models | join("', '") }}'){% endif %}
+    qualify row_number() over (partition by model order by next_invocation is not null, built_at desc) = 1
+{%- endmacro %}
 
 {# Whether dbt is building a model, as opposed to compiling, documenting, running a unit test or rendering a formula. #}
 {% macro is_building() -%}
@@ -43,30 +47,24 @@ warehouse's clock was set back, the latest row is not the one with the latest ti
     {% if not is_building() %} {{ return(no_window()) }} {% endif %}
     {% do set_query_tag() %}
     {% set below = nodes_below(model) %}
-    {% set tables = "'" ~ below.tables | join("', '") ~ "'" %}
-    {% set nodes = "'" ~ below.all | join("', '") ~ "'" %}
-    {% set latest = "qualify row_number() over (partition by model order by " ~ newest_first() ~ ") = 1" %}
     {% set reached %}
         {% if model.name in ['event_dates', 'quarantine'] %}
             select {{ build_number() }} as build, coalesce(max(last_version), -1) as version
             from {{ ops('LOAD_STATE') }} where table_name = 'RAW.EVENTS'
         {% else %}
             select coalesce(min(build), 0) as build, coalesce(min(version), -1) as version
-            from (select build, version from {{ ops('BUILDS') }} where model in ({{ tables }}) {{ latest }}) as parents
+            from ({{ latest_builds(['build', 'version'], below.tables) }}) as parents
         {% endif %}
     {% endset %}
     {% set formulas %}
         select listagg(model || ' ' || coalesce(formula, 'unknown'), ' ') within group (order by model) as formulas
-        from (select model, formula from {{ ops('BUILDS') }} where model in ({{ nodes }}) {{ latest }}) as parents
+        from ({{ latest_builds(['model', 'formula'], below.all) }}) as parents
     {% endset %}
     {% set done %}
         select
             coalesce(max(build), 0) as build, coalesce(max(version), -1) as version,
             max(invocation_id) as invocation_id, max(formula) as formula, max(access) as access
-        from (
-            select build, version, invocation_id, formula, access
-            from {{ ops('BUILDS') }} where model = '{{ model.name }}' {{ latest }}
-        ) as builds
+        from ({{ latest_builds(['build', 'version', 'invocation_id', 'formula', 'access'], [model.name]) }}) as builds
     {% endset %}
     {% set opened = read_window(
         "select reached.build, done.build as since_build, reached.version, done.version as since_version,"
@@ -76,7 +74,7 @@ warehouse's clock was set back, the latest row is not the one with the latest ti
     {% do opened.update({'formula': local_md5(own_formula() ~ ' ' ~ opened.formulas)}) %}
     {% do graph.setdefault(invocation_id, {}).update({model.name: opened}) %}
     {# A complete build takes nothing over from the builds before it. #}
-    {% if not is_incremental() %} {% do opened.update({'since_build': 0, 'since_version': -1}) %} {% endif %}
+    {% if not is_continued() %} {% do opened.update({'since_build': 0, 'since_version': -1}) %} {% endif %}
     {{ return(opened) }}
 {% endmacro %}
 
@@ -193,8 +191,42 @@ one's rows, and the other's row in OPS.BUILDS speaks of others: nobody knows the
 
 {# Pre-hook of a model that notes dates. A full build may change any date, so every model that reads it is built in full. #}
 {% macro note_everything(subject) %}
-    {% if is_building() and not is_incremental() %}
+    {% if is_building() and not is_continued() %}
         insert into {{ ops('TOUCHED_DATES') }} (build, event_date, subject) select {{ build_number() }}, null, '{{ subject }}'
+    {% endif %}
+{% endmacro %}
+
+{# At the end of a command: note the verdicts of its data tests in OPS.CHECK_RESULTS, in place of those before. #}
+{% macro note_verdicts(results) %}
+    {% set verdicts = [] %}
+    {% for result in results if execute and result.node.resource_type == 'test' and result.status in ['pass', 'warn', 'fail', 'error'] %}
+        {% set node = result.node %}
+        {% set tested = (node.attached_node or (node.depends_on.nodes | first)).split('.') %}
+        {% do verdicts.append({
+            'model': tested[-1] if tested[0] != 'source' else (tested[-2:] | join('.') | upper),
+            'check_name': node.name,
+            'passed': result.status == 'pass',
+            'said': 'passed' if result.status == 'pass' else (result.message or 'failed')[:500],
+        }) %}
+    {% endfor %}
+    {% if verdicts %}
+        {% set text = tojson(verdicts) | replace("\\", "\\\\") | replace("'", "''") %}
+        {% set noted = "(select value:model::varchar as model, value:check_name::varchar as check_name,"
+            ~ " value:passed::boolean as passed, value:said::varchar as said"
+            ~ " from table(flatten(input => parse_json('" ~ text ~ "'))))" %}
+        {% do run_query("alter session set query_tag = '" ~ tojson({
+            'platform': 'music', 'run': env_var('MUSIC_RUN_ID', invocation_id), 'asset': 'ops/check_results'
+        }) ~ "'") %}
+        {% do run_query("begin") %}
+        {% do run_query(
+            "delete from " ~ ops('CHECK_RESULTS')
+            ~ " where (model, check_name) in (select model, check_name from " ~ noted ~ " as noted)"
+        ) %}
+        {% do run_query(
+            "insert into " ~ ops('CHECK_RESULTS') ~ " (model, check_name, kind, passed, said, checked_at)"
+            ~ " select model, check_name, 'dbt', passed, said, sysdate() from " ~ noted ~ " as noted"
+        ) %}
+        {% do run_query("commit") %}
     {% endif %}
 {% endmacro %}
 
@@ -207,8 +239,11 @@ Only the project's models count. The rows of one that was removed or renamed wou
     {% set names = [] %}
     {% for node in graph.nodes.values() if node.resource_type in ['model', 'seed'] %} {% do names.append(node.name) %} {% endfor %}
     {% do run_query("delete from " ~ ops('BUILDS') ~ " where model not in ('" ~ names | join("', '") ~ "')") %}
-    {% set latest = "select model, build, built_at from " ~ ops('BUILDS')
-        ~ " qualify row_number() over (partition by model order by " ~ newest_first() ~ ") = 1" %}
+    {% set tests = graph.nodes.values() | selectattr('resource_type', 'equalto', 'test') | map(attribute='name') | list %}
+    {% do run_query(
+        "delete from " ~ ops('CHECK_RESULTS') ~ " where kind = 'dbt' and check_name not in ('" ~ tests | join("', '") ~ "')"
+    ) %}
+    {% set latest = latest_builds(['model', 'build', 'built_at']) %}
     {% set covered = "(select coalesce(min(build), 0) from (" ~ latest ~ ") as latest where build > 0)" %}
     {% do run_query("delete from " ~ ops('TOUCHED_DATES') ~ " where build <= " ~ covered) %}
     {% do run_query("delete from " ~ ops('DISPLACED_EVENTS') ~ " where build <= " ~ covered) %}

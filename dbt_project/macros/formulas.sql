@@ -17,9 +17,15 @@ Not where the model's config says that the table is never built completely (full
     {{ return(window().before.formula != window().formula) }}
 {% endmacro %}
 
-{# dbt's own answer, except while the complete build's SQL is rendered and for a table with rows of another formula. #}
-{% macro is_incremental() %}
-    {{ return(dbt.is_incremental() and model.name not in models_in_rendering() and not has_another_formula()) }}
+{# Whether this build changes rows of the model's table instead of creating it: what is_incremental() says of dbt's own
+incremental models. Not while the complete build's SQL is rendered, and not for a table with rows of another formula. #}
+{% macro is_continued() %}
+    {% if not execute or model.config.materialized != 'windowed' or should_full_refresh() %} {{ return(false) }} {% endif %}
+    {% set relation = adapter.get_relation(this.database, this.schema, this.table) %}
+    {{ return(
+        relation is not none and relation.is_table
+        and model.name not in models_in_rendering() and not has_another_formula()
+    ) }}
 {% endmacro %}
 
 {# The tables (names) that a node reads, directly or through views, and `all`: these, the views and the seeds. #}
@@ -93,11 +99,7 @@ is. In between, and after a build that died there, what reads it is built comple
     insert into {{ ops('BUILDS') }} (model, build, since_build, version, since_version, built_at, invocation_id, formula)
     select '{{ model.name }}', 0, 0, -1, -1, sysdate(), '{{ invocation_id }}', {{ "'" ~ formula ~ "'" if is_done else 'null' }}
     where not exists (
-        select 1 from (
-            select formula from {{ ops('BUILDS') }} where model = '{{ model.name }}'
-            qualify row_number() over (order by {{ newest_first() }}) = 1
-        ) as latest
-        where latest.formula = '{{ formula }}'
+        select 1 from ({{ latest_builds(['formula'], [model.name]) }}) as latest where latest.formula = '{{ formula }}'
     )
     {% endif %}
 {% endmacro %}

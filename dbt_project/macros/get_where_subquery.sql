@@ -28,8 +28,10 @@ In a test's config:
     {% if window is none %}
         {% do set_query_tag() %}
         {% set window = read_window(
-            "select build, since_build, version, since_version, '' as formulas, invocation_id, formula, access from " ~ ops('BUILDS') ~ " where model = '"
-            ~ tested.name ~ "' qualify row_number() over (order by " ~ newest_first() ~ ") = 1"
+            latest_builds(
+                ['build', 'since_build', 'version', 'since_version', "'' as formulas", 'invocation_id', 'formula', 'access'],
+                [tested.name]
+            )
         ) %}
     {% endif %}
     {% if window.since_build == 0 %} {{ return(none) }} {% endif %}

@@ -12,7 +12,7 @@
 
 {# Versions of the lake table that every live mart has covered and that are not measured yet; none means all. #}
 {% macro versions_to_measure(marts) %}
-    {% if not is_building() or not is_incremental() %} {{ return(none) }} {% endif %}
+    {% if not is_building() or not is_continued() %} {{ return(none) }} {% endif %}
     {% set found = run_query(
         "select version from " ~ source('ops', 'loads') ~ " where table_name = 'RAW.EVENTS' and version <= (select min(version)"
         ~ " from (select model, max(version) as version from " ~ source('ops', 'builds') ~ " where model in ('"

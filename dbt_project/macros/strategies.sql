@@ -1,6 +1,6 @@
 {#
 Incremental strategies: the statements, in order, that write a model's rows to its table. `source` is where the rows come from:
-a temporary table or the model's query. They run in one transaction (macros/incremental.sql): delete the affected old rows,
+a temporary table or the model's query. They run in one transaction (macros/windowed.sql): delete the affected old rows,
 insert the new ones, and note what other models need to know. Unlike delete+insert they also remove rows without a successor.
 #}
 
@@ -56,9 +56,18 @@ insert the new ones, and note what other models need to know. Unlike delete+inse
     ]) }}
 {% endmacro %}
 
-{# `replace_changed`: for small tables that are computed in full. Writes only the rows that differ. #}
+{# `replace_changed`: for small tables that are computed in full. Writes only the rows that differ, and nothing if none does. #}
 {% macro statements_of_replace_changed(target, source, columns) %}
-    {{ return(changed_rows_replaced(target, source, columns)) }}
+    {{ return(changed_rows_replaced(target, source, columns) if differ(target, source, columns) else []) }}
+{% endmacro %}
+
+{# Whether two tables have different rows. #}
+{% macro differ(target, source, columns) %}
+    {% set found = run_query(
+        "select count(*) from ((select " ~ columns ~ " from " ~ target ~ " except select " ~ columns ~ " from " ~ source
+        ~ ") union all (select " ~ columns ~ " from " ~ source ~ " except select " ~ columns ~ " from " ~ target ~ ")) as differing"
+    ) %}
+    {{ return((found.rows[0][0] | int) > 0) }}
 {% endmacro %}
 
 {% macro changed_rows_replaced(target, source, columns) %}
@@ -184,7 +193,11 @@ which others of the same numbers do: an event can end a song of any of them. #}
 {% macro statements_of_replace_names(target, source, columns) %}
     {% set differing = "select " ~ columns ~ " from " ~ target ~ " except select " ~ columns ~ " from " ~ source %}
     {% set statements = changed_rows_replaced(target, source, columns) %}
-    {% set found = run_query("select count(*) from (" ~ differing ~ ") as differing") %}
+    {% set found = run_query(
+        "select (select count(*) from (" ~ differing ~ ") as gone), (select count(*) from (select " ~ columns ~ " from " ~ source
+        ~ " except select " ~ columns ~ " from " ~ target ~ ") as built)"
+    ) %}
+    {% if (found.rows[0][0] | int) + (found.rows[0][1] | int) == 0 %} {{ return([]) }} {% endif %}
     {% if (found.rows[0][0] | int) > 0 %}
         {% do statements.insert(0, note_dates(
             "select distinct events.activity_date, 'songs' as subject from " ~ ref('events') ~ " as events inner join ("
@@ -212,6 +225,25 @@ meta says as which subject (`notes`): a row can change on a date that has no new
         ~ " and (event_id in (select event_id from " ~ source ~ " union " ~ changed_events(['event_id'], window) ~ ")"
         ~ or_rebuilt('activity_date', window) ~ ")",
         insert_all(target, source, columns),
+    ]) }}
+{% endmacro %}
+
+{# `replace_firsts`: write the first dates that are other ones now (NULL: there is none), and note them, and those that they were. #}
+{% macro statements_of_replace_firsts(target, source, columns) %}
+    {% if touched_dates(window(), model.config.meta['subjects']) is none %}
+        {{ return(["delete from " ~ target ~ " where true", insert_all(target, source, columns)]) }}
+    {% endif %}
+    {% set subject = model.config.meta['notes'] %}
+    {% set same = [] %}
+    {% for key in config.require('unique_key') %} {% do same.append("standing." ~ key ~ " = built." ~ key) %} {% endfor %}
+    {{ return([
+        note_dates(
+            "select first_on, '" ~ subject ~ "' as subject from " ~ source ~ " where first_on is not null"
+            ~ " union select standing.first_on, '" ~ subject ~ "' from " ~ target ~ " as standing inner join " ~ source
+            ~ " as built on " ~ same | join(' and ')
+        ),
+        "delete from " ~ target ~ " as standing using " ~ source ~ " as built where " ~ same | join(' and '),
+        insert_all(target, source, columns) ~ " where first_on is not null",
     ]) }}
 {% endmacro %}
 

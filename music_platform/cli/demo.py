@@ -103,7 +103,8 @@ def demo(
         with console.status("stopping"):
             stack.down()
     console.print(
-        f"\nAll stopped. To look around: [bold]MUSIC_HOME={_short(home)} make up[/], then open the address that it "
+        f"\nAll stopped. To see it as charts: [bold]MUSIC_HOME={_short(home)} {_short(venv_bin() / 'music-platform')} "
+        f"dashboard[/]. To look around: [bold]MUSIC_HOME={_short(home)} make up[/], then open the addresses that it "
         f"prints. Logs: {_short(home / 'logs')}"
     )
 

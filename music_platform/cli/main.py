@@ -51,6 +51,7 @@ COMMANDS = (
     Entry("status", "music_platform.cli.stack:status", "Show each service's state, process, memory and address."),
     Entry("logs", "music_platform.cli.logs:logs", "Print the end of the services' logs; -f follows them."),
     Entry("open", "music_platform.cli.stack:open_ui", "Open Dagster's UI in a browser, and print its address."),
+    Entry("dashboard", "music_platform.cli.stack:dashboard", "Open the dashboard in a browser, and print its address."),
     Entry("demo", "music_platform.cli.demo:demo", "Run the whole pipeline once and print its results."),
     Entry("simulate", "music_simulator.cli:simulate", "Simulate a music-streaming service and send its events."),
     Entry("lag", "music_platform.cli.lag:lag", "Show how far each stage is behind, in records and seconds.", LOOK),

@@ -1,4 +1,4 @@
-"""The commands that run the platform on this machine: `up`, `down`, `restart`, `status`, `open`; hidden, `watch`."""
+"""The commands that run the platform on this machine: `up`, `down`, `restart`, `status`, `open`, `dashboard`."""
 
 import html
 import json
@@ -38,8 +38,8 @@ def up(
         str,
         typer.Option(
             metavar="SERVICE,…",
-            help="Only these services: kafka, spark, warehouse, code, webserver, daemon, watch. 'dagster' means code, "
-            "webserver and daemon; 'kafka' and 'spark' mean all members of a local cluster.",
+            help="Only these services: kafka, spark, warehouse, code, webserver, daemon, dashboard, watch. 'dagster' "
+            "means code, webserver and daemon; 'kafka' and 'spark' mean all members of a local cluster.",
         ),
     ] = "",
 ) -> None:
@@ -75,6 +75,8 @@ def up(
         console.print(_table(status))
         if status[services.WEBSERVER].state == "running":
             console.print("Dagster's UI: music-platform open")
+        if status[services.DASHBOARD].state == "running":
+            console.print("The dashboard: music-platform dashboard")
         return
     _stay(stack)
 
@@ -125,7 +127,34 @@ def open_ui() -> None:
     print(address, flush=True)
     if stack.lacks(services.WEBSERVER):
         raise LocalStackError("Dagster's UI does not answer there. Start it with `music-platform up`.")
-    # Without a display a text browser might take over the terminal.
+    _open(stack, address)
+
+
+def dashboard() -> None:
+    """Open the dashboard in a browser, and print its address.
+
+    If the dashboard does not run, it is started: beside the services that run, or alone until Ctrl-C, with the local
+    warehouse if that is its own. The address logs a browser in, for a month. Anyone who has it can use the dashboard.
+    """
+    stack = LocalStack(acting_settings(), _report, console)
+    # In a container it runs without supervisor.
+    starts = stack.lacks(services.DASHBOARD) is not None
+    stays = starts and not stack.is_running()
+    if starts:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.default_int_handler)
+        # Alone it would have nothing to show.
+        needed = {services.WAREHOUSE} if stack.settings.warehouse_is_local else set()
+        stack.up({services.DASHBOARD, *needed})
+    address = login_address(stack.settings.dashboard_url, stack.settings.music_secret)
+    print(address, flush=True)
+    _open(stack, address)
+    if stays:
+        _stay(stack)
+
+
+def _open(stack: LocalStack, address: str) -> None:
+    """Open an address that logs in, where there is a display: a text browser might take over the terminal."""
     if sys.platform == "darwin" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
         typer.launch(write_login_page(stack.home, address).as_uri())
 
@@ -178,8 +207,15 @@ def _stay(stack: LocalStack) -> None:
     """Show the state until Ctrl-C, SIGTERM or the end of the terminal, then stop everything."""
     try:
         # Inside: who reads this line may press Ctrl-C at once.
-        address = login_address(stack.settings.dagster_url, stack.settings.music_secret)
-        console.print(f"Dagster's UI: {address}", soft_wrap=True, highlight=False)
+        addresses = {
+            services.WEBSERVER: ("Dagster's UI", stack.settings.dagster_url),
+            services.DASHBOARD: ("The dashboard", stack.settings.dashboard_url),
+        }
+        status = stack.status()
+        for name, (title, url) in addresses.items():
+            if status[name].state == "running":
+                address = login_address(url, stack.settings.music_secret)
+                console.print(f"{title}: {address}", soft_wrap=True, highlight=False)
         console.print("Ctrl-C stops everything.")
         _show_until_stopped(stack)
         console.print("The stack was stopped from elsewhere.")

@@ -17,6 +17,8 @@ class ReferenceTable:
     key: str
     description: str
     columns: tuple[Column, ...]
+    #: Columns that a CSV may lack; they are NULL then.
+    optional: frozenset[str] = frozenset()
 
 
 SONGS = ReferenceTable("songs", "song_id", "The catalogue: one row per song.", (
@@ -26,7 +28,8 @@ SONGS = ReferenceTable("songs", "song_id", "The catalogue: one row per song.", (
     Column("duration", T.DOUBLE, "Length in seconds."),
     Column("genre", T.STRING, "Genre."),
     Column("release_year", T.BIGINT, "Year of release."),
-))  # fmt: skip
+    Column("label", T.STRING, "Label that is paid for it."),
+), optional=frozenset({"label"}))  # fmt: skip
 
 ARTISTS = ReferenceTable("artists", "artist_id", "The artists of the catalogue: one row per artist.", (
     Column("artist_id", T.STRING, "Id of the artist."),

@@ -81,8 +81,13 @@ def maintain(context: IngestionContext) -> Upkeep:
         context.log("there is no lake yet")
         return Upkeep(0, 0, 0, 0, 0)
     with context.warehouse() as session:
-        loaded = load_state(session)[0]
-        folders = clean_stage(session, lambda: load_state(session))
+
+        def watermark() -> tuple[int, int | None]:
+            state = load_state(session)
+            return state.loaded, state.rebuilding
+
+        loaded, _ = watermark()
+        folders = clean_stage(session, watermark)
     spark = context.spark()
     with failpoints.during(failpoints.INSIDE_COMPACTION, delay=0.3):
         compacted = compact(spark, table)

@@ -27,7 +27,7 @@ from music_platform.orchestration.store import Store
 from music_platform.settings import Settings, without_secrets
 from music_platform.stack.local_stack import LocalStack
 from music_platform.stack.readiness import lacks
-from music_platform.stack.services import CODE, DAEMON, KAFKA, SPARK_CONNECT, WAREHOUSE, WATCH, WEBSERVER
+from music_platform.stack.services import CODE, DAEMON, DASHBOARD, KAFKA, SPARK_CONNECT, WAREHOUSE, WATCH, WEBSERVER
 from music_platform.topics import BrokerUnreachableError
 
 
@@ -81,6 +81,7 @@ WITHOUT = {
     CODE: "no sensor ticks and no run starts",
     WEBSERVER: "the UI is unavailable, but data is still processed",
     DAEMON: "no run starts",
+    DASHBOARD: "the dashboard is unavailable, but data is still processed",
 }
 
 #: Seconds without a heartbeat after which a daemon counts as down.
@@ -262,7 +263,7 @@ class Looker:
         needs = {name: watched.needs for watched in WATCHED_JOBS for name in watched.names}
         failing = {name for w in WATCHED_JOBS if self.store.failures_in_a_row(*w.names).count for name in w.names}
         for check in self.store.unevaluated_checks():
-            needed = needs.get(check.job, WITHOUT.keys() - {WEBSERVER})
+            needed = needs.get(check.job, WITHOUT.keys() - {WEBSERVER, DASHBOARD})
             if alerts.caused_by_outage(self._shown(check.at, now), self.outages, needed):
                 continue
             if check.blocking or check.job not in failing:

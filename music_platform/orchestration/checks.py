@@ -8,11 +8,14 @@ from dagster_snowflake import SnowflakeResource
 from music_platform.ingestion.conservation import REMEDY, audit
 from music_platform.orchestration.data_checks import MART_CHECKS, RAW_CHECKS, DataCheck
 from music_platform.orchestration.intake_check import intake_result
-from music_platform.orchestration.keys import CONSERVATION, INTAKE, LAKE_EVENTS, NOT_RECONCILED, RAW_EVENTS
+from music_platform.orchestration.keys import CONSERVATION, INTAKE, LAKE_EVENTS, NOT_RECONCILED, RAW_EVENTS, model_of
 from music_platform.orchestration.quality import last_result
 from music_platform.orchestration.resources import sentences, warehouse_session
 from music_platform.orchestration.runs import name_process
 from music_platform.settings import Settings
+from music_platform.warehouse.connection import execute_all
+from music_platform.warehouse.notice import say_changed
+from music_platform.warehouse.schema import note_verdict
 
 #: Maximum number of imbalances that a failed check lists.
 MAX_LISTED = 10
@@ -33,12 +36,16 @@ def conservation(
     name_process(context.instance, context.run.run_id)
     with sentences(), warehouse_session(snowflake, settings, context.run, RAW_EVENTS) as session:
         found = audit(session, settings)
+        balanced = not found.complaints
+        said = "every partition and file balances" if balanced else f"{found.complaints[0]}. {REMEDY}"
+        if found.postponed is None:
+            execute_all(session, note_verdict(model_of(RAW_EVENTS), CONSERVATION.name, balanced, said))
+            say_changed(settings)
     if found.postponed is not None:
         return _postponed(last_result(context.instance, CONSERVATION), found.postponed)
-    balanced = not found.complaints
     return dg.AssetCheckResult(
         passed=balanced,
-        description="every partition and file balances" if balanced else f"{found.complaints[0]}. {REMEDY}",
+        description=said,
         metadata={
             "partitions": len(found.partitions),
             "files": found.files.compared,
@@ -72,6 +79,7 @@ def _data_checks(name: str, checks: Sequence[DataCheck]) -> dg.AssetChecksDefini
             for check in checks:
                 if check.name in selected:
                     yield check.result(session, settings)
+        say_changed(settings)
 
     return run_checks
 

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from music_platform.contracts import events
-from music_platform.orchestration.keys import GOLD, RAW_EVENTS, SILVER
+from music_platform.orchestration.keys import GOLD, RAW_EVENTS, SILVER, model_of
 from music_platform.settings import Settings
 from music_platform.warehouse.checked_batches import Batches, note, passed_up_to
 from music_platform.warehouse.connection import execute_all, rows_of
-from music_platform.warehouse.schema import BUILDS, literal
+from music_platform.warehouse.schema import BUILDS, literal, note_verdict
 
 if TYPE_CHECKING:
     from snowflake.connector import SnowflakeConnection
@@ -48,7 +48,7 @@ class Outcome:
     summary: str
     figures: Mapping[str, float | int | str] = field(default_factory=dict)
     samples: Sequence[str] = ()
-    #: Statements that note the verdict in OPS.
+    #: Statements that note in OPS which rows the verdict is about.
     notes: Sequence[str] = ()
 
 
@@ -80,8 +80,8 @@ class DataCheck:
             return rows_of(session, statement)
 
         outcome = self.judge(ask, settings)
-        if outcome.notes:
-            execute_all(session, outcome.notes)
+        verdict = note_verdict(model_of(self.asset), self.name, outcome.passed, outcome.summary)
+        execute_all(session, [*outcome.notes, *verdict])
         metadata: dict[str, Any] = dict(outcome.figures)
         if outcome.samples:
             metadata["samples"] = dg.MetadataValue.json(list(outcome.samples[:MAX_LISTED]))
@@ -213,8 +213,11 @@ def drift_outcome(records: int, unknown: Sequence[tuple[str, int, str]], columns
     return Outcome(share <= limit and not differ, summary, figures, samples)
 
 
-#: Columns in which copies of an event may differ: where it came from, and when.
-_OWN = {c.column for c in (*events.ORIGIN_COLUMNS, *events.OUTCOME_COLUMNS, *events.LOAD_COLUMNS)} - {"event_kind"}
+#: Columns in which copies of an event may differ: where it came from, when, and what the reference data said by then.
+_OWN = {
+    c.column
+    for c in (*events.ORIGIN_COLUMNS, *events.OUTCOME_COLUMNS, *events.ENRICHMENT_COLUMNS, *events.LOAD_COLUMNS)
+} - {"event_kind"}
 
 
 def same_id(ask: Ask, _: Settings) -> Outcome:

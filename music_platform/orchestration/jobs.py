@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 
 from music_platform.contracts.events import EARLIEST_TS
+from music_platform.learning import is_installed
 from music_platform.orchestration._dagster import UnresolvedAssetJobDefinition
 from music_platform.orchestration.assets.marts import BuildConfig, build_dbt_assets, key_tests, tier_keys
 from music_platform.orchestration.assets.raw import DrainConfig
@@ -21,6 +22,7 @@ from music_platform.orchestration.keys import (
     KAFKA,
     LAKE_EVENTS,
     LOADS_LEDGER,
+    ML,
     OPS,
     RAW_EVENTS,
     REFERENCE_KEYS,
@@ -109,6 +111,11 @@ nightly_job = dg.define_asset_job(
     config=dg.RunConfig(ops={"models": BuildConfig(whole_tables=True)}),
     description="Runs every test over whole tables and writes the quality report. Started by its schedule.",
 )
+learning_job = dg.define_asset_job(
+    "learning",
+    selection=dg.AssetSelection.groups(ML),
+    description="Learns from the streams of complete weeks, publishes what passes its gate. Started by its schedule.",
+)
 jobs: list[dg.JobDefinition | UnresolvedAssetJobDefinition] = [
     ingest_job,
     reference_job,
@@ -123,6 +130,8 @@ jobs: list[dg.JobDefinition | UnresolvedAssetJobDefinition] = [
     nightly_job,
     maintenance_job,
     pruning_job,
+    # Without the extra `learning` there is nothing that the job could select.
+    *([learning_job] if is_installed() else []),
 ]
 
 #: Jobs that write the lake or RAW.

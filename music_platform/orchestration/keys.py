@@ -6,7 +6,7 @@ from music_platform.contracts import events, reference
 
 OWNERS = ["team:music-platform"]
 
-KAFKA, LAKE, RAW, STAGING, SILVER, GOLD, OPS = "kafka", "lake", "raw", "staging", "silver", "gold", "ops"
+KAFKA, LAKE, RAW, STAGING, SILVER, GOLD, ML, OPS = "kafka", "lake", "raw", "staging", "silver", "gold", "ml", "ops"
 
 TOPIC_KEYS: dict[str, dg.AssetKey] = {kind: dg.AssetKey([KAFKA, topic]) for kind, topic in events.TOPICS.items()}
 
@@ -26,3 +26,13 @@ CONSERVATION = dg.AssetCheckKey(RAW_EVENTS, "conservation")
 NOT_RECONCILED = "not reconciled now"
 #: The check that looks for files that no micro-batch will read.
 INTAKE = dg.AssetCheckKey(LAKE_EVENTS, "intake")
+
+RECOMMENDATIONS = dg.AssetKey([ML, "recommendations"])
+#: Whether the model may be published, and whether something else is heard than before.
+GATE, DRIFT = dg.AssetCheckKey(RECOMMENDATIONS, "beats_baselines"), dg.AssetCheckKey(RECOMMENDATIONS, "drift")
+
+
+def model_of(key: dg.AssetKey) -> str:
+    """The asset's name in the ledgers of OPS: a model's own name, or the full name of a table that no model makes."""
+    layer, name = key.path
+    return name if layer in (STAGING, SILVER, GOLD, OPS) else f"{layer}.{name}".upper()

@@ -3,10 +3,11 @@ since its last one."""
 
 import dagster as dg
 
+from music_platform.learning import is_installed
 from music_platform.orchestration._dagster import UnresolvedAssetJobDefinition
 from music_platform.orchestration.automation import decide_upkeep
 from music_platform.orchestration.inputs import current_inputs
-from music_platform.orchestration.jobs import nightly_job, reconciliation_job
+from music_platform.orchestration.jobs import learning_job, nightly_job, reconciliation_job
 from music_platform.orchestration.runs import INPUT_TAG, is_in_flight, last_run_input
 from music_platform.orchestration.upkeep import maintenance_job, pruning_job
 from music_platform.settings import Settings
@@ -38,6 +39,11 @@ def build_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
     """The platform's schedules for these settings."""
     return [
         _schedule(nightly_job, settings.nightly_schedule, "Tests whole tables and writes the quality report."),
+        *(
+            [_schedule(learning_job, settings.learning_schedule, "Learns from the streams of complete weeks.")]
+            if is_installed()
+            else []
+        ),
         _schedule(reconciliation_job, settings.reconciliation_schedule, "Counts every partition from Kafka to RAW."),
         _schedule(maintenance_job, settings.maintenance_schedule, "Compacts the lake, cleans its log and the ledgers."),
         # An idle platform notes that it is idle: that is to be deleted too.

@@ -18,6 +18,7 @@ from music_platform.stack.services import (
     BROKERS,
     CODE,
     DAEMON,
+    DASHBOARD,
     KAFKA,
     SPARK_CONNECT,
     SPARK_MASTER,
@@ -167,6 +168,12 @@ def _webserver(settings: Settings, _started: int) -> str | None:
     return None
 
 
+def _dashboard(settings: Settings, _started: int) -> str | None:
+    if _request(f"{settings.dashboard_url}/_stcore/health", settings.music_secret) != b"ok":
+        return "something other than the dashboard answers on the port"
+    return None
+
+
 def _daemon(settings: Settings, started: int) -> str | None:
     """Every daemon that the instance needs has sent a heartbeat since the service started."""
     try:
@@ -235,5 +242,6 @@ _PROBES: dict[str, Probe] = {
     CODE: _code,
     WEBSERVER: _webserver,
     DAEMON: _daemon,
+    DASHBOARD: _dashboard,
     WATCH: _watch,
 }

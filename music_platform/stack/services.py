@@ -22,7 +22,7 @@ from music_platform.stack.jars import BROKER, spark_sets
 from music_platform.stack.java import Java
 
 KAFKA, SPARK_CONNECT, WAREHOUSE = "kafka", "spark", "warehouse"
-CODE, WEBSERVER, DAEMON, WATCH = "code", "webserver", "daemon", "watch"
+CODE, WEBSERVER, DAEMON, DASHBOARD, WATCH = "code", "webserver", "daemon", "dashboard", "watch"
 #: Node id of each local broker, and number of each worker of the local standalone cluster, by its service.
 BROKERS = {KAFKA: 1, "kafka-2": 2, "kafka-3": 3}
 SPARK_MASTER = "spark-master"
@@ -31,7 +31,7 @@ SPARK_WORKERS = {f"spark-worker-{number}": number for number in spark_cluster.WO
 #: clients; the watch over all of them.
 FIRST = (SPARK_MASTER,)
 SECOND = (*BROKERS, *SPARK_WORKERS, SPARK_CONNECT, WAREHOUSE, CODE)
-THIRD, LAST = (WEBSERVER, DAEMON), (WATCH,)
+THIRD, LAST = (WEBSERVER, DAEMON, DASHBOARD), (WATCH,)
 SERVICES = (*BROKERS, SPARK_MASTER, *SPARK_WORKERS, SPARK_CONNECT, WAREHOUSE, CODE, *THIRD, *LAST)
 #: One name for several services, as people call them.
 TOGETHER: dict[str, tuple[str, ...]] = {
@@ -53,6 +53,7 @@ PORT_SETTINGS: dict[str, tuple[str, ...]] = {
     CODE: (),
     WEBSERVER: ("dagster_port",),
     DAEMON: (),
+    DASHBOARD: ("dashboard_port",),
     WATCH: (),
 }
 #: Services that need Java.
@@ -163,6 +164,7 @@ def address_of(service: str, settings: Settings) -> str | None:
         WAREHOUSE: settings.snowflake_account or f"http://{LOOPBACK}:{settings.warehouse_port}",
         CODE: str(Home(settings.home).code_socket),
         WEBSERVER: settings.dagster_url,
+        DASHBOARD: settings.dashboard_url,
     }
     return addresses.get(service)
 
@@ -197,6 +199,10 @@ def _program(name: str, settings: Settings, java: Java | None) -> Program:
             return Program(name, command, home.dagster, environment, stop_seconds=20, priority=30)
         case "webserver":
             command = [sys.executable, "-m", "music_platform.orchestration.webserver"]
+        case "dashboard":
+            command = [sys.executable, "-m", "music_platform.dashboard"]
+            environment = {CONFIGURATION: _fingerprint(_dashboard_sources()), **dagster_environment(settings)}
+            return Program(name, command, home.dagster, environment, priority=30)
         case "watch":
             command = [str(venv_bin() / "music-platform"), "watch"]
         case _:
@@ -232,6 +238,16 @@ def _sources() -> str:
         path for name in ("music_platform", "spark/music_spark") for path in (project_root() / name).rglob("*.py")
     ]
     found = [*packages, *dbt_sources(project_root() / "dbt_project")]
+    return "\n".join(f"{path} {path.stat().st_mtime_ns}" for path in sorted(found))
+
+
+def _dashboard_sources() -> str:
+    """The files of the dashboard, with their times: after an edit `up` restarts it."""
+    found = [
+        path
+        for path in (project_root() / "dashboard").rglob("*")
+        if path.suffix in (".py", ".sql", ".json", ".toml", ".css")
+    ]
     return "\n".join(f"{path} {path.stat().st_mtime_ns}" for path in sorted(found))
 
 

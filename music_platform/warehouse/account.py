@@ -24,6 +24,7 @@ from music_platform.settings import Settings
 from music_platform.warehouse.connection import SESSION_PARAMETERS
 from music_platform.warehouse.schema import (
     BUILDS,
+    CHECK_RESULTS,
     CHECKED_BATCHES,
     DISPLACED_EVENTS,
     LAKE_FILES_STAGE,
@@ -184,9 +185,11 @@ def grants(account: Account) -> list[Grant]:
         Grant(("INSERT", "UPDATE", "DELETE"), "TABLE", account.named(BUILDS), build),
         *(
             Grant(("INSERT", "DELETE"), "TABLE", account.named(ledger), build)
-            for ledger in (TOUCHED_DATES, DISPLACED_EVENTS, CHECKED_BATCHES)
+            for ledger in (TOUCHED_DATES, DISPLACED_EVENTS, CHECKED_BATCHES, CHECK_RESULTS)
         ),
         *(Grant(*schema(name, "CREATE TABLE", "CREATE VIEW"), build) for name in SCHEMAS if name not in ("RAW", "OPS")),
+        # What models say is loaded through a stage of the role's own.
+        Grant(("CREATE STAGE",), "SCHEMA", account.named("GOLD"), build),
         *(Grant(*schema(name), read) for name in ("SILVER", "GOLD", "OPS")),
         *(Grant(("SELECT",), "VIEW", account.named(name), read, every=True) for name in ("SILVER", "GOLD", "OPS")),
         *(

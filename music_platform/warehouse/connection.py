@@ -33,7 +33,7 @@ def query_tag(run: str, asset: str) -> str:
     """QUERY_TAG of the statements that a run sends for an asset or a command.
 
     In Snowflake: SELECT … FROM SNOWFLAKE.ACCOUNT_USAGE.QUERY_HISTORY WHERE
-    TRY_PARSE_JSON(query_tag):asset = 'raw/events'. dbt's statements have the same (macros/query_tags.sql).
+    TRY_PARSE_JSON(query_tag):asset = 'raw/events'. dbt's have the asset 'dbt' (macros/query_tags.sql).
     """
     return json.dumps({"platform": "music", "run": run, "asset": asset})
 

@@ -57,18 +57,37 @@ class Loaded:
 
 def loaded_version(session: "SnowflakeConnection") -> int:
     """Version of the lake table up to which RAW.EVENTS is loaded; -1 if none is."""
-    return load_state(session)[0]
+    return load_state(session).loaded
 
 
-def load_state(session: "SnowflakeConnection") -> tuple[int, int | None]:
-    """The watermark, and the version of an unfinished rebuild if there is one."""
-    statement = f"SELECT last_version, rebuilding FROM {LOAD_STATE} WHERE table_name = '{RAW_EVENTS}'"
+@dataclass(frozen=True)
+class LoadState:
+    """The watermark; the version of an unfinished rebuild if there is one; and when the version at the watermark was
+    committed to the lake, or RAW rebuilt from it, in epoch milliseconds, None where the ledger does not say."""
+
+    loaded: int
+    rebuilding: int | None
+    committed_ms: int | None
+
+
+def load_state(session: "SnowflakeConnection") -> LoadState:
+    """How far RAW.EVENTS is loaded."""
     cursor = session.cursor()
-    cursor.execute(statement)
+    cursor.execute(
+        "SELECT state.last_version, state.rebuilding, MAX(DATE_PART(EPOCH_MILLISECOND, loads.committed_at)) "
+        f"FROM {LOAD_STATE} AS state LEFT JOIN {LOADS} AS loads "
+        "ON state.table_name = loads.table_name AND state.last_version = loads.version "
+        f"WHERE state.table_name = '{RAW_EVENTS}' GROUP BY state.last_version, state.rebuilding"
+    )
     row = cursor.fetchone()
     if row is None:
         raise LoadError(f"{LOAD_STATE} has no row for {RAW_EVENTS}. Run music-platform up once to create the tables.")
-    return int(row[0]), None if row[1] is None else int(row[1])
+    loaded, rebuilding, committed_ms = row
+    return LoadState(
+        int(loaded),
+        None if rebuilding is None else int(rebuilding),
+        None if committed_ms is None else int(committed_ms),
+    )
 
 
 def load(session: "SnowflakeConnection", table: DeltaTable, method: StagingMethod = PUT) -> Iterator[Loaded]:
@@ -122,17 +141,23 @@ def ranges(versions: Iterable[Version]) -> Iterator[list[Version]]:
 
 def _start(session: "SnowflakeConnection", table: DeltaTable) -> int:
     """The watermark to resume from. Raises LoadError if loading would be wrong."""
-    loaded, rebuilding = load_state(session)
-    if rebuilding is not None:
+    state = load_state(session)
+    if state.rebuilding is not None:
         raise LoadError(
-            f"{RAW_EVENTS} is being rebuilt from version {rebuilding} of the lake, or a rebuild was killed. "
+            f"{RAW_EVENTS} is being rebuilt from version {state.rebuilding} of the lake, or a rebuild was killed. "
             "To finish it: music-platform rebuild"
         )
-    if loaded > (latest := table.latest_version()):
+    loaded, latest = state.loaded, table.latest_version()
+    found = f"ends at {latest}" if loaded > latest else None
+    if found is None and state.committed_ms is not None and table.reaches_back_to(loaded - 1):
+        # A lake that was put back has grown again: its version of this number has other rows.
+        (version,) = table.versions_after(loaded - 1, loaded)
+        if version.timestamp_ms > state.committed_ms:
+            found = "has another version of this number"
+    if found is not None:
         raise LoadError(
-            f"{RAW_EVENTS} has version {loaded} of the lake, but {table.root} ends at {latest}: it is not the lake "
-            "that RAW was loaded from (LAKE_URL), or it was replaced. To rebuild RAW from this lake: music-platform "
-            "rebuild"
+            f"{RAW_EVENTS} has version {loaded} of the lake, but {table.root} {found}: it is not the lake that RAW was "
+            "loaded from (LAKE_URL), or it was replaced. To rebuild RAW from this lake: music-platform rebuild"
         )
     return loaded
 

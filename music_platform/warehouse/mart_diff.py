@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from snowflake.connector import SnowflakeConnection
 
 #: Ledgers that describe the builds of one database, which a new one begins empty.
-BUILD_LEDGERS = ("OPS.BUILDS", "OPS.TOUCHED_DATES", "OPS.DISPLACED_EVENTS", "OPS.CHECKED_BATCHES")
+BUILD_LEDGERS = (
+    "OPS.BUILDS", "OPS.TOUCHED_DATES", "OPS.DISPLACED_EVENTS", "OPS.CHECKED_BATCHES", "OPS.CHECK_RESULTS"
+)  # fmt: skip
 #: Relative difference of two floating-point numbers that is none: the order of a sum is nobody's promise.
 TOLERANCE = 1e-9
 

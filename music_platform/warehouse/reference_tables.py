@@ -55,6 +55,8 @@ def read_reference(table: ReferenceTable, path: Path) -> pa.Table:
         )
     except pa.ArrowInvalid as error:
         raise ReferenceFileError(f"{path} is not a CSV of {table.name}: {error}") from error
+    for name in sorted(table.optional - {*found.column_names}):
+        found = found.append_column(name, pa.nulls(found.num_rows, wanted[name]))
     if missing := [name for name in wanted if name not in found.column_names]:
         raise ReferenceFileError(f"{path} lacks the columns {', '.join(missing)}; it needs {', '.join(wanted)}")
     chosen = found.select(list(wanted))

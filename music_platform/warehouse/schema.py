@@ -25,6 +25,7 @@ LOAD_STATE, LOADS = "OPS.LOAD_STATE", "OPS.LOADS"
 BUILDS, TOUCHED_DATES, DISPLACED_EVENTS = "OPS.BUILDS", "OPS.TOUCHED_DATES", "OPS.DISPLACED_EVENTS"
 GAPS, RECONCILED = "OPS.GAPS", "OPS.RECONCILED"
 CHECKED_BATCHES = "OPS.CHECKED_BATCHES"
+CHECK_RESULTS = "OPS.CHECK_RESULTS"
 
 #: Policy that masks personal columns of a type for the reading role; created by the setup SQL (`account`).
 MASKING_POLICIES: dict[ColumnType, str] = {
@@ -35,6 +36,8 @@ MASKING_POLICIES: dict[ColumnType, str] = {
 
 #: View: quarantined rows, and what became of them.
 QUARANTINE = "OPS.QUARANTINE"
+#: Views for readers, who see no ledger: up to when each model is complete, and the latest verdict of each check.
+FRESHNESS, CHECKS = "OPS.FRESHNESS", "OPS.CHECKS"
 
 T = ColumnType
 
@@ -114,6 +117,14 @@ OPS_TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
         Column("checked_at", T.TIMESTAMP, "When, UTC."),
         Column("accepted_by", T.STRING, "Who accepted refused rows; NULL if nobody did."),
     )),
+    CHECK_RESULTS: ("Latest verdict of each check: one row per check of a table.", (
+        Column("model", T.STRING, "Name of the dbt model or seed; of a table that no model makes, its full name."),
+        Column("check_name", T.STRING, "Name of the check."),
+        Column("kind", T.STRING, "'dbt' for a test of the dbt project, 'platform' for another check."),
+        Column("passed", T.BOOLEAN, "Whether it passed."),
+        Column("said", T.STRING, "The result in words."),
+        Column("checked_at", T.TIMESTAMP, "When, UTC."),
+    )),
 }  # fmt: skip
 
 
@@ -165,7 +176,8 @@ def provision(session: "SnowflakeConnection", settings: Settings) -> None:
                 policy = MASKING_POLICIES[column.sql_type]
                 cursor.execute(f"ALTER TABLE {name} MODIFY COLUMN {column.column} SET MASKING POLICY {policy} FORCE")
     cursor.execute(f"CREATE STAGE IF NOT EXISTS {LAKE_STAGE}")
-    cursor.execute(quarantine_view())
+    for view in (quarantine_view(), freshness_view(), checks_view()):
+        cursor.execute(view)
     _start_watermarks(session)
 
 
@@ -191,6 +203,39 @@ def quarantine_view() -> str:
         "SELECT bad.*, COALESCE(again.times, 0) AS redriven, COALESCE(again.valid, 0) AS redriven_valid "
         "FROM bad LEFT JOIN again ON again.redrive_of = bad.origin"
     )
+
+
+def freshness_view() -> str:
+    """CREATE VIEW of the latest build of each model: `build_id`, the time of the lake up to which every row is in it
+    (`complete_until`), and the seconds of the lake that RAW has and the model lacks (`behind_seconds`)."""
+    return (
+        f"CREATE OR REPLACE VIEW {FRESHNESS} AS "
+        "WITH latest AS (SELECT model, invocation_id AS build_id, version, built_at "
+        f"FROM {BUILDS} WHERE built_at IS NOT NULL "
+        "QUALIFY ROW_NUMBER() OVER (PARTITION BY model ORDER BY built_at DESC) = 1), "
+        f"loaded AS (SELECT version, committed_at FROM {LOADS} WHERE table_name = {literal(RAW_EVENTS)}), "
+        "newest AS (SELECT MAX(committed_at) AS loaded_until FROM loaded) "
+        "SELECT latest.model, latest.build_id, latest.version, latest.built_at, "
+        "MAX(loaded.committed_at) AS complete_until, newest.loaded_until, "
+        "DATEDIFF('second', MAX(loaded.committed_at), newest.loaded_until) AS behind_seconds "
+        "FROM latest CROSS JOIN newest LEFT JOIN loaded ON loaded.version <= latest.version "
+        "GROUP BY latest.model, latest.build_id, latest.version, latest.built_at, newest.loaded_until"
+    )
+
+
+def checks_view() -> str:
+    """CREATE VIEW of the latest verdict of each check."""
+    columns = ", ".join(column.column for column in OPS_TABLES[CHECK_RESULTS][1])
+    return f"CREATE OR REPLACE VIEW {CHECKS} AS SELECT {columns} FROM {CHECK_RESULTS}"
+
+
+def note_verdict(model: str, check: str, passed: bool, said: str) -> list[str]:
+    """Statements that note a check's verdict in place of the one before. dbt notes those of its tests itself."""
+    return [
+        f"DELETE FROM {CHECK_RESULTS} WHERE model = {literal(model)} AND check_name = {literal(check)}",
+        f"INSERT INTO {CHECK_RESULTS} (model, check_name, kind, passed, said, checked_at) SELECT {literal(model)}, "
+        f"{literal(check)}, 'platform', {passed}, {literal(said)}, SYSDATE()",
+    ]
 
 
 def create_table(name: str, description: str, columns: Iterable[Column]) -> str:

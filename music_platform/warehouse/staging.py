@@ -123,14 +123,14 @@ def idle_folders(folders: Iterable[str], loaded: int, rebuilding: int | None) ->
     return sorted(name for name in folders if not is_needed(name))
 
 
-def clean_stage(session: "SnowflakeConnection", load_state: Callable[[], tuple[int, int | None]]) -> list[str]:
+def clean_stage(session: "SnowflakeConnection", watermark: Callable[[], tuple[int, int | None]]) -> list[str]:
     """Remove the folders that nobody needs, and reference files of loads that were killed; returns the folders' names.
 
-    `load_state` gives the loaded version and that of a rebuild under way. It is asked once the folders are known: who
+    `watermark` gives the loaded version and that of a rebuild under way. It is asked once the folders are known: who
     makes one has noted before what it is for.
     """
     folders = staged_folders(session)
-    idle = idle_folders(folders, *load_state())
+    idle = idle_folders(folders, *watermark())
     for name in idle:
         unstage(session, f"{STAGE_FOLDER}/{name}")
     _clean_reference(session)

@@ -15,7 +15,13 @@ GENRES: dict[str, int] = {
     "Pop": 22, "Rock": 20, "Hip-Hop": 14, "Electronic": 10, "Country": 8, "R&B": 8, "Latin": 5, "Jazz": 4, "Metal": 4,
     "Folk": 3, "Classical": 2,
 }  # fmt: skip
+LABELS = (
+    "Blue Harbor", "Northlight", "Paper Moon", "Third Rail", "Sunday Best", "Low Tide", "Copper Kettle",
+    "Self-released",
+)  # fmt: skip
 SONGS_PER_ARTIST = 3
+#: Year of the newest songs.
+LAST_YEAR = 2026
 #: One artist in this many has the name of another one; one song in this many has title and artist of the song before.
 SHARED_NAME_EVERY, REPEATED_TITLE_EVERY = 50, 60
 #: Weight of the song with rank r of n: a slope 1 - r/n, plus HITS · r ** -0.5 · exp((1 - r) / HIT_RANKS).
@@ -64,7 +70,9 @@ class Catalogue:
         names = list(GENRES)
         faithful = uniform(key, numbers + 4 * n) < 0.85
         self.genres = [names[i] for i in np.where(faithful, favourite[self.artist_of], other)]
-        self.release_years: I64 = 2026 - (uniform(key, numbers + 5 * n) ** 2 * 60).astype(np.int64)
+        self.release_years: I64 = LAST_YEAR - (uniform(key, numbers + 5 * n) ** 2 * 60).astype(np.int64)
+        label = (uniform(key, np.arange(artists) + 13 * n) ** 2 * len(LABELS)).astype(np.int64)
+        self.labels = [LABELS[i] for i in label[self.artist_of]]
         self.shares: F64 = self._play_shares(n, key)
 
     def _artist_names(self, count: int, key: np.uint64) -> list[str]:

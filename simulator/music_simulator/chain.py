@@ -70,9 +70,12 @@ VISITOR = np.array([VISITORS.index((s.auth, s.level)) if (s.auth, s.level) in _S
 _WIDTH = max(len(numbers) for numbers, _ in _STARTS.values())
 FIRST = np.array([np.resize(numbers, _WIDTH) for numbers, _ in _STARTS.values()])
 FIRST_SHARES = np.array([np.r_[shares, np.ones(_WIDTH - len(shares))] for _, shares in _STARTS.values()])
-#: By level: the states of the reactions to a song, their cumulative chances, and the states of the other moments.
+#: By level: the states of the reactions to a song, their cumulative chances, NextSong, Cancel and the other moments.
 REACTION = np.array([[NUMBER[State(page, "Logged In", level)] for page in REACTIONS[level]] for level in LEVELS])
+ADVERT = list(REACTIONS["free"]).index("Roll Advert")
 REACTION_SHARES = np.array([np.cumsum(list(REACTIONS[level].values())) for level in LEVELS])
+SONG = np.array([NUMBER[State(NEXT_SONG, "Logged In", level)] for level in LEVELS])
+CANCEL = np.array([NUMBER[State("Cancel", "Logged In", level)] for level in LEVELS])
 MOMENT = {
     page: np.array([NUMBER[State(page, "Logged In", level)] for level in LEVELS])
     for page in ("Skip", "Pause", "Resume", PLAYBACK_END)

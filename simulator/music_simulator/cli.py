@@ -26,6 +26,7 @@ from music_simulator.options import (
     MAX_USERS,
     MESSY,
     MIN_SONGS,
+    SCENARIOS,
     BadOptionError,
     Burst,
     Options,
@@ -77,6 +78,12 @@ def simulate(
     omit: Annotated[list[str] | None, typer.Option(
         metavar="PAGE", help="Leave out a page that eventsim's example does not have: Skip, Pause, Thumbs Up, … May be "
                              "repeated.", rich_help_panel=_WHAT)] = None,
+    classic: Annotated[bool, typer.Option(
+        "--classic", help="Users as eventsim has them: no taste, no reason to skip or to leave, one clock for all.",
+        rich_help_panel=_WHAT)] = False,
+    scenario: Annotated[list[str] | None, typer.Option(
+        metavar="NAME", help="Plant something to find, and say in the truth file what: " + ", ".join(SCENARIOS)
+                             + ". May be repeated.", rich_help_panel=_WHAT)] = None,
     v2: Annotated[float | None, _share("v2", "Share of sessions in version 2 of the wire format.")] = None,
     v3: Annotated[float | None, _share("v3", "Share of sessions in version 3 of the wire format.")] = None,
     rate: Annotated[float | None, typer.Option(min=1, max=MAX_RATE, help="Live: this many records per second.",
@@ -149,7 +156,8 @@ def simulate(
     options = Options(
         seed=seed, users=users, start=begin, days=_days(begin, days, end, 1 if paced and start is None else 7),
         events=events, songs=songs, growth=growth, id_base=id_base, **shares,
-        bursts=tuple(Burst.parse(text) for text in burst or ()), omit=tuple(omit or ()),
+        bursts=tuple(Burst.parse(text) for text in burst or ()), omit=tuple(omit or ()), classic=classic,
+        scenarios=tuple(scenario or ()),
     ).checked(now)  # fmt: skip
     pace: Pace = ByRate(rate, options.bursts) if rate is not None else ByClock() if live else AtOnce()
     _run(options, pace, paced, Target(out, reference, truth), workers, get_settings())
@@ -244,7 +252,8 @@ def _run(options: Options, pace: Pace, paced: bool, target: Target, workers: int
             from music_simulator.truth.compute import write_truth
 
             log.close()
-            write_truth(target.truth, log.path, run.lost, world, progress.stopped, generation.registrations())
+            write_truth(target.truth, log.path, run.lost, world, progress.stopped, generation.registrations(),
+                        {who: at for who, at in generation.departures().items() if at <= ended})  # fmt: skip
             _say(f"truth: {target.truth}")
     if progress.lost:
         raise typer.Exit(1)

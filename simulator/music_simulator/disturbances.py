@@ -13,7 +13,7 @@ import numpy.typing as npt
 from music_platform.contracts.events import AUTH, LISTEN, PAGE_VIEW, STATUS_CHANGE
 from music_simulator.behaviour import NEXT_SONG, PLAYBACK_END, STATES
 from music_simulator.clock import DAY
-from music_simulator.options import Options
+from music_simulator.options import BAD_WEEK, BAD_WEEK_DAYS, BAD_WEEK_SHARES, Options
 from music_simulator.randomness import F64, U64, hashed, key_of, mix, uniform, unit
 from music_simulator.sessions import PAGE, Pages
 
@@ -86,27 +86,39 @@ class Disturbances:
         def chance(purpose: int) -> F64:
             return unit(mix(identity ^ mix(np.full(1, purpose, dtype=np.uint64))))
 
+        bad_week = BAD_WEEK in o.scenarios
+
+        def share(name: str) -> F64 | float:
+            """The share of a disturbance for each record."""
+            usual: float = getattr(o, name)
+            if not bad_week:
+                return usual
+            first, end = BAD_WEEK_DAYS
+            bad = (records["second"] >= first * DAY) & (records["second"] < end * DAY)
+            return np.where(bad, max(usual, BAD_WEEK_SHARES[name]), usual)
+
         due = records["second"].copy()
-        if o.malformed or o.invalid:
-            u = chance(1)
-            broken = np.where(u < o.malformed, MALFORMED, INVALID)
-            records["fault"] = np.where(u < o.malformed + o.invalid, broken, VALID)
-        if o.unknown_fields:
-            records["unknown"] = chance(2) < o.unknown_fields
+        if o.malformed or o.invalid or bad_week:
+            u, malformed = chance(1), share("malformed")
+            broken = np.where(u < malformed, MALFORMED, INVALID)
+            records["fault"] = np.where(u < malformed + share("invalid"), broken, VALID)
+        if o.unknown_fields or bad_week:
+            records["unknown"] = chance(2) < share("unknown_fields")
         if o.wrong_clocks:
             session = (records["who"].astype(np.uint64) << np.uint64(20)) | records["session"].astype(np.uint64)
             u = uniform(key_of(o.seed, "wrong clock"), session)
             wrong = np.where(u < o.wrong_clocks / 2, FAST_CLOCK, RESET_CLOCK)
             records["clock"] = np.where(u < o.wrong_clocks, wrong, RIGHT_CLOCK)
-        if o.late or o.out_of_order:
+        if o.late or o.out_of_order or bad_week:
             u, far = chance(3), chance(4)
-            late, astray = u < o.late, (u >= o.late) & (u < o.late + o.out_of_order)
+            late = u < share("late")
+            astray = ~late & (u < share("late") + share("out_of_order"))
             records["delay"] = np.where(late, LATE, np.where(astray, OUT_OF_ORDER, ON_TIME))
             due += np.where(late, MIN_LATE + (far * (MAX_LATE - MIN_LATE)).astype(np.int64), 0)
             due += np.where(astray, 1 + (far * MAX_OUT_OF_ORDER).astype(np.int64), 0)
         records["due"] = due
-        if o.duplicates:
-            copies = records[chance(5) < o.duplicates]
+        if o.duplicates or bad_week:
+            copies = records[chance(5) < share("duplicates")]
             copies["copy"] = 1
             u, soon = unit(mix(copies["identity"] ^ np.uint64(6))), unit(mix(copies["identity"] ^ np.uint64(7)))
             pause = u * np.where(soon < COPY_SOON_SHARE, MAX_COPY_SOON, MAX_COPY)

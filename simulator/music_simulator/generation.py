@@ -13,6 +13,7 @@ from operator import itemgetter
 
 import numpy as np
 
+from music_simulator.accounts import planted_pages_per_user_and_day
 from music_simulator.catalogue import Catalogue
 from music_simulator.clock import DAY, Clock
 from music_simulator.disturbances import RECORD, Disturbances, Records, delivery_order
@@ -69,7 +70,9 @@ class World:
     def windows(self, paced: bool) -> list[int]:
         """Ends of the windows in seconds of the run. The last window is for what is delivered at the very end."""
         wanted = PAGES_PER_PACED_WINDOW if paced else PAGES_PER_WINDOW
-        width = wanted * DAY / (self.population.size * PAGES_PER_USER_AND_DAY)
+        o = self.options
+        pages = self.population.size * PAGES_PER_USER_AND_DAY + o.users * planted_pages_per_user_and_day(o.scenarios)
+        width = wanted * DAY / pages
         width = int(min(max(width, SHORTEST_WINDOW), LONGEST_WINDOW))
         end = self.options.days * DAY
         return [*range(width, end, width), end, end + 1]
@@ -105,6 +108,10 @@ class Part:
         """Number → second of registration of the guests who have registered so far."""
         return self._sessions.registrations()
 
+    def departures(self) -> dict[int, int]:
+        """Number → second of those who have left for good, some of them after the last window."""
+        return self._sessions.departures()
+
 
 def merged(parts: list[Batch]) -> Batch:
     """Merge the batches of one window from all parts."""
@@ -126,6 +133,7 @@ class Generation:
     def __init__(self, world: World, plan: Plan) -> None:
         self._world, self._plan = world, plan
         self._registrations: dict[int, int] = {}
+        self._departures: dict[int, int] = {}
         self._part: Part | None = None
         self._workers: list[tuple[multiprocessing.process.BaseProcess, Connection]] = []
         if plan.workers == 1:
@@ -163,12 +171,17 @@ class Generation:
             return self._part.registrations()
         return self._registrations
 
+    def departures(self) -> dict[int, int]:
+        """Number → second of the users who left for good, as far as that is decided by the last batch taken."""
+        return self._part.departures() if self._part is not None else self._departures
+
     def _received(self, connection: Connection) -> Batch:
         try:
-            packed, new = connection.recv()
+            packed, new, gone = connection.recv()
         except EOFError:
             raise RuntimeError("a simulator worker process died; run with --workers 1 to see its error") from None
         self._registrations.update(new)
+        self._departures.update(gone)
         return Batch.unpacked(*packed)
 
 
@@ -176,11 +189,13 @@ def _work(world: World, plan: Plan, part: int, out: Connection) -> None:
     """A worker process: sends batch after batch, and waits while the pipe is full. The parent handles Ctrl-C."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    work, sent = Part(world, plan, part), set[int]()
+    work, sent, known = Part(world, plan, part), set[int](), set[int]()
     try:
         for batch in work.batches():
             new = {who: second for who, second in work.registrations().items() if who not in sent}
             sent.update(new)
-            out.send((batch.packed(), new))
+            gone = {who: second for who, second in work.departures().items() if who not in known}
+            known.update(gone)
+            out.send((batch.packed(), new, gone))
     except (BrokenPipeError, ConnectionResetError):
         return

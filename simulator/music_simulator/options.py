@@ -40,6 +40,28 @@ MESSY = {
 }
 
 
+#: Scenarios: what each one plants. The truth file says on whom and on what.
+VIRAL_HIT, BAD_WEEK, HEAVY_USERS = "viral-hit", "bad-week", "heavy-users"
+BOT_FARM, SPREAD_FARM, LOOPERS, BOOSTED_PLAYLIST, HIJACKED = (
+    "bot-farm", "spread-farm", "loopers", "boosted-playlist", "hijacked",
+)  # fmt: skip
+SCENARIOS: dict[str, str] = {
+    VIRAL_HIT: "an obscure song takes 8 % of all plays within two weeks, and fades",
+    BAD_WEEK: "the second week has ten times the usual duplicates, late and broken records",
+    BOT_FARM: "farms of 50 accounts in one room, each for one artist, 31 to 40 s a song, around the clock",
+    SPREAD_FARM: "accounts all over the country that play the same 40 songs, 31 to 75 s each",
+    LOOPERS: "accounts that play one song over and over",
+    BOOSTED_PLAYLIST: "listeners who also run a paid playlist of 15 songs",
+    HIJACKED: "listeners whose accounts strangers use for one artist",
+    HEAVY_USERS: "honest extremes: fans of one artist, music for the night, shops",
+}
+#: What the second week of `bad-week` has in addition to the run's own shares.
+BAD_WEEK_DAYS = (7, 14)
+BAD_WEEK_SHARES = {
+    "duplicates": 0.2, "late": 0.25, "out_of_order": 0.2, "malformed": 0.03, "invalid": 0.03, "unknown_fields": 0.1,
+}  # fmt: skip
+
+
 #: Pages that can be left out. Leaving out Pause leaves out Resume too.
 OMITTABLE = tuple(page for page in MOMENTS if page not in ("Resume", PLAYBACK_END))
 
@@ -99,6 +121,8 @@ class Options:
     hot_key: float = 0.0
     bursts: tuple[Burst, ...] = field(default=())
     omit: tuple[str, ...] = field(default=())
+    classic: bool = False
+    scenarios: tuple[str, ...] = field(default=())
 
     @property
     def first_user(self) -> int:
@@ -149,6 +173,16 @@ class Options:
         for page in self.omit:
             if page not in OMITTABLE:
                 raise BadOptionError(f"--omit {page!r}: cannot leave out this page; choose from {', '.join(OMITTABLE)}")
+        for name in self.scenarios:
+            if name not in SCENARIOS:
+                raise BadOptionError(
+                    f"--scenario {name!r}: there is no such scenario; choose from {', '.join(SCENARIOS)}"
+                )
+        if self.classic and self.scenarios:
+            raise BadOptionError(
+                f"--classic and --scenario {self.scenarios[0]}: eventsim's users have no habits that a scenario could "
+                "change; leave one of them out"
+            )
         if self.start < EARLIEST:
             raise BadOptionError(
                 f"--start {self.start:%Y-%m-%d}: must be {EARLIEST:%Y-%m-%d} or later, as in the contract"

@@ -6,8 +6,10 @@ of users that eventsim puts there, with a state's smaller places merged into its
 
 import csv
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 COUNTRY = "US"
 _EASTERN, _CENTRAL, _MOUNTAIN, _PACIFIC = (
@@ -49,3 +51,9 @@ def places() -> tuple[Place, ...]:
             Place(r["city"], r["state"], r["zip"], float(r["lat"]), float(r["lon"]), int(r["weight"]))
             for r in csv.DictReader(file)
         )
+
+
+def utc_offsets(at: datetime) -> list[int]:
+    """Seconds by which each place's clock is ahead of UTC at a local time; those of the run's start hold throughout."""
+    zones = {p.time_zone: at.replace(tzinfo=ZoneInfo(p.time_zone)).utcoffset() for p in places()}
+    return [int((zones[p.time_zone] or timedelta()).total_seconds()) for p in places()]

@@ -28,7 +28,8 @@ def write_catalogue(folder: Path, catalogue: Catalogue) -> None:
     """Write songs.csv and artists.csv."""
     _write(folder, SONGS, zip(
         catalogue.song_ids, catalogue.titles, (catalogue.artist_ids[i] for i in catalogue.artist_of.tolist()),
-        catalogue.durations.tolist(), catalogue.genres, catalogue.release_years.tolist(), strict=True,
+        catalogue.durations.tolist(), catalogue.genres, catalogue.release_years.tolist(),
+        catalogue.labels, strict=True,
     ))  # fmt: skip
     homes = [places()[i] for i in catalogue.artist_home.tolist()]
     _write(folder, ARTISTS, (

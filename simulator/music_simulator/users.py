@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from faker import Faker
 
+from music_simulator.accounts import KINDS, LISTENER, kinds_of, list_keys
 from music_simulator.behaviour import FACTOR_SIGMA
 from music_simulator.clock import YEAR
 from music_simulator.devices import UNSEEN_SHARE, Devices
@@ -86,9 +87,13 @@ class Population:
             registration=-age.astype(np.int64) - 1,
         )
 
+    def kind(self, who: I64) -> I64:
+        """Kind of each account: LISTENER, or what a scenario plants (`accounts.KINDS`, counted from 1)."""
+        return kinds_of(self.options.seed, self.options.scenarios, self.options.users, who)
+
     def user_agent(self, who: I64) -> I64:
         """Index of each user's User-Agent."""
-        return weighted(self.devices.shares, uniform(keys(self.options.seed, "identity", who), 4))
+        return weighted(self.devices.shares, uniform(self._home_keys(who), 4))
 
     def device(self, who: I64, user_agent: I64) -> I64:
         """Index of the device that version 2 reports: that of the User-Agent or, for some users, one that it hides."""
@@ -98,7 +103,17 @@ class Population:
 
     def first_place(self, who: I64) -> I64:
         """Index of the place where each user lives initially."""
-        return weighted(self.place_shares, uniform(keys(self.options.seed, "identity", who), 7))
+        return weighted(self.place_shares, uniform(self._home_keys(who), 7))
+
+    def _home_keys(self, who: I64) -> U64:
+        """Keys of where users live and what they listen on: their own, or that of the room that accounts share."""
+        own = keys(self.options.seed, "identity", who)
+        kind = self.kind(who)
+        for number in np.unique(kind[kind > LISTENER]).tolist():
+            if KINDS[number - 1].one_room:
+                there = kind == number
+                own[there] = list_keys(self.options.seed, self.options.users, who[there], kind[there])
+        return own
 
     def factors(self, who: I64) -> tuple[F64, F64]:
         """Each user's lognormal factors (mean 1) for the pauses between pages and between sessions."""

@@ -67,6 +67,9 @@ def heard_seconds(records: Records) -> F64:
 
 def playback_sources(records: Records, population: Population) -> I64:
     """Index of where the song of each record was started from; a listen and its page view have the same."""
+    if not population.options.classic:
+        chosen: I64 = records["source"].astype(np.int64)
+        return chosen
     parts = records["who"].astype(np.uint64)
     for name, bits in (("session", 20), ("item", 15)):
         parts = (parts << np.uint64(bits)) | records[name].astype(np.uint64)

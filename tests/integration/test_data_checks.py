@@ -49,6 +49,16 @@ def test_checks_whole_tables_and_the_report_say_what_is_wrong_and_where(platform
         (report,) = done.asset_materializations_for_node("ops__quality_report")
     assert "payload: not exactly one JSON object | 1" in str(report.metadata["report"].value)
     assert evaluations(platform, "reconciliation")["conservation"].passed
+    # What the dashboard reads: the latest verdict of each, in the warehouse itself.
+    noted = platform.rows("SELECT model, check_name, passed FROM OPS.CHECKS WHERE kind = 'platform'")
+    assert {(model, check) for model, check, passed in noted if not passed} == {
+        ("RAW.EVENTS", "quarantine_share"),
+        ("RAW.EVENTS", "same_id_different_content"),
+        ("RAW.EVENTS", "schema_drift"),
+        ("dim_songs", "inferred_members"),
+    }
+    assert ("RAW.EVENTS", "conservation", True) in noted
+    assert platform.value("SELECT COUNT(*) FROM OPS.CHECKS WHERE kind = 'dbt' AND NOT passed") == 0
     platform.run("maintenance")
     platform.run("pruning")
 

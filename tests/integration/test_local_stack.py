@@ -69,7 +69,7 @@ def topic_names(stack: LocalStack) -> set[str]:
 def test_status_shows_every_service_running(full: LocalStack) -> None:
     shown, _ = run_cli(full.home.root, "status", "--json").communicate(timeout=slowdown.seconds(60))
     status = json.loads(shown)
-    assert list(status) == ["kafka", "spark", "warehouse", "code", "webserver", "daemon", "watch"]
+    assert list(status) == ["kafka", "spark", "warehouse", "code", "webserver", "daemon", "dashboard", "watch"]
     assert {service["state"] for service in status.values()} == {"running"}
     assert all(psutil.pid_exists(service["pid"]) and service["memory"] > 0 for service in status.values())
     assert status["kafka"]["address"] == f"127.0.0.1:{full.settings.kafka_port}"
@@ -81,7 +81,7 @@ def test_the_doctor_finds_nothing_wrong(full: LocalStack) -> None:
     doctor = run_cli(full.home.root, "doctor")
     shown, _ = doctor.communicate(timeout=slowdown.seconds(120))
     assert doctor.returncode == 0, shown
-    assert shown.count("answers") == 7
+    assert shown.count("answers") == 8
 
 
 def test_services_listen_on_loopback_only(full: LocalStack) -> None:

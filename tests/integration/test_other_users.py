@@ -22,7 +22,7 @@ from music_spark.session import open_session
 from tests.support import slowdown
 from tests.support.stack import running_stack, tiny_code_location
 
-SERVICES = frozenset({"kafka", "spark", "warehouse", "code", "webserver"})
+SERVICES = frozenset({"kafka", "spark", "warehouse", "code", "webserver", "dashboard"})
 
 
 @pytest.fixture(scope="module")
@@ -109,5 +109,17 @@ def test_the_warehouse_opens_no_session_without_the_secret(stack: LocalStack) ->
 def test_the_web_pages_answer_nothing_without_the_secret(stack: LocalStack, path: str) -> None:
     for header in ({}, {"Authorization": "Bearer guess"}, {"Cookie": "music-platform-3000=guess"}):
         request = urllib.request.Request(f"{stack.settings.dagster_url}{path}", headers=header)
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            urllib.request.urlopen(request, timeout=slowdown.seconds(10))
+
+
+@pytest.mark.parametrize("path", ["/", "/charts", "/_stcore/health", "/_stcore/host-config", "/media/x.csv"])
+def test_the_dashboard_answers_nothing_without_the_secret(stack: LocalStack, path: str) -> None:
+    for header in (
+        {},
+        {"Authorization": "Bearer guess"},
+        {"Cookie": f"music-platform-{stack.settings.dashboard_port}=x"},
+    ):
+        request = urllib.request.Request(f"{stack.settings.dashboard_url}{path}", headers=header)
         with pytest.raises(urllib.error.HTTPError, match="401"):
             urllib.request.urlopen(request, timeout=slowdown.seconds(10))

@@ -11,8 +11,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
+from fractions import Fraction
+from itertools import product
 from pathlib import Path
+from statistics import median
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from music_platform.contracts.events import TOPICS
 from tests.support.contract import breach, parsed
@@ -25,10 +29,15 @@ MIN_CELL_USERS = 5
 STREAM_SECONDS, LONGEST_PLAY = 30, timedelta(hours=12)
 #: Streams of a song by a user on a date that count in charts and royalties.
 MOST_STREAMS = 50
-#: Streams that are worth a point in a chart, of paying users and of others; places of a chart.
-POINT_PAID, POINT_FREE, CHART_SIZE = 1000, 2500, 40
+#: Places of a chart; streams that are worth a point in one, of paying users and of others, from a date on.
+CHART_SIZE = 40
+WEIGHTS = [(date(2000, 1, 1), 1250, 3750), (date(2026, 1, 2), 1000, 2500)]
 #: What is distributed for each month, country and plan, and days after the month when it is closed.
 POOL_CENTS, CLOSE_DAYS = 1_000_000, 1
+#: Streams of the last twelve months that a song needs to get a share.
+LEAST_STREAMS = 10
+#: Monthly prices in cents: (plan, country) → first date and price.
+PRICES = {("paid", "All"): [(date(2000, 1, 1), 1099)], ("paid", "US"): [(date(2026, 2, 1), 1299)]}
 #: Dates of the last 28 with a listen from which a listener of an artist is super, or moderate.
 SUPER_DAYS, MODERATE_DAYS = 5, 2
 #: Plays of the last 28 dates from which a user is heavy, or regular.
@@ -410,19 +419,26 @@ def hourly_metrics(s: Stream) -> list[Row]:
 def location_metrics_daily(s: Stream) -> list[Row]:
     rows = []
     for day, events in group(s.listens, lambda e: e.day).items():
-        cells: dict[tuple[str, str], list[Event]] = {}
-        for state, of_state in group(events, lambda e: e.text("state")).items():
-            others: list[Event] = []
-            for city, of_city in group(of_state, lambda e: e.text("city")).items():
-                if users(of_city) >= MIN_CELL_USERS:
-                    cells[state, city] = of_city
+        cells: dict[tuple[str, str, str], list[Event]] = defaultdict(list)
+        for country, of_country in group(events, lambda e: e.text("country")).items():
+            elsewhere: list[Event] = []
+            for state, of_state in group(of_country, lambda e: e.text("state")).items():
+                others: list[Event] = []
+                for city, of_city in group(of_state, lambda e: e.text("city")).items():
+                    if users(of_city) >= MIN_CELL_USERS:
+                        cells[country, state, city] += of_city
+                    else:
+                        others += of_city
+                if users(others) >= MIN_CELL_USERS:
+                    cells[country, state, "Other"] += others
                 else:
-                    others += of_city
-            if others:
-                cells.setdefault((state if users(others) >= MIN_CELL_USERS else "Other", "Other"), []).extend(others)
+                    elsewhere += others
+            if elsewhere:
+                cells[country if users(elsewhere) >= MIN_CELL_USERS else "Other", "Other", "Other"] += elsewhere
         rows += [
             {
                 "activity_date": day,
+                "country": country,
                 "state": state,
                 "city": city,
                 "plays": plays(cell),
@@ -430,7 +446,7 @@ def location_metrics_daily(s: Stream) -> list[Row]:
                 "users": users(cell),
                 "is_complete": s.complete(day + DAY),
             }
-            for (state, city), cell in cells.items()
+            for (country, state, city), cell in cells.items()
         ]
     return rows
 
@@ -541,6 +557,15 @@ def _subscriptions(s: Stream) -> dict[str, list[tuple[date, tuple[str, str] | No
     return found
 
 
+def _price(plan: str, country: str, day: date) -> int:
+    """Cents of a month that hold on the day."""
+    for place in (country, "All"):
+        known = [cents for since, cents in PRICES.get((plan, place), []) if since <= day]
+        if known:
+            return known[-1]
+    raise LookupError(plan)
+
+
 def subscription_movements_daily(s: Stream) -> list[Row]:
     names = ("first_seen", "new", "reactivated", "moved_in", "moved_out", "downgraded", "cancelled")
     counts: dict[tuple[date, tuple[str, str]], Counter[str]] = defaultdict(Counter)
@@ -566,6 +591,7 @@ def subscription_movements_daily(s: Stream) -> list[Row]:
                     {"activity_date": day, "plan": cell[0], "country": cell[1], "opening": balance}
                     | {name: n[name] for name in names}
                     | {"closing": balance + came - went, "is_complete": s.complete(day + DAY)}
+                    | {"mrr_cents": (balance + came - went) * _price(*cell, day)}
                 )
             balance += came - went
     return rows
@@ -640,10 +666,23 @@ def retention_cohorts(s: Stream) -> list[Row]:
     return rows
 
 
+def first_country(s: Stream) -> dict[str, str]:
+    """Country that each user's events carried first."""
+    found = {}
+    for user, events in group((e for e in s.events if e.user), lambda e: e.user).items():
+        events.sort(key=lambda e: (e.ts, e.raw["sessionId"], e.raw["itemInSession"], e.kind))
+        found[user] = next((e.raw["country"] for e in events if "country" in e.raw), "Unknown")
+    return found
+
+
 def retention_by_day(s: Stream) -> list[Row]:
-    days = active_days(s)
-    rows = []
+    days, country_of = active_days(s), first_country(s)
+    by_country: dict[tuple[date, str], list[tuple[str, date]]] = defaultdict(list)
     for cohort, members in cohorts(s).items():
+        for user, day in members:
+            by_country[cohort, country_of[user]].append((user, day))
+    rows = []
+    for (cohort, country), members in by_country.items():
         for number in (1, 7, 14, 28, 90):
             old = [(user, day + number * DAY) for user, day in members if s.complete(day + (number + 1) * DAY)]
             same = sum(day in days.get(user, ()) for user, day in old)
@@ -651,12 +690,65 @@ def retention_by_day(s: Stream) -> list[Row]:
             over = s.complete(cohort + (7 + number) * DAY)
             rows.append(
                 {
-                    "cohort_week": cohort, "day_number": number, "is_complete": over, "eligible": len(old),
+                    "cohort_week": cohort, "country": country, "day_number": number, "is_complete": over,
+                    "eligible": len(old),
                     "retained": same, "retained_or_later": later,
                     "retention_rate": ratio(same, len(old)) if over else None,
                     "rolling_retention_rate": ratio(later, len(old)) if over else None,
                 }
             )  # fmt: skip
+    return rows
+
+
+def activation(s: Stream) -> list[Row]:
+    day, month = timedelta(days=1), timedelta(days=30)
+    country_of, rows = first_country(s), []
+    sessions = {(e.session[0], e.session[2], e.session[1]) for e in s.events if e.session}
+    for user, events in group((e for e in s.events if e.user), lambda e: e.user).items():
+        at = datetime.fromtimestamp(min(e.raw["registration"] for e in events) / 1000, UTC).replace(tzinfo=None)
+        after = sorted((e for e in events if at <= e.ts <= at + month), key=lambda e: e.ts)
+        streamed = [e.ts for e in after if e.kind == "listen" and e.heard >= STREAM_SECONDS]
+        visits = sorted(start for who, start, _ in sessions if who == user and at < start <= at + 7 * day)
+        viewed = next((e.ts for e in after if e.page == "Upgrade"), None)
+        bought = [e.ts for e in after if viewed and e.kind == "status_change" and e.raw["level"] == "free"]
+        rows.append(
+            {
+                "user_id": user, "registered_on": at.date(), "country": country_of[user], "registered_at": at,
+                "first_stream_at": streamed[0] if streamed else None,
+                "streams_24h": sum(ts < at + day for ts in streamed),
+                "third_session_at": visits[1] if len(visits) > 1 else None, "upgrade_viewed_at": viewed,
+                "upgraded_at": next((ts for ts in bought if viewed and ts >= viewed), None),
+            }
+        )  # fmt: skip
+    return rows
+
+
+def activation_weekly(s: Stream) -> list[Row]:
+    by_user = {row["user_id"]: row for row in activation(s)}
+    groups: dict[tuple[date, str], list[Row]] = defaultdict(list)
+    for cohort, members in cohorts(s).items():
+        for user, _ in members:
+            groups[cohort, by_user[user]["country"]].append(by_user[user])
+    rows = []
+    for (cohort, country), users_of in groups.items():
+        over = s.complete(cohort + 37 * DAY)
+        activated = [r for r in users_of if r["streams_24h"]]
+        n = {
+            "users": len(users_of), "activated": len(activated),
+            "returned": sum(r["third_session_at"] is not None for r in activated),
+            "upgrade_viewers": sum(r["upgrade_viewed_at"] is not None for r in users_of),
+            "upgraders": sum(r["upgraded_at"] is not None for r in users_of),
+        }  # fmt: skip
+        rates = {
+            "activation_rate": ratio(n["activated"], n["users"]), "return_rate": ratio(n["returned"], n["activated"]),
+            "upgrade_view_rate": ratio(n["upgrade_viewers"], n["users"]),
+            "free_to_paid_rate": ratio(n["upgraders"], n["users"]),
+        }  # fmt: skip
+        for name, step in (("stream", "first_stream_at"), ("upgrade", "upgraded_at")):
+            hours = [(r[step] - r["registered_at"]).total_seconds() / 3600 for r in users_of if r[step]]
+            rates[f"median_hours_to_{name}"] = median(hours) if hours else None
+        row: Row = {"cohort_week": cohort, "country": country, **n, "is_complete": over}
+        rows.append(row | {name: rate if over else None for name, rate in rates.items()})
     return rows
 
 
@@ -785,18 +877,20 @@ def ineligible(s: Stream) -> dict[str, str | None]:
 
 def streams_fact(s: Stream) -> list[Row]:
     why = ineligible(s)
-    names = ("activity_date", "country", "state", "level", "device_type", "source", "genre", "ended_by", "is_estimated",
-             "is_stream", "ineligible_reason")  # fmt: skip
+    names = ("activity_date", "local_hour", "country", "state", "level", "device_type", "source", "genre", "ended_by",
+             "is_estimated", "is_stream", "ineligible_reason")  # fmt: skip
 
     def cell(e: Event) -> tuple[Any, ...]:
         genre = s.songs[e.raw["songId"]]["genre"] or "Unknown"
-        return (e.day, e.text("country"), e.text("state"), e.text("level"), e.device[0], e.text("source"), genre,
+        zone = ZoneInfo(e.raw["timeZone"]) if "timeZone" in e.raw else None
+        local = e.ts.replace(tzinfo=UTC).astimezone(zone).hour if zone else None
+        return (e.day, local, e.text("country"), e.text("state"), e.text("level"), e.device[0], e.text("source"), genre,
                 e.ended_by, e.is_estimated, e.heard >= STREAM_SECONDS, why[e.id])  # fmt: skip
 
     return [
         dict(zip(names, key, strict=True))
         | {
-            "plays": len(events), "users": users(events), "sessions": len({e.session[2] for e in events if e.session}),
+            "plays": len(events), "users": users(events), "sessions": len({e.session for e in events if e.session}),
             **heard(events),
         }
         for key, events in group(s.listens, cell).items()
@@ -810,6 +904,10 @@ def song_performance_daily(s: Stream) -> list[Row]:
 
     added = [e for e in s.events if e.page == "Add to Playlist" and "songId" in e.raw and e.user]
     saved = {key: {e.user for e in events} for key, events in group(added, cell).items()}
+    heard_first: dict[tuple[str, str | None], date] = {}
+    for e in s.listens:
+        place = (e.raw["songId"], e.user)
+        heard_first[place] = min(e.day, heard_first.get(place, e.day))
     rows = []
     for key, events in group(s.listens, cell).items():
         listeners = {e.user for e in events}
@@ -822,6 +920,7 @@ def song_performance_daily(s: Stream) -> list[Row]:
             dict(zip(names, key, strict=True))
             | {
                 "plays": len(events), "streams": streams(events), "listeners": len(listeners), "savers": savers,
+                    "first_time_listeners": sum(heard_first[key[1], user] == key[0] for user in listeners),
                 "known_plays": len(known), "skips_before_30s": short, "completed_plays": whole,
                 "heard_seconds": heard(events)["heard_seconds"], "skip_30s_rate": ratio(short, len(known)),
                 "completion_rate": ratio(whole, len(known)), "save_rate": ratio(savers, len(listeners)),
@@ -839,21 +938,28 @@ def charts_weekly(s: Stream) -> list[Row]:
         if why[event.id] is None:
             week = event.day - timedelta(days=(event.day.weekday() - 4) % 7)
             published = datetime(week.year, week.month, week.day) + timedelta(days=7, hours=12)
-            for country in (event.text("country"), "All") if s.over(published) else ():
+            genre = s.songs[event.raw["songId"]]["genre"] or "Unknown"
+            scopes = product((event.text("country"), "All"), (genre, "All")) if s.over(published) else ()
+            for scope in scopes:
                 pays = event.raw["level"] != "free"
-                streamed[week, country, "current", s.song(event)][pays] += 1
+                streamed[week, scope, "current", s.song(event)][pays] += 1
                 if event.recorded and event.recorded < published:
-                    streamed[week, country, "published", s.song(event)][pays] += 1
-    weights = {key: n[True] * POINT_FREE + n[False] * POINT_PAID for key, n in streamed.items()}
-    charts: dict[Any, list[int]] = defaultdict(list)
+                    streamed[week, scope, "published", s.song(event)][pays] += 1
+
+    def points(week: date, n: Counter[bool]) -> Fraction:
+        _, paid, free = max(weight for weight in WEIGHTS if weight[0] <= week)
+        return Fraction(n[True], paid) + Fraction(n[False], free)
+
+    weights = {key: points(key[0], n) for key, n in streamed.items()}
+    charts: dict[Any, list[Fraction]] = defaultdict(list)
     for key, weight in weights.items():
         charts[key[:3]].append(weight)
     ranks = {key: 1 + sum(other > weight for other in charts[key[:3]]) for key, weight in weights.items()}
     ranks = {key: rank for key, rank in ranks.items() if rank <= CHART_SIZE}
     rows = []
-    for (week, country, edition, song), rank in ranks.items():
-        key = (week, country, edition, song)
-        published_key = (week, country, "published", song)
+    for (week, scope, edition, song), rank in ranks.items():
+        key = (week, scope, edition, song)
+        published_key = (week, scope, "published", song)
         before = [r for (w, *rest), r in ranks.items() if rest == [*key[1:]] and w < week]
         reason = None
         if edition == "current" and streamed[key] != streamed.get(published_key):
@@ -863,12 +969,12 @@ def charts_weekly(s: Stream) -> list[Row]:
         n = streamed[key]
         rows.append(
             {
-                "chart_week": week, "country": country, "edition": edition,
+                "chart_week": week, **dict(zip(("country", "genre"), scope, strict=True)), "edition": edition,
                 **dict(zip(("song_key", "song_title", "artist_id", "artist_name"), song, strict=True)),
                 "chart_rank": rank, "previous_rank": ranks.get((week - 7 * DAY, *key[1:])),
                 "peak_rank": min([rank, *before]), "weeks_on_chart": 1 + len(before), "is_new": not before,
                 "paid_streams": n[True], "free_streams": n[False], "reason": reason, "is_complete": True,
-                "points": n[True] / POINT_PAID + n[False] / POINT_FREE,
+                "points": float(weights[key]),
             }
         )  # fmt: skip
     return rows
@@ -884,6 +990,11 @@ def _given_out(weights: dict[str, int]) -> dict[str, int]:
     return cents
 
 
+def _months(first: date, second: date) -> int:
+    """Months from the first date to the second."""
+    return (second.year - first.year) * 12 + second.month - first.month
+
+
 def royalty_shares_monthly(s: Stream) -> list[Row]:
     why = ineligible(s)
     pools: dict[Any, dict[date, list[Event]]] = defaultdict(lambda: defaultdict(list))
@@ -894,12 +1005,22 @@ def royalty_shares_monthly(s: Stream) -> list[Row]:
             statement = max(month, (event.recorded - CLOSE_DAYS * DAY).date().replace(day=1))
             pools[month, event.text("country"), event.text("level")][statement].append(event)
             names[event.raw["songId"]] = s.song(event)
+    streamed = [
+        (month, statement, event.raw["songId"])
+        for (month, *_), statements in pools.items()
+        for statement, events in statements.items()
+        for event in events
+    ]
     rows = []
     for (month, country, plan), statements in pools.items():
-        known: list[Event] = []
+        told: list[Event] = []
         before: dict[str, tuple[int, int, int]] = {}
         for statement in sorted(statements):
-            known += statements[statement]
+            told += statements[statement]
+            year = Counter(song for m, s_, song in streamed if _months(m, month) in range(12) and s_ <= statement)
+            known = [e for e in told if year[e.raw["songId"]] >= LEAST_STREAMS]
+            if not known:
+                continue
             plain = Counter(e.raw["songId"] for e in known)
             parts: Counter[str] = Counter()
             for events in group(known, lambda e: e.user).values():
@@ -916,6 +1037,7 @@ def royalty_shares_monthly(s: Stream) -> list[Row]:
                         {
                             "statement_month": statement, "activity_month": month, "country": country, "plan": plan,
                             **dict(zip(("song_key", "song_title", "artist_id"), names[song][:3], strict=True)),
+                            "label": s.songs[song]["label"],
                             "entry": "statement" if statement == month else "adjustment",
                             **dict(zip(("streams", "pro_rata_cents", "user_centric_cents"), change, strict=True)),
                             "is_complete": s.complete(closed),
@@ -928,24 +1050,30 @@ def artist_audience_daily(s: Stream) -> list[Row]:
     by_artist = group(s.listens, lambda e: s.song(e)[2:])
     rows = []
 
-    def top(events: list[Event], name: str) -> str | None:
-        places = group((e for e in events if e.raw.get(name)), lambda e: e.raw[name])
+    def top(events: list[Event], *names: str) -> str | None:
+        named = (e for e in events if all(e.raw.get(name) for name in names))
+        places = group(named, lambda e: tuple(e.raw[name] for name in names))
         best = sorted(places, key=lambda place: (-users(places[place]), place))[:1]
-        return best[0] if best and users(places[best[0]]) >= MIN_CELL_USERS else None
+        return ", ".join(reversed(best[0])) if best and users(places[best[0]]) >= MIN_CELL_USERS else None
 
     for (artist, name), listens in by_artist.items():
+        first = {user: min(e.day for e in events) for user, events in group(listens, lambda e: e.user).items()}
         for day in s.spine:
             events = [e for e in listens if day - 27 * DAY <= e.day <= day]
             if not events:
                 continue
-            days = [len({e.day for e in of_user}) for of_user in group(events, lambda e: e.user).values()]
+            by_user = group(events, lambda e: e.user)
+            days = [len({e.day for e in of_user}) for of_user in by_user.values()]
             rows.append(
                 {
                     "activity_date": day, "artist_id": artist, "artist_name": name, "listeners_28d": len(days),
-                    "streams_28d": streams(events), "super_listeners": sum(n >= SUPER_DAYS for n in days),
+                    "streams_28d": streams(events),
+                    "new_listeners": sum(first[user] >= day - 27 * DAY for user in by_user),
+                    "super_listeners": sum(n >= SUPER_DAYS for n in days),
                     "moderate_listeners": sum(MODERATE_DAYS <= n < SUPER_DAYS for n in days),
                     "light_listeners": sum(n < MODERATE_DAYS for n in days), "top_country": top(events, "country"),
-                    "top_state": top(events, "state"), "is_complete": s.complete(day + DAY),
+                    "top_state": top(events, "state"), "top_city": top(events, "state", "city"),
+                    "is_complete": s.complete(day + DAY),
                 }
             )  # fmt: skip
     return rows
@@ -956,7 +1084,8 @@ MARTS: dict[str, Callable[[Stream], list[Row]]] = {
     for make in (
         top_songs_daily, top_artists_daily, top_genres_daily, user_engagement_daily, active_users_daily, daily_summary,
         hourly_metrics, location_metrics_daily, demographics_daily, device_metrics_daily, conversion_funnel_daily,
-        subscription_movements_daily, churn_monthly, retention_cohorts, retention_by_day, user_activity,
+        subscription_movements_daily, churn_monthly, retention_cohorts, retention_by_day, activation,
+        activation_weekly, user_activity,
         growth_accounting_daily, user_activity_tiers, listening_sessions,
         song_of_the_year, artist_of_the_year, traffic_anomalies, song_performance_daily,
         charts_weekly, royalty_shares_monthly, artist_audience_daily,

@@ -21,10 +21,12 @@ def record(topic: str, value: bytes, produced: str = "2026-07-01T00:00:00", **mo
     return Record(topic, next(_OFFSETS), value, at(produced), **more)
 
 
-def event(topic: str, time: str, user: int | None = 1, session: int = 1, **fields: Any) -> Record:
+def event(topic: str, time: str, user: int | None = 1, session: int | None = 1, **fields: Any) -> Record:
     """An event of a logged-in user (or a guest); `produced` is the time of its record."""
     produced = fields.pop("produced", "2026-07-01T00:00:00")
-    body = {"ts": at(time), "sessionId": session, "level": "free", **PLACE}
+    body = {"ts": at(time), "level": "free", **PLACE}
+    if session is not None:
+        body |= {"sessionId": session}
     if user is not None:
         body |= {"userId": user, "gender": "F", "firstName": "A", "lastName": "B", "registration": at("2020-01-01")}
     return record(topic, json.dumps(body | fields).encode(), produced)

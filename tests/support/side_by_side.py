@@ -1,8 +1,8 @@
 """The simulator beside the real eventsim output: the table of docs/explanation/simulator.md.
 
 Run `python -m tests.support.side_by_side` for the table. The real output: 3,000 users, ten days from 2026-11-01,
-growth 30 a year. Ours: the same, three seeds, means of the three. Pages that eventsim's configuration does not have
-(thumbs, playlist, friend, advert, Skip, Pause, Resume) are left out of ours.
+growth 30 a year. Ours: the same with `--classic`, three seeds, means of the three. Pages that eventsim's configuration
+does not have (thumbs, playlist, friend, advert, Skip, Pause, Resume) are left out of ours.
 """
 
 import gzip
@@ -23,7 +23,7 @@ from music_simulator.options import Options
 from music_simulator.sessions import Sessions
 
 SEEDS = (1, 2, 3)
-RUN = Options(users=3000, start=datetime(2026, 11, 1), days=10, growth=30.0)
+RUN = Options(users=3000, start=datetime(2026, 11, 1), days=10, growth=30.0, classic=True)
 Event = dict[str, Any]
 
 

@@ -64,6 +64,8 @@ def _problems(text: str) -> Iterator[str]:
 def _function(node: exp.Expr) -> str | None:
     if not isinstance(node, exp.Func) or (isinstance(node, exp.CurrentTimestamp) and node.args.get("sysdate")):
         return None
+    if isinstance(node, exp.ConvertTimezone) and node.args.get("source_tz") is not None:
+        return None  # The time is of a zone that is named, not of the session's.
     name = node.name.upper() if isinstance(node, exp.Anonymous) else node.sql_name()
     written = node.sql(dialect="snowflake", comments=False).split("(")[0].upper()
     for known in (written, name):

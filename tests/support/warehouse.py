@@ -57,6 +57,8 @@ class TestWarehouse:
     settings: Settings
     scratch: Path
     session: "SnowflakeConnection" = field(repr=False)
+    #: dbt's arguments that choose what a build is of.
+    selection: tuple[str, ...] = ()
     __test__ = False
 
     def load(self, lake: Path) -> int:
@@ -104,13 +106,24 @@ class TestWarehouse:
         seeded = self.scratch / "seeded"
         left_out = () if tests else ("test", "unit_test", *(["seed"] if seeded.exists() else []))
         seeded.touch()
-        return self.dbt("build", *(part for kind in left_out for part in ("--exclude-resource-type", kind)), *arguments)
+        chosen = () if "--select" in arguments else self.selection
+        exclusions = (part for kind in left_out for part in ("--exclude-resource-type", kind))
+        return self.dbt("build", *exclusions, *chosen, *arguments)
+
+    def narrow_to_models_of(self, source: str) -> None:
+        """From now on, builds are of the models that this text names and of what they are made from, unless they choose
+        for themselves. A text that names none leaves them as they are."""
+        with variables_set(self.dbt_variables()):
+            nodes = manifest().nodes.values()
+        models = [node.name for node in nodes if node.resource_type == "model"]
+        if named := [name for name in models if re.search(rf"\b{name}\b", source, re.IGNORECASE)]:
+            self.selection = ("--select", *(f"+{name}" for name in named))
 
     def killed_build(self, after: int) -> None:
         """Start a build and kill it, inside a transaction, after this many of its models are done."""
         done = "select count(*) from OPS.BUILDS"
         before = self.value(done)
-        process = self.start_dbt("run")
+        process = self.start_dbt("run", *self.selection)
         while process.poll() is None and self.value(done) < before + after:
             time.sleep(0.01)
         assert process.poll() is None, "the build ended before it could be killed"
@@ -160,9 +173,11 @@ class TestWarehouse:
 def assert_same(found: dict[str, list[str]], wanted: dict[str, list[str]]) -> None:
     """Both snapshots have the same tables with the same rows."""
     assert found.keys() == wanted.keys()
-    for table in wanted:
+    wrong = []
+    for table in (table for table in wanted if found[table] != wanted[table]):
         gone, come = set(wanted[table]) - set(found[table]), set(found[table]) - set(wanted[table])
-        assert found[table] == wanted[table], f"{table}: removed {[*gone][:2]}, added {[*come][:2]}"
+        wrong.append(f"{table}: removed {[*gone][:2]}, added {[*come][:2]}")
+    assert not wrong, "\n".join(wrong)
 
 
 @cache

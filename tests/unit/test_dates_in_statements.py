@@ -23,7 +23,7 @@ def macros(**variables: Any) -> dict[str, Callable[..., Any]]:
         "var": lambda name, default=None: variables.get(name, default),
         "return": _return,
     }
-    for file in ("dates.sql", "events.sql", "sessions.sql"):
+    for file in ("dates.sql", "changes.sql", "spine.sql", "events.sql", "sessions.sql"):
         module = get_environment(None).from_string((MACROS / file).read_text(), globals=context).module
         for name in [name for name in vars(module) if name.startswith("dbt_macro__")]:
             context[name.removeprefix("dbt_macro__")] = _called(getattr(module, name))

@@ -1,5 +1,5 @@
 {{ config(
-    materialized='incremental',
+    materialized='windowed',
     incremental_strategy='replace_dates',
     meta={'tier': 'live', 'spine': true, 'subjects': ['events', 'closed'], 'after': range(30) | list}
 ) }}

@@ -1,5 +1,5 @@
 {{ config(
-    materialized='incremental',
+    materialized='windowed',
     incremental_strategy='replace_dates',
     meta={'tier': 'policy', 'subjects': ['events', 'songs', 'closed'], 'period': 'year', 'date': "date_from_parts(activity_year, 1, 1)"}
 ) }}

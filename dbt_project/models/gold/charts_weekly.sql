@@ -1,13 +1,12 @@
 -- The charts of the weeks that are published. Edition 'published' has what was recorded by then; edition 'current' has what
 -- arrived later too, with the reason of each difference.
 {{ config(
-    materialized='incremental',
+    materialized='windowed',
     incremental_strategy='replace_changed',
     meta={'tier': 'policy', 'subjects': ['events', 'songs', 'listens', 'hours']},
-    unique_key=['chart_week', 'country', 'edition', 'song_key']
+    unique_key=['chart_week', 'country', 'genre', 'edition', 'song_key']
 ) }}
 {%- set window = open_window() %}
-{%- set paid, free = var('streams_of_a_point_paid'), var('streams_of_a_point_free') %}
 
 with as_of as (
     select max(last_record_at) as last_record_at from {{ ref('dim_dates') }}
@@ -24,6 +23,9 @@ editions as (
     select
         chart_week,
         country,
+        genre,
+        streams_of_a_point_paid,
+        streams_of_a_point_free,
         'published' as edition,
         song_key,
         published_rank as chart_rank,
@@ -36,6 +38,9 @@ editions as (
     select
         chart_week,
         country,
+        genre,
+        streams_of_a_point_paid,
+        streams_of_a_point_free,
         'current' as edition,
         song_key,
         current_rank as chart_rank,
@@ -52,18 +57,19 @@ editions as (
 followed as (
     select
         *,
-        lag(chart_week) over (partition by country, edition, song_key order by chart_week) as week_before,
-        lag(chart_rank) over (partition by country, edition, song_key order by chart_week) as rank_before,
+        lag(chart_week) over (partition by country, genre, edition, song_key order by chart_week) as week_before,
+        lag(chart_rank) over (partition by country, genre, edition, song_key order by chart_week) as rank_before,
         min(chart_rank) over (
-            partition by country, edition, song_key order by chart_week rows between unbounded preceding and current row
+            partition by country, genre, edition, song_key order by chart_week rows between unbounded preceding and current row
         ) as peak_rank,
-        row_number() over (partition by country, edition, song_key order by chart_week) as weeks_on_chart
+        row_number() over (partition by country, genre, edition, song_key order by chart_week) as weeks_on_chart
     from editions
 )
 
 select
     followed.chart_week,
     followed.country,
+    followed.genre,
     followed.edition,
     followed.song_key,
     songs.song_title,
@@ -77,7 +83,8 @@ select
     followed.weeks_on_chart = 1 as is_new,
     followed.paid_streams,
     followed.free_streams,
-    followed.paid_streams::float / {{ paid }} + followed.free_streams::float / {{ free }} as points,
+    followed.paid_streams::float / nullif(followed.streams_of_a_point_paid, 0)
+        + followed.free_streams::float / nullif(followed.streams_of_a_point_free, 0) as points,
     followed.reason,
     true as is_complete
 from followed

@@ -1,5 +1,5 @@
 {{ config(
-    materialized='incremental',
+    materialized='windowed',
     incremental_strategy='replace_dates',
     meta={
         'tier': 'policy', 'spine': true, 'subjects': ['events', 'sessions', 'closed'], 'after': range(-31, 1) | list,

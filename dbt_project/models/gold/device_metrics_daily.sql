@@ -1,5 +1,5 @@
 {{ config(
-    materialized='incremental',
+    materialized='windowed',
     incremental_strategy='replace_dates',
     meta={'tier': 'policy', 'subjects': ['events', 'listens', 'closed']}
 ) }}

@@ -1,7 +1,7 @@
 -- How the users who listened in the last 28 dates change from date to date. A spell of activity begins with a new or
 -- resurrected user, and ends 28 dates after its last listen.
 {{ config(
-    materialized='incremental',
+    materialized='windowed',
     incremental_strategy='replace_changed',
     meta={'tier': 'policy', 'subjects': ['events', 'closed']},
     unique_key=['activity_date']

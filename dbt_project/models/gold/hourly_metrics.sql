@@ -1,5 +1,5 @@
 {{ config(
-    materialized='incremental',
+    materialized='windowed',
     incremental_strategy='replace_dates',
     meta={'tier': 'live', 'spine': true, 'subjects': ['events', 'listens', 'hours'], 'after': [0, 1], 'date': 'activity_hour::date'}
 ) }}

@@ -1,5 +1,5 @@
 {{ config(
-    materialized='incremental',
+    materialized='windowed',
     incremental_strategy='replace_dates',
     meta={'tier': 'policy', 'subjects': ['sessions'], 'date': 'session_start::date'},
     cluster_by=['session_start']

@@ -1,8 +1,8 @@
 {{ config(
-    materialized='incremental',
+    materialized='windowed',
     incremental_strategy='replace_changed',
     meta={'tier': 'policy', 'subjects': ['events', 'closed']},
-    unique_key=['cohort_week', 'day_number']
+    unique_key=['cohort_week', 'country', 'day_number']
 ) }}
 {%- set window = open_window() %}
 
@@ -21,6 +21,7 @@ with numbers as (
 followed as (
     select
         cohorts.cohort_week,
+        cohorts.country,
         numbers.day_number,
         coalesce(dates.is_complete, false) as is_old_enough,
         coalesce(substr(
@@ -38,16 +39,18 @@ followed as (
 counted as (
     select
         cohort_week,
+        country,
         day_number,
         count_if(is_old_enough) as eligible,
         count_if(is_old_enough and has_returned) as retained,
         count_if(is_old_enough and has_stayed) as retained_or_later
     from followed
-    group by cohort_week, day_number
+    group by cohort_week, country, day_number
 )
 
 select
     counted.cohort_week,
+    counted.country,
     counted.day_number,
     counted.eligible,
     counted.retained,

@@ -14,6 +14,7 @@ select
     amounts.song_key,
     songs.song_title,
     songs.artist_id,
+    songs.label,
     case when amounts.statement_month = amounts.activity_month then 'statement' else 'adjustment' end as entry,
     amounts.streams,
     amounts.pro_rata_cents,

@@ -1,7 +1,7 @@
 {{ config(
-    materialized='incremental',
+    materialized='windowed',
     incremental_strategy='replace_dates',
-    meta={'tier': 'policy', 'subjects': ['events', 'songs', 'listens', 'closed']}
+    meta={'tier': 'policy', 'subjects': ['events', 'songs', 'listens', 'song_firsts', 'closed']}
 ) }}
 {%- set window = open_window() %}
 {%- set dates = dates_to_build(window) %}
@@ -28,6 +28,10 @@ savers as (
     where page = 'Add to Playlist' and song_key is not null and user_id is not null and {{ on_dates('activity_date', dates) }}
 ),
 
+firsts as (
+    select song_key, user_id, first_on from {{ ref('song_listeners') }} where {{ on_dates('first_on', dates) }}
+),
+
 counted as (
     select
         heard.activity_date,
@@ -37,6 +41,7 @@ counted as (
         count(*) as plays,
         count_if(heard.is_stream) as streams,
         count(distinct heard.user_id) as listeners,
+        count(distinct firsts.user_id) as first_time_listeners,
         count(distinct savers.user_id) as savers,
         count_if(heard.is_known) as known_plays,
         count_if(heard.is_known and heard.is_short) as skips_before_30s,
@@ -50,6 +55,8 @@ counted as (
             and heard.country = savers.country
             and heard.level = savers.level
             and heard.user_id = savers.user_id
+    left join firsts
+        on heard.song_key = firsts.song_key and heard.user_id = firsts.user_id and heard.activity_date = firsts.first_on
     group by heard.activity_date, heard.song_key, heard.country, heard.level
 )
 
@@ -63,6 +70,7 @@ select
     counted.plays,
     counted.streams,
     counted.listeners,
+    counted.first_time_listeners,
     counted.savers,
     counted.known_plays,
     counted.skips_before_30s,

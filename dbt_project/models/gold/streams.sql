@@ -27,6 +27,7 @@ select
     judged.event_time as started_at,
     judged.activity_date,
     judged.time_zone,
+    hour(convert_timezone('UTC', zones.time_zone, judged.event_time))::number(38, 0) as local_hour,
     judged.user_id,
     judged.session_id,
     sessions.session_key,
@@ -50,6 +51,7 @@ select
     judged.recorded_at
 from judged
 left join {{ ref('dim_songs') }} as songs on judged.song_key = songs.song_key
+left join {{ ref('time_zones') }} as zones on judged.time_zone = zones.time_zone
 left join {{ ref('sessions') }} as sessions
     on
         judged.user_id = sessions.visitor

@@ -1,5 +1,5 @@
 {{ config(
-    materialized='incremental',
+    materialized='windowed',
     incremental_strategy='replace_changed',
     meta={'tier': 'policy', 'subjects': ['events', 'closed']},
     unique_key=['activity_date', 'plan', 'country']
@@ -68,21 +68,42 @@ balanced as (
             cell_dates.activity_date = counted.activity_date
             and cell_dates.plan = counted.plan
             and cell_dates.country = counted.country
+),
+
+shown as (
+    select * from balanced where is_in_spine
+),
+
+-- The price that holds on the date: of the country, or of all countries where it has none of its own by then.
+priced as (
+    select shown.activity_date, shown.plan, shown.country, prices.monthly_cents
+    from shown
+    inner join {{ ref('plan_prices') }} as prices
+        on
+            shown.plan = prices.plan
+            and prices.country in (shown.country, 'All')
+            and prices.valid_from <= shown.activity_date
+    qualify row_number() over (
+        partition by shown.activity_date, shown.plan, shown.country
+        order by case when prices.country = 'All' then 1 else 0 end, prices.valid_from desc
+    ) = 1
 )
 
 select
-    activity_date,
-    plan,
-    country,
-    opening::number(38, 0) as opening,
-    coalesce(first_seen, 0) as first_seen,
-    coalesce(new, 0) as new,
-    coalesce(reactivated, 0) as reactivated,
-    coalesce(moved_in, 0) as moved_in,
-    coalesce(moved_out, 0) as moved_out,
-    coalesce(downgraded, 0) as downgraded,
-    coalesce(cancelled, 0) as cancelled,
-    closing::number(38, 0) as closing,
-    is_complete
-from balanced
-where is_in_spine
+    shown.activity_date,
+    shown.plan,
+    shown.country,
+    shown.opening::number(38, 0) as opening,
+    coalesce(shown.first_seen, 0) as first_seen,
+    coalesce(shown.new, 0) as new,
+    coalesce(shown.reactivated, 0) as reactivated,
+    coalesce(shown.moved_in, 0) as moved_in,
+    coalesce(shown.moved_out, 0) as moved_out,
+    coalesce(shown.downgraded, 0) as downgraded,
+    coalesce(shown.cancelled, 0) as cancelled,
+    shown.closing::number(38, 0) as closing,
+    (shown.closing * priced.monthly_cents)::number(38, 0) as mrr_cents,
+    shown.is_complete
+from shown
+left join priced
+    on shown.activity_date = priced.activity_date and shown.plan = priced.plan and shown.country = priced.country

@@ -1,5 +1,5 @@
 {{ config(
-    materialized='incremental',
+    materialized='windowed',
     incremental_strategy='replace_dates',
     meta={'tier': 'live', 'subjects': ['events', 'songs', 'listens', 'closed']},
     cluster_by=['activity_date']

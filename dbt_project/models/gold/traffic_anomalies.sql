@@ -1,7 +1,7 @@
 -- Hours in which a state has many more or fewer plays than in the same hours of the weeks before. The deviation is that of the
 -- simulator's quiet traffic, in which one user's visit has many plays: docs/reference/marts.md has the rate of false alarms.
 {{ config(
-    materialized='incremental',
+    materialized='windowed',
     incremental_strategy='replace_dates',
     meta={
         'tier': 'policy', 'subjects': ['events', 'hours', 'spine'], 'after': range(0, 57, 7) | list,

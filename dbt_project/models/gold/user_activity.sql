@@ -1,6 +1,6 @@
 -- A row for each user, a character for each date. Daily, weekly and monthly active users and retention follow from it.
 {{ config(
-    materialized='incremental',
+    materialized='windowed',
     incremental_strategy='replace_users',
     meta={'tier': 'policy'}
 ) }}

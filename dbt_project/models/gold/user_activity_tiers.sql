@@ -1,6 +1,6 @@
 -- How much each user has listened in the 28 complete dates before the marts' own, and overall.
 {{ config(
-    materialized='incremental',
+    materialized='windowed',
     incremental_strategy='replace_changed',
     meta={'tier': 'policy', 'subjects': ['events', 'closed']},
     unique_key=['user_id']

@@ -1,5 +1,5 @@
 {{ config(
-    materialized='incremental',
+    materialized='windowed',
     incremental_strategy='replace_dates',
     meta={'tier': 'live', 'keys': ['user_id'], 'subjects': ['events', 'listens', 'visitors', 'closed']},
     cluster_by=['activity_date']

@@ -1,7 +1,7 @@
 -- How long events took, batch by batch: from the record's production to the lake, to RAW, and to the end of the build after
 -- which every live mart first included them. Each batch is measured once, when all live marts have covered it.
 {{ config(
-    materialized='incremental',
+    materialized='windowed',
     incremental_strategy='replace_versions',
     full_refresh=false,
     meta={'reference': true, 'tier': 'policy'}

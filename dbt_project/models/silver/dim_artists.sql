@@ -1,6 +1,6 @@
 -- Artists of the catalogue, and inferred ones that appear only in events.
 {{ config(
-    materialized='incremental',
+    materialized='windowed',
     incremental_strategy='replace_changed',
     meta={'reference': true},
     unique_key=['artist_id']

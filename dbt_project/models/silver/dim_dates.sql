@@ -1,7 +1,7 @@
 -- Every date from the first event to the last record. `is_in_spine` marks the marts' spine, from the first to the last listen.
 -- A date is complete when a record has a later time, by Kafka's clock.
 {{ config(
-    materialized='incremental',
+    materialized='windowed',
     incremental_strategy='replace_calendar',
     unique_key=['activity_date'],
     pre_hook=["{{ note_everything('closed') }}", "{{ note_everything('hours') }}", "{{ note_everything('spine') }}"]

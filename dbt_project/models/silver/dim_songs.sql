@@ -1,6 +1,6 @@
 -- Songs of the catalogue, and inferred ones that appear only in events. What the catalogue does not say is unknown.
 {{ config(
-    materialized='incremental',
+    materialized='windowed',
     incremental_strategy='replace_changed',
     meta={'reference': true},
     unique_key=['song_key']
@@ -14,6 +14,7 @@ select
     coalesce(artist_name, 'Unknown') as artist_name,
     coalesce(genre, 'Unknown') as genre,
     release_year,
+    coalesce(label, 'Unknown') as label,
     false as is_inferred
 from {{ ref('stg_songs') }}
 union all
@@ -24,6 +25,7 @@ select distinct
     artist_name,
     genre,
     release_year,
+    'Unknown' as label,
     is_inferred
 from {{ ref('song_names') }}
 where is_inferred

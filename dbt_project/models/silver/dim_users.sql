@@ -1,7 +1,7 @@
 -- Type 2: each row has a user's attributes from valid_from (inclusive) to valid_to (exclusive). The level is the one that the
 -- user's events carry, and the one after a level change. A cancellation closes the last row, until an event opens another.
 {{ config(
-    materialized='incremental',
+    materialized='windowed',
     incremental_strategy='replace_users',
     meta={'tier': 'policy'}
 ) }}
@@ -26,7 +26,8 @@ people as (
         min(registered_at) as registered_at,
         least(min(event_time), coalesce(min(registered_at), min(event_time))) as first_time,
         min_by(level, case when level is not null then state_number end) as first_level,
-        min(case when city is not null or state is not null or zip is not null then state_number end) as first_place
+        min(case when city is not null or state is not null or zip is not null then state_number end) as first_place,
+        min_by(country, case when country is not null then state_number end) as first_country
     from states
     group by user_id
 ),
@@ -39,6 +40,7 @@ said as (
         0 as state_number,
         first_level as level,
         first_place as place_number,
+        first_country as country,
         false as is_closed
     from people
     union all
@@ -48,6 +50,7 @@ said as (
         state_number,
         case when event_kind = 'status_change' then level_after else level end as level,
         case when city is not null or state is not null or zip is not null then state_number end as place_number,
+        country,
         cancels as is_closed
     from states
 ),
@@ -63,6 +66,9 @@ known as (
         last_value(place_number) ignore nulls over (
             partition by user_id order by state_number rows between unbounded preceding and current row
         ) as place_number,
+        last_value(country) ignore nulls over (
+            partition by user_id order by state_number rows between unbounded preceding and current row
+        ) as country,
         is_closed
     from said
 ),
@@ -74,10 +80,13 @@ placed as (
         known.valid_from,
         known.level,
         known.is_closed,
+        known.country,
         places.city,
         places.state,
         places.zip,
-        to_json(array_construct(known.level, known.is_closed::varchar, places.city, places.state, places.zip)) as attributes
+        to_json(array_construct(
+            known.level, known.is_closed::varchar, places.city, places.state, places.zip, known.country
+        )) as attributes
     from known
     left join states as places on known.user_id = places.user_id and known.place_number = places.state_number
     qualify row_number() over (partition by known.user_id, known.valid_from order by known.state_number desc) = 1
@@ -101,6 +110,7 @@ select
     periods.valid_to,
     periods.valid_to is null as is_current,
     periods.level,
+    periods.country,
     periods.city,
     periods.state,
     periods.zip,

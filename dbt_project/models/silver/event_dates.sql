@@ -2,7 +2,7 @@
 -- id is stored as a number: a lookup reads 8 bytes per past event instead of its text. If two ids have the same number, one
 -- date too many is searched, nothing else.
 {{ config(
-    materialized='incremental',
+    materialized='windowed',
     incremental_strategy='note_rivals',
     pre_hook="{{ note_everything('rivals') }}"
 ) }}
@@ -16,4 +16,4 @@ from {{ ref('stg_events') }}
 where
     quarantine_reason is null
     and batch_id <= {{ window.version | default(0) }}
-    {% if is_incremental() %} and batch_id > {{ window.since_version | default(0) }} {% endif %}
+    {% if is_continued() %} and batch_id > {{ window.since_version | default(0) }} {% endif %}

@@ -1,6 +1,6 @@
 -- One row for each event_id among the valid records: the earliest record wins. It may arrive in a later batch.
 {{ config(
-    materialized='incremental',
+    materialized='windowed',
     incremental_strategy='replace_events',
     meta={'subjects': ['rivals']},
     cluster_by=['activity_date'],
@@ -17,7 +17,7 @@ with arrived as (
     where
         quarantine_reason is null
         and batch_id <= {{ window.version | default(0) }}
-        {% if is_incremental() %}
+        {% if is_continued() %}
         and (
             batch_id > {{ window.since_version | default(0) }}
             {% if rebuilt %}
@@ -29,7 +29,7 @@ with arrived as (
         )
         {% endif %}
     qualify row_number() over (partition by event_id order by {{ arrival_order() }}) = 1
-){% if is_incremental() %},
+){% if is_continued() %},
 
 rivals as (
     select {{ position }}, true as has_arrived from arrived

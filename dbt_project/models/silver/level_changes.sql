@@ -1,6 +1,6 @@
 -- One row for each change of a user's level. Of several at the same instant, the last one opens the row in dim_users.
 {{ config(
-    materialized='incremental',
+    materialized='windowed',
     incremental_strategy='replace_dates',
     cluster_by=['activity_date']
 ) }}

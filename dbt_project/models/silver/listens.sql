@@ -1,6 +1,6 @@
 -- One row for each listen, with its song, device and place, how much of the song was heard and what ended it.
 {{ config(
-    materialized='incremental',
+    materialized='windowed',
     incremental_strategy='replace_rows',
     meta={'subjects': ['events', 'songs'], 'notes': 'listens'},
     cluster_by=['activity_date'],
@@ -146,8 +146,14 @@ listens as (
         known.ended_by,
         {% else %}
         {% for column in ['heard_seconds', 'heard_is_estimated', 'ended_by'] %}
-        case when standing.event_id is not null and changed_sessions.session_id is null then standing.{{ column }}
-            else known.{{ column }} end as {{ column }},
+        case
+            when
+                standing.event_id is not null
+                and changed_sessions.session_id is null
+                and not ({{ on_dates('events.activity_date', dates) }} and {{ arrived_in('events.', window) }})
+                then standing.{{ column }}
+            else known.{{ column }}
+        end as {{ column }},
         {% endfor %}
         {% endif %}
         coalesce(events.playback_source, 'Unknown') as playback_source,

@@ -1,6 +1,6 @@
 -- One row for each login attempt.
 {{ config(
-    materialized='incremental',
+    materialized='windowed',
     incremental_strategy='replace_dates',
     cluster_by=['activity_date']
 ) }}

@@ -1,6 +1,6 @@
 -- One row for each page view, with the song where the page has one.
 {{ config(
-    materialized='incremental',
+    materialized='windowed',
     incremental_strategy='replace_rows',
     meta={'subjects': ['events', 'songs']},
     cluster_by=['activity_date']

@@ -1,6 +1,6 @@
 -- Records that break the contract, with their original data. `redriven_at` is when a record was first sent again.
 {{ config(
-    materialized='incremental',
+    materialized='windowed',
     incremental_strategy='replace_records'
 ) }}
 {%- set window = open_window() %}
@@ -21,7 +21,7 @@ with arrived as (
     where
         (quarantine_reason is not null or redrive_of is not null)
         and batch_id <= {{ window.version | default(0) }}
-        {% if is_incremental() %} and batch_id > {{ window.since_version | default(0) }} {% endif %}
+        {% if is_continued() %} and batch_id > {{ window.since_version | default(0) }} {% endif %}
 ),
 
 redriven as (
@@ -35,7 +35,7 @@ standing as (
     select {{ columns | join(', ') }}, null::timestamp_ntz as redriven_before
     from arrived
     where quarantine_reason is not null
-    {% if is_incremental() %}
+    {% if is_continued() %}
     union all
     select {{ columns | join(', ') }}, redriven_at as redriven_before
     from {{ this }}

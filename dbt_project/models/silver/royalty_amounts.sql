@@ -1,50 +1,45 @@
 -- What each song gets of a month's pool in each statement: in the month's own, and what later statements add or take because
 -- streams were recorded after it was closed. Whole cents, by the largest remainder, so each month's pool is given out exactly.
+-- A month has the streams of the eleven before it in its minimum, so a touched date changes the eleven months after it too.
 {{ config(
-    materialized='incremental',
+    materialized='windowed',
     incremental_strategy='replace_dates',
-    meta={'tier': 'policy', 'subjects': ['events', 'songs', 'listens'], 'date': 'activity_month', 'period': 'month'}
+    meta={
+        'tier': 'policy', 'subjects': ['events', 'songs', 'listens'], 'date': 'activity_month', 'period': 'month',
+        'after': range(0, 337, 28) | list,
+    }
 ) }}
 {%- set window = open_window() %}
 {%- set pool = var('royalty_pool_cents') %}
 
-with eligible as (
-    select
-        date_trunc('month', activity_date)::date as activity_month,
-        date_trunc('month', dateadd('day', -{{ var('royalty_close_days') }}, recorded_at))::date as recorded_month,
-        country,
-        level as plan,
-        user_id,
-        song_key
-    from {{ ref('listens') }}
-    where
-        is_stream
-        and user_id is not null
-        and {{ on_dates('activity_date', dates_of('month', dates_to_build(window))) }}
-    qualify
-        row_number() over (partition by activity_date, user_id, song_key order by event_time, event_id)
-        <= {{ var('streams_of_a_song_and_day') }}
+with past as (
+    select *
+    from {{ ref('royalty_streams') }}
+    where {{ on_dates('activity_month', months_up_to(dates_to_build(window), 11)) }}
 ),
 
--- Streams of a user and song that a statement is the first to know.
 arrived as (
-    select
-        activity_month,
-        greatest(activity_month, recorded_month) as statement_month,
-        country,
-        plan,
-        user_id,
-        song_key,
-        count(*) as streams
-    from eligible
-    group by activity_month, statement_month, country, plan, user_id, song_key
+    select * from past where {{ on_dates('activity_month', dates_to_build(window)) }}
 ),
 
 statements as (
     select distinct activity_month, country, plan, statement_month from arrived
 ),
 
--- All that a statement knows.
+-- Songs with enough streams in the twelve months that end with the month, in all countries and plans, by what a statement
+-- knows.
+common as (
+    select statements.activity_month, statements.statement_month, past.song_key
+    from (select distinct activity_month, statement_month from statements) as statements
+    inner join past
+        on
+            past.activity_month between dateadd('month', -11, statements.activity_month)::date and statements.activity_month
+            and past.statement_month <= statements.statement_month
+    group by statements.activity_month, statements.statement_month, past.song_key
+    having sum(past.streams) >= {{ var('royalty_least_streams') }}
+),
+
+-- All that a statement knows of them.
 known as (
     select
         statements.activity_month,
@@ -61,6 +56,11 @@ known as (
             and statements.country = arrived.country
             and statements.plan = arrived.plan
             and arrived.statement_month <= statements.statement_month
+    inner join common
+        on
+            statements.activity_month = common.activity_month
+            and statements.statement_month = common.statement_month
+            and arrived.song_key = common.song_key
     group by
         statements.activity_month, statements.statement_month, statements.country, statements.plan, arrived.user_id,
         arrived.song_key

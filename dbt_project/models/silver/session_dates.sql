@@ -2,7 +2,7 @@
 -- is. `plays_until` is when the song ends that its last event leaves playing, or when the last song was ended; NULL if no
 -- event of the date up to there starts or ends one.
 {{ config(
-    materialized='incremental',
+    materialized='windowed',
     incremental_strategy='replace_dates',
     meta={'keys': ['session_id'], 'subjects': ['events', 'visitors']},
     cluster_by=['activity_date']

@@ -1,7 +1,7 @@
 -- Whose each session number is. If exactly one user has events in it, the events in it without a user, from before the login
 -- or after the logout, are that user's too.
 {{ config(
-    materialized='incremental',
+    materialized='windowed',
     incremental_strategy='replace_session_numbers',
     pre_hook="{{ note_everything('visitors') }}"
 ) }}

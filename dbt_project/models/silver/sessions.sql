@@ -2,7 +2,7 @@
 -- Chained from its parts in session_dates. A late event can join two sessions, so those near touched dates are rebuilt from
 -- all their parts.
 {{ config(
-    materialized='incremental',
+    materialized='windowed',
     incremental_strategy='replace_sessions',
     cluster_by=['session_start'],
     pre_hook="{{ note_everything('sessions') }}"

@@ -2,7 +2,7 @@
 -- it. When a new catalogue makes a name refer to another song, the dates of its events are noted, so that only those are
 -- rebuilt.
 {{ config(
-    materialized='incremental',
+    materialized='windowed',
     incremental_strategy='replace_names',
     meta={'reference': true},
     unique_key=['song_id', 'artist', 'song'],

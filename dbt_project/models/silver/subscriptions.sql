@@ -1,7 +1,7 @@
 -- Changes of what a user subscribes to, at most one for each user and date: what is true after the date's last event, against
 -- what was true before the date. A subscription is a level other than free, in a country, of a user who has not cancelled.
 {{ config(
-    materialized='incremental',
+    materialized='windowed',
     incremental_strategy='replace_users',
     meta={'tier': 'policy'}
 ) }}

@@ -1,6 +1,6 @@
 -- Device of each User-Agent, from the first pattern that matches it.
 {{ config(
-    materialized='incremental',
+    materialized='windowed',
     incremental_strategy='replace_changed',
     unique_key=['user_agent']
 ) }}

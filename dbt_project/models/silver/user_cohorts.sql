@@ -6,10 +6,7 @@
 ) }}
 
 with users as (
-    select user_id, min(registered_at)::date as registered_on
-    from {{ ref('dim_users') }}
-    where registered_at is not null
-    group by user_id
+    {{ registrations() }}
 ),
 
 spine as (
@@ -19,6 +16,7 @@ spine as (
 select
     users.user_id,
     users.registered_on,
+    users.country,
     dateadd('day', 1 - dayofweekiso(users.registered_on), users.registered_on)::date as cohort_week
 from users
 inner join spine

@@ -1,6 +1,6 @@
 -- Spells of a user's activity: from an active date to the last one before 28 dates in a row without a listen.
 {{ config(
-    materialized='incremental',
+    materialized='windowed',
     incremental_strategy='replace_users',
     meta={'tier': 'policy'}
 ) }}

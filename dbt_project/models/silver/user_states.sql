@@ -2,7 +2,7 @@
 -- before, the level changes, the cancellations and the events after them. dim_users and subscriptions build a user's history
 -- from these without reading all events.
 {{ config(
-    materialized='incremental',
+    materialized='windowed',
     incremental_strategy='replace_dates',
     meta={'keys': ['user_id']},
     cluster_by=['activity_date']

@@ -1,6 +1,6 @@
 -- Weeks in which a user listened, how much, and on which dates.
 {{ config(
-    materialized='incremental',
+    materialized='windowed',
     incremental_strategy='replace_dates',
     cluster_by=['activity_week'],
     meta={'tier': 'policy', 'date': 'activity_week', 'period': 'week'}

@@ -5,6 +5,7 @@ select
     artists.name as artist_name,
     songs.duration::number(18, 6) as duration,
     songs.genre,
-    songs.release_year
+    songs.release_year,
+    songs.label
 from {{ source('raw', 'songs') }} as songs
 left join {{ source('raw', 'artists') }} as artists on songs.artist_id = artists.artist_id

@@ -29,12 +29,16 @@ from music_platform.orchestration.resources import dbt_variables, sentences, war
 from music_platform.orchestration.runs import BUILDING, PROGRESS_TAG, name_process
 from music_platform.orchestration.warm_dbt import NO_UNIT_TESTS, WarmDbt
 from music_platform.settings import Settings
+from music_platform.warehouse.notice import say_changed
 from music_platform.warehouse.schema import literal
 
 #: Seconds between two checks for new inputs.
 POLL_SECONDS = 0.5
 #: Runs that are queued.
 WAITING = dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED])
+
+#: Columns of the measure of latency that its materializations have as figures.
+LATENCIES = ("lake_seconds_p95", "raw_seconds_p95", "marts_seconds_p50", "marts_seconds_p95")
 
 #: Variable that holds the run's id for dbt's query tags (macros/query_tags.sql).
 RUN_VARIABLE = "MUSIC_RUN_ID"
@@ -139,8 +143,10 @@ def build_dbt_assets() -> dg.AssetsDefinition:
             build = dbt.cli(["build", *NO_UNIT_TESTS, *config.dbt_arguments()], context=context)
             lineage = ColumnLineage(build.manifest, build.target_path)
             for event in build.stream():
-                yield _with_figures(event, lineage, lambda node: _row_counts(session, lineage, [node])[node])
+                figured = _with_figures(event, lineage, lambda node: _row_counts(session, lineage, [node])[node])
+                yield _with_latency(figured, session)
             note_inputs(context.instance, context.run_id, whole, inputs)
+            say_changed(settings)
 
     return models
 
@@ -180,6 +186,7 @@ def _follow(context: dg.AssetExecutionContext, settings: Settings, session: Any)
         build.require_success()
         first = False
         note_inputs(context.instance, context.run_id, [LIVE], inputs)
+        say_changed(settings)
         context.instance.add_run_tags(context.run_id, {PROGRESS_TAG: "true"})
         context.log.info(f"built from {inputs} in {time.monotonic() - started:.1f} s")
         if not _new_inputs_arrive(context.instance, inputs, settings.live_linger_seconds, deadline):
@@ -234,6 +241,18 @@ def _with_figures(event: Any, lineage: ColumnLineage, rows: Callable[[str], int]
     if sources is not None:
         metadata[COLUMN_LINEAGE] = sources
     return event.with_metadata(metadata)
+
+
+def _with_latency(event: Any, session: Any) -> Any:
+    """The materialization of the measure of latency with that of the newest batch, for the plots in the UI."""
+    if (node := _materialized_node(event)) is None or node.split(".")[-1] != "pipeline_latency":
+        return event
+    query = f"SELECT {', '.join(LATENCIES)} FROM OPS.PIPELINE_LATENCY ORDER BY version DESC LIMIT 1"
+    rows = session.cursor().execute(query).fetchall()
+    figures = {
+        name: float(value) for row in rows for name, value in zip(LATENCIES, row, strict=True) if value is not None
+    }
+    return event.with_metadata({**(event.metadata or {}), **figures})
 
 
 def _text(value: Any) -> str:

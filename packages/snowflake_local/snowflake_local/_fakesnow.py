@@ -19,6 +19,8 @@ from fakesnow.statement_type import DML_TYPE_IDS, statement_type_id
 from fakesnow.transforms import SERVER_VERSION, show, stage
 from sqlglot import exp
 
+from snowflake_local.walks import Walks
+
 __all__ = [
     "DML_TYPE_IDS", "SERVER_VERSION", "ColumnInfo", "normalise_ident", "statement_type_id",
 ]  # fmt: skip
@@ -101,7 +103,9 @@ class TranslatingCursor(FakeSnowflakeCursor):
 
     def translate(self, statement: exp.Expr, params: Params) -> exp.Expr:
         """The statement in DuckDB's SQL."""
-        return self._transform(statement, params)
+        walks = Walks(statement)
+        self._transform(walks, params)  # type: ignore[arg-type]  # it only calls `transform`
+        return walks.tree
 
     def execute_translated(self, statement: exp.Expr, params: Params) -> None:
         """Run a DuckDB statement and take over its result."""

@@ -3,19 +3,30 @@ create macro min_cell_users() as 5;
 create macro stream_seconds() as 30;
 -- Of the streams of a song by a user on a date, this many count in charts and royalties.
 create macro streams_of_a_song_and_day() as 50;
--- Streams that are worth a point in a chart, of paying users and of others; places of a chart.
-create macro streams_of_a_point_paid() as 1000;
-create macro streams_of_a_point_free() as 2500;
+-- Places of a chart, and streams that are worth a point in one, of paying users and of others, as in dbt's seed.
 create macro chart_size() as 40;
+create table chart_weight as
+select * from (values
+    (date '2000-01-01', 1250, 3750),
+    (date '2026-01-02', 1000, 2500)
+) as t (valid_from, a_point_paid, a_point_free);
 -- What is distributed for each month, country and plan, and days after the month when it is closed.
 create macro royalty_pool_cents() as 1000000;
 create macro royalty_close_days() as 1;
+-- Streams of the last twelve months that a song needs to get a share.
+create macro royalty_least_streams() as 10;
 -- Dates of the last 28 with a listen from which a listener of an artist is super, or moderate.
 create macro super_listener_days() as 5;
 create macro moderate_listener_days() as 2;
 -- The plays of the last 28 dates from which a user is heavy, or regular.
 create macro heavy_plays() as 200;
 create macro regular_plays() as 20;
+-- Monthly prices in cents, as in dbt's seed.
+create table plan_price as
+select * from (values
+    (date '2000-01-01', 'paid', 'All', 1099),
+    (date '2026-02-01', 'paid', 'US', 1299)
+) as t (valid_from, plan, country, monthly_cents);
 -- An event time further ahead of its record's, or behind it, in seconds, is a wrong clock's.
 create macro clock_ahead() as 10 * 60;
 create macro clock_behind() as 730 * 86400;
@@ -48,11 +59,13 @@ delivered as (
         case when log.version >= 2 and log.listened_e6 >= 0 then log.listened_e6 end as listened_e6,
         case when log.version >= 3 then sources.name end as source,
         case when log.version >= 3 then places.country end as country,
+        case when log.version >= 3 then places.time_zone end as time_zone,
         states.page,
         states.auth,
         states.level,
         case when states.knows_user then genders.name end as gender,
         log.song,
+        log.driven,
         places.city,
         places.state,
         devices.type as device_type,

@@ -4,17 +4,19 @@ import os
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import duckdb
 import orjson
 import pyarrow as pa
 
 from music_platform.contracts.events import TOPICS
+from music_simulator.accounts import KINDS as KINDS_OF_ACCOUNTS
 from music_simulator.behaviour import SOURCES, STATES
 from music_simulator.disturbances import INVALID, KINDS, LATE, MALFORMED, OUT_OF_ORDER
 from music_simulator.generation import World
 from music_simulator.places import COUNTRY, places
+from music_simulator.truth.planted import ARTIFICIAL, planted_songs, planted_users
 from music_simulator.users import GENDERS
 
 _SQL = Path(__file__).parent
@@ -23,7 +25,8 @@ MARTS = (
     "top_songs_daily", "top_artists_daily", "top_genres_daily", "user_engagement_daily", "active_users_daily",
     "daily_summary", "hourly_metrics", "location_metrics_daily", "demographics_daily", "device_metrics_daily",
     "conversion_funnel_daily", "subscription_movements_daily", "churn_monthly", "retention_cohorts",
-    "retention_by_day", "user_activity", "growth_accounting_daily", "user_activity_tiers", "listening_sessions",
+    "retention_by_day", "activation", "activation_weekly", "user_activity", "growth_accounting_daily",
+    "user_activity_tiers", "listening_sessions",
     "song_of_the_year", "artist_of_the_year", "traffic_anomalies",
     "streams", "song_performance_daily", "charts_weekly", "royalty_shares_monthly",
     "artist_audience_daily",
@@ -46,11 +49,13 @@ _MEMORY = "1500MB"
 
 
 def write_truth(
-    file: Path, log: Path, lost: set[int], world: World, stopped: bool, registered: Mapping[int, int]
-) -> None:
+    file: Path, log: Path, lost: set[int], world: World, stopped: bool, registered: Mapping[int, int],
+    left: Mapping[int, int],
+) -> None:  # fmt: skip
     """Compute the truth from the log, without the records `lost`. Moves the file into place when it is complete.
 
-    `registered`: number of each guest who registered during the run → second.
+    `registered`: number of each guest who registered during the run → second. `left`: number of each user who left for
+    good → second.
     """
     with duckdb.connect() as connection:
         _load(connection, log, lost, world, registered)
@@ -64,13 +69,25 @@ def write_truth(
                 "counts": _counts(connection),
             }
             out.write(orjson.dumps(head)[:-1] + b',\n"marts": {')
-            for number, mart in enumerate(MARTS):
-                out.write((b"," if number else b"") + b'\n"' + mart.encode() + b'": [')
-                for at, row in enumerate(_rows(connection, (_SQL / f"{mart}.sql").read_text(encoding="utf-8"))):
-                    out.write((b",\n" if at else b"\n") + orjson.dumps(row))
-                out.write(b"\n]")
+            sql = {mart: (_SQL / f"{mart}.sql").read_text(encoding="utf-8") for mart in MARTS}
+            _write_lists(out, {mart: _rows(connection, statement) for mart, statement in sql.items()})
+            out.write(b'\n},\n"planted": {')
+            _write_lists(out, {
+                "songs": planted_songs(world),
+                "users": planted_users(world, registered, left),
+                "artificial": _rows(connection, ARTIFICIAL),
+            })  # fmt: skip
             out.write(b"\n}}\n")
         os.replace(unfinished, file)
+
+
+def _write_lists(out: BinaryIO, lists: Mapping[str, Iterator[dict[str, Any]]]) -> None:
+    """Write the members of a JSON object, each a list with a row on each line."""
+    for number, (name, rows) in enumerate(lists.items()):
+        out.write((b"," if number else b"") + b'\n"' + name.encode() + b'": [')
+        for at, row in enumerate(rows):
+            out.write((b",\n" if at else b"\n") + orjson.dumps(row))
+        out.write(b"\n]")
 
 
 def _load(
@@ -95,6 +112,11 @@ def _load(
         },
         "kinds": {"number": range(len(KINDS)), "name": KINDS},
         "sources": {"number": range(len(SOURCES)), "name": list(SOURCES)},
+        "kinds_of_accounts": {
+            "number": range(1, len(KINDS_OF_ACCOUNTS) + 1),
+            "name": [kind.name for kind in KINDS_OF_ACCOUNTS],
+            "honest": [kind.honest for kind in KINDS_OF_ACCOUNTS],
+        },
         "genders": {"number": range(len(GENDERS)), "name": GENDERS},
         "states": {
             "number": range(len(STATES)),
@@ -108,6 +130,7 @@ def _load(
             "city": [p.city for p in places()],
             "state": [p.state for p in places()],
             "country": [COUNTRY] * len(places()),
+            "time_zone": [p.time_zone for p in places()],
         },
         "devices": {
             "number": range(len(world.population.devices.kinds)),
@@ -121,6 +144,7 @@ def _load(
             "artist_id": [songs.artist_ids[artist] for artist in artists],
             "artist_name": [songs.artist_names[artist] for artist in artists],
             "genre": songs.genres,
+            "label": songs.labels,
             "duration_e5": songs.duration_e5,
         },
     }

@@ -13,6 +13,7 @@ from music_simulator.wire import event_ids, heard_seconds, playback_sources, ses
 
 _COPIED = (
     "due", "item", "state", "song", "place", "kind", "login", "fault", "delay", "copy", "version", "unknown",
+    "driven",
 )  # fmt: skip
 
 

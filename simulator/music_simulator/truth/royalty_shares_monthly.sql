@@ -9,8 +9,15 @@ with eligible as (
     from judged where ineligible_reason is null
 ),
 statements as (select distinct month, country, plan, statement as stated from eligible),
+common as (
+    select a.month, a.stated, b.song_id
+    from (select distinct month, stated from statements) as a
+    join eligible as b on b.month between a.month - interval 11 month and a.month and b.statement <= a.stated
+    group by all having count(*) >= royalty_least_streams()
+),
 known as (
-    select eligible.*, stated from eligible join statements using (month, country, plan) where eligible.statement <= stated
+    select eligible.*, stated from eligible join statements using (month, country, plan) join common using (month, stated, song_id)
+    where eligible.statement <= stated
 ),
 by_user as (
     select month, country, plan, stated, user_id, song_id, count(*) as streams from known group by all
@@ -50,7 +57,7 @@ adjusted as (
 )
 select
     stated as statement_month, month as activity_month, country, plan, song_id as song_key, songs.title as song_title,
-    songs.artist_id, if(stated = month, 'statement', 'adjustment') as entry, streams::bigint as streams,
+    songs.artist_id, songs.label, if(stated = month, 'statement', 'adjustment') as entry, streams::bigint as streams,
     pro_rata_cents::bigint as pro_rata_cents, user_centric_cents::bigint as user_centric_cents,
     complete(stated + interval 1 month + to_days(royalty_close_days())) as is_complete
 from adjusted join songs using (song_id)

@@ -1,7 +1,7 @@
 with heard as (
     select
         day, song_id, title, artist_id, coalesce(country, 'Unknown') as country, level, user_id, is_stream, heard_e6,
-        duration_e5, heard_is_estimated
+        duration_e5, heard_is_estimated, day = min(day) over (partition by song_id, user_id) as is_first
     from listen
 ),
 saver as (
@@ -12,6 +12,7 @@ saver as (
 select
     day as activity_date, song_id as song_key, title as song_title, artist_id, country, level,
     count(*) as plays, count(*) filter (where is_stream) as streams, count(distinct user_id) as listeners,
+    count(distinct user_id) filter (where is_first) as first_time_listeners,
     count(distinct user_id) filter (where saves) as savers,
     count(*) filter (where not heard_is_estimated) as known_plays,
     count(*) filter (where not heard_is_estimated and heard_e6 < stream_seconds() * 1000000) as skips_before_30s,

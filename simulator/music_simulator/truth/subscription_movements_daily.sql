@@ -16,6 +16,12 @@ select
     count(*) filter (where sides.day = days.day and movement = 'downgraded') as downgraded,
     count(*) filter (where sides.day = days.day and movement = 'cancelled') as cancelled,
     coalesce(sum(change) filter (where sides.day <= days.day), 0)::bigint as closing,
+    closing * coalesce(
+        (select arg_max(monthly_cents, valid_from) from plan_price as p
+         where p.plan = days.plan and p.country = days.country and valid_from <= days.day),
+        (select arg_max(monthly_cents, valid_from) from plan_price as p
+         where p.plan = days.plan and p.country = 'All' and valid_from <= days.day)
+    ) as mrr_cents,
     complete(days.day + 1) as is_complete
 from days left join sides on sides.plan = days.plan and sides.country = days.country and sides.day <= days.day
 group by days.day, days.plan, days.country

@@ -263,11 +263,18 @@ A2,Second,,
 """
 
 
-def test_an_empty_cell_of_the_reference_data_stops_nothing(feed: Feeder, warehouse: TestWarehouse) -> None:
+#: These marts, and the tests that read nothing else.
+CHECKED_PART = (*PART, "+top_artists_daily", "--indirect-selection", "buildable")
+
+
+@pytest.mark.parametrize("chosen", [CHECKED_PART, pytest.param((), marks=pytest.mark.long)], ids=["part", "all"])
+def test_an_empty_cell_of_the_reference_data_stops_nothing(
+    feed: Feeder, warehouse: TestWarehouse, chosen: tuple[str, ...]
+) -> None:
     feed.reference(GAPPY_SONGS, GAPPY_ARTISTS)
     feed.load(*(listen(f"2026-06-01T1{n}:00:00", eventId=f"e{n}", songId=f"S{n}") for n in range(1, 8)))
-    warehouse.build(tests=True)
-    warehouse.build("--vars", "{whole_tables: true}", tests=True)
+    warehouse.build(*chosen, tests=True)
+    warehouse.build(*chosen, "--vars", "{whole_tables: true}", tests=True)
     artists = warehouse.query("select artist_id, artist_name, plays from GOLD.TOP_ARTISTS_DAILY order by artist_id")
     assert [tuple(row.values()) for row in artists] == [
         ("A1", "Unknown", 2), ("A2", "Second", 2), ("not there", "Unknown", 1), ("unknown", "Unknown", 2),
@@ -296,3 +303,65 @@ def test_the_nightly_tests_do_not_blame_users_of_batches_that_the_policy_tier_ha
     warehouse.session.cursor().execute("delete from SILVER.DIM_USERS")
     with pytest.raises(BuildError, match="relationships_listens_user_id"):
         warehouse.dbt(*nightly)
+
+
+#: Incremental models as dbt's own documentation has them: by merge, by delete+insert, in the project and in a package.
+STOCK = {
+    "models/extra/plays_by_hour.sql": """
+        {{ config(materialized='incremental', unique_key='activity_hour', schema='ops', group='ops') }}
+        select activity_hour, plays from {{ ref('hourly_metrics') }}
+        {% if is_incremental() %}
+        where activity_hour >= (select max(activity_hour) from {{ this }})
+        {% endif %}
+    """,
+    "elsewhere/models/users_of_a_day.sql": """
+        {{ config(
+            materialized='incremental', incremental_strategy='delete+insert', unique_key='activity_date', schema='ops'
+        ) }}
+        select activity_date, count(distinct user_id) as users from {{ target.database }}.GOLD.STREAMS
+        {% if is_incremental() %}
+        where activity_date >= (select max(activity_date) from {{ this }})
+        {% endif %}
+        group by activity_date
+    """,
+    "elsewhere/dbt_project.yml": "name: elsewhere\nconfig-version: 2\nmodel-paths: [models]\n",
+    "packages.yml": "packages: [{local: elsewhere}]\n",
+}
+
+
+def test_dbts_own_incremental_models_build_beside_ours(
+    feed: Feeder, deployed: Deployment, warehouse: TestWarehouse
+) -> None:
+    for name, text in STOCK.items():
+        (deployed.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (deployed.folder / name).write_text(text)
+    deployed("deps")
+    chosen = (
+        "--select",
+        "+hourly_metrics",
+        "plays_by_hour",
+        "streams",
+        "dim_songs",
+        "sessions",
+        "time_zones",
+    )
+    without_tests = ("--exclude-resource-type", "test", "--exclude-resource-type", "unit_test")
+    feed.load(*(listen(f"2026-06-01T1{n}:00:00", eventId=f"a{n}", user=n, session=n) for n in range(3)))
+    deployed("build", *chosen, *without_tests)
+    deployed("build", "--select", "elsewhere")
+    feed.load(
+        listen("2026-06-01T23:30:00", eventId="b1", user=7, session=7),
+        listen("2026-06-02T10:00:00", eventId="b2", user=7, session=8),
+    )
+    deployed("build", *chosen, *without_tests)
+    deployed("build", "--select", "elsewhere")
+    hours = warehouse.query("select * from OPS.PLAYS_BY_HOUR where plays > 0 order by activity_hour")
+    assert [(row["activity_hour"].hour, row["plays"]) for row in hours] == [(10, 1), (11, 1), (12, 1), (23, 1), (10, 1)]
+    days = warehouse.query("select * from OPS.USERS_OF_A_DAY order by activity_date")
+    assert [row["users"] for row in days] == [4, 1]
+    sent = [said["text"].lower() for said in latest_statements(warehouse.settings)]
+    assert any("merge into" in text and "plays_by_hour" in text for text in sent)
+    assert any("delete from" in text and "users_of_a_day" in text for text in sent)
+    assert warehouse.value("select count(*) from OPS.BUILDS where model in ('plays_by_hour', 'users_of_a_day')") == 0
+    # Ours went on as it does: its second build changed rows, and is in the ledger.
+    assert "hourly_metrics" not in complete_builds(warehouse)

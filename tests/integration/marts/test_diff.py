@@ -114,6 +114,7 @@ def refactor(project: Path) -> None:
     wrap(project, "top_songs_daily", lambda inner: f"select distinct * from {inner} order by plays")
 
 
+@pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_every_planted_change_is_found_and_no_refactoring(
     warehouse: TestWarehouse, simulation: Simulation, show: Callable[[str], None]

@@ -1,31 +1,18 @@
 """Real eventsim output, ten days: the figures of its FACTS.md."""
 
-import gzip
-import os
-from datetime import datetime
 from decimal import Decimal
-from pathlib import Path
 
-import pytest
-
-from tests.integration.marts.test_truth import PRODUCED
-from tests.support.lake import KIND_OF_TOPIC, Lake, Record, rows_of
+from tests.support.eventsim import eventsim_records, needs_eventsim
+from tests.support.lake import Lake, rows_of
 from tests.support.warehouse import TestWarehouse
 
-ROOT = Path(__file__).parents[3]
-DATA = Path(os.environ.get("EVENTSIM_DATA") or ROOT.parent / "shared" / "data" / "eventsim")
 PLAYS = {1: 3288, 2: 5725, 3: 6217, 4: 6975, 5: 7102, 6: 8039, 7: 4961, 8: 4441, 9: 8666, 10: 8869, 11: 1}
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason=f"no eventsim data in {DATA}: set EVENTSIM_DATA to the folder")
+@needs_eventsim
 def test_real_eventsim_data_comes_out_as_its_facts_say(warehouse: TestWarehouse) -> None:
-    produced = int((PRODUCED.replace(year=2027) - datetime(1970, 1, 1)).total_seconds() * 1000)
     lake = Lake(warehouse.scratch / "lake")
-    records = [
-        Record(topic, offset, line, produced)
-        for topic in KIND_OF_TOPIC
-        for offset, line in enumerate(gzip.decompress((DATA / f"{topic}.jsonl.gz").read_bytes()).splitlines())
-    ]
+    records = eventsim_records()
     for part in (records[::2], records[1::2]):
         lake.append(rows_of(part))
         warehouse.load(lake.root)

@@ -1,3 +1,4 @@
+-- The charts of all genres: what genre a song has is the catalogue's to say.
 with place as (
     select activity_date - ((isodow(activity_date) + 2) % 7)::integer as week, * from fact where ineligible_reason is null
 ),
@@ -11,20 +12,21 @@ tally as (
     select
         week, where_heard, edition, song_key, count(*) filter (where way = 'paid') as paid,
         count(*) filter (where way = 'free') as free,
-        paid / $streams_of_a_point_paid::double + free / $streams_of_a_point_free::double as points
-    from vote group by all
+        any_value(streams_of_a_point_paid) as a_point_paid, any_value(streams_of_a_point_free) as a_point_free,
+        count(*) filter (where way = 'paid') / a_point_paid + count(*) filter (where way = 'free') / a_point_free as points
+    from vote asof join weight on weight.valid_from <= vote.week group by all
 ),
 chart as (
     -- Points as fractions of a common denominator, so that equal ones share a rank.
     select *, rank() over (
         partition by week, where_heard, edition
-        order by paid * $streams_of_a_point_free + free * $streams_of_a_point_paid desc
+        order by tally.paid * a_point_free + tally.free * a_point_paid desc
     ) as rank
     from tally
 ),
 shown as (select * from chart where rank <= $chart_size)
 select
-    now.week as chart_week, now.where_heard as country, now.edition, now.song_key, now.rank as chart_rank,
+    now.week as chart_week, now.where_heard as country, 'All' as genre, now.edition, now.song_key, now.rank as chart_rank,
     max(past.rank) filter (where past.week = now.week - 7) as previous_rank, least(min(past.rank), any_value(now.rank)) as peak_rank,
     count(past.week) + 1 as weeks_on_chart, now.paid as paid_streams, now.free as free_streams, now.points,
     case

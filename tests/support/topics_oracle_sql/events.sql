@@ -18,7 +18,8 @@ select
     case when kind = 'page_view' then doc->>'page' end as page,
     kind = 'listen' or coalesce(kind = 'page_view' and doc->>'page' = 'NextSong', false) as begins_song,
     doc->>'songId' as song_id, (doc->>'duration')::decimal(18, 6) as length, (doc->>'listenedSeconds')::decimal(18, 6) as told,
-    doc->>'country' as country, doc->>'state' as state, doc->>'source' as source
+    doc->>'country' as country, doc->>'state' as state, doc->>'source' as source,
+    doc->>'timeZone' as zone
 from told;
 
 -- Events of a session number at one place (ts, itemInSession) are one mark.
@@ -108,7 +109,8 @@ from opened;
 
 create table fact as
 select
-    song_played.event_id, happened_at as started_at, happened_at::date as activity_date, user_id, session_key,
+    song_played.event_id, happened_at as started_at, happened_at::date as activity_date,
+    hour(happened_at at time zone 'UTC' at time zone zone) as local_hour, user_id, session_key,
     song_id as song_key, coalesce(country, 'Unknown') as country, coalesce(state, 'Unknown') as state,
     coalesce(level, 'Unknown') as level, coalesce(source, 'Unknown') as source, heard as heard_seconds, is_estimated,
     is_stream, ended_by, recorded_at,

@@ -48,7 +48,12 @@ select
     count(*) filter (where entry.d = day.d and how = 'moved_out') as moved_out,
     count(*) filter (where entry.d = day.d and how = 'downgraded') as downgraded,
     count(*) filter (where entry.d = day.d and how = 'cancelled') as cancelled,
-    coalesce(sum(n) filter (where entry.d <= day.d), 0) as closing
+    coalesce(sum(n) filter (where entry.d <= day.d), 0) as closing,
+    closing * (
+        select monthly_cents from price
+        where price.plan = split_part(c.cell, '|', 1) and price.valid_from <= day.d and price.country in (split_part(c.cell, '|', 2), 'All')
+        order by price.country = 'All', price.valid_from desc limit 1
+    ) as mrr_cents
 from (select cell, min(d) as since from entry group by cell) as c
 join day on day.d >= c.since
 left join entry on entry.cell = c.cell

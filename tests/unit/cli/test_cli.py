@@ -108,7 +108,7 @@ def test_the_shell_completes_commands_options_and_services(typed: str, offered: 
 def test_status_of_a_home_that_was_never_up(tmp_path: Path) -> None:
     shown = runner.invoke(app, ["status"])
     assert shown.exit_code == 3
-    assert shown.stdout.count("stopped") == 7
+    assert shown.stdout.count("stopped") == 8
     as_json = runner.invoke(app, ["status", "--json"])
     assert as_json.exit_code == 3
     assert {service["state"] for service in json.loads(as_json.stdout).values()} == {"stopped"}

@@ -111,7 +111,7 @@ def test_profiles_add_what_their_names_say() -> None:
         "demo": {"kafka", "spark", "warehouse", "simulator"}, "kafka": {"kafka-2", "kafka-3"}, "s3": {"s3"},
     }  # fmt: skip
     always = {name for name, each in CONTAINERS.items() if "profiles" not in each}
-    assert always == {"pod", "postgres", "code", "webserver", "daemon", "watch"}
+    assert always == {"pod", "postgres", "code", "webserver", "daemon", "dashboard", "watch"}
     # What only a profile starts must not be required by what always starts.
     for name in always:
         for other, how in CONTAINERS[name].get("depends_on", {}).items():

@@ -133,7 +133,13 @@ def test_every_object_is_valid_and_every_pod_restricted(file: Path) -> None:
             assert security["allowPrivilegeEscalation"] is False
             assert security["readOnlyRootFilesystem"] is True
             assert security["capabilities"] == {"drop": ["ALL"]}
-    assert [container["name"] for container in pod["containers"]] == ["code", "webserver", "daemon", "watch"]
+    assert [container["name"] for container in pod["containers"]] == [
+        "code",
+        "webserver",
+        "daemon",
+        "dashboard",
+        "watch",
+    ]
     assert all(container["startupProbe"] and container["livenessProbe"] for container in pod["containers"])
     arguments = pod["containers"][0]["args"]
     grace = int(arguments[arguments.index("--grace") + 1])

@@ -53,6 +53,14 @@ def test_every_setting_is_in_the_reference(generate: ModuleType) -> None:
     assert len(re.findall("^## ", text, re.MULTILINE)) > 5, "the groups of the class are not found"
 
 
+def test_every_metric_is_in_the_reference(generate: ModuleType) -> None:
+    text = (ROOT / "dbt_project/models/metrics/metrics.yml").read_text()
+    names = re.findall(r"name: (\w+), label|- name: (\w+)$", text, re.MULTILINE)
+    rows = re.findall(r"^\| `(\w+)` \|", generate.metrics(), re.MULTILINE)
+    assert rows == [one or other for one, other in names]
+    assert len(rows) >= 20
+
+
 def test_every_command_is_in_the_reference(generate: ModuleType) -> None:
     text = generate.command_line()
     group = typer.main.get_command(app)

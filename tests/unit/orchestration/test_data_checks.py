@@ -145,6 +145,22 @@ def test_ids_are_compared_in_the_batches_that_have_them(
     assert f" FROM RAW.EVENTS WHERE {condition} AND quarantine_reason IS NULL" in ask.statements[-1]
 
 
+def test_copies_of_an_event_may_have_been_enriched_from_other_reference_data() -> None:
+    """A user who is new in it between a record and its copy is not another content."""
+    answers = {
+        "SELECT MAX": [(LATEST,)],
+        "SELECT MIN(batch_id)": [(None,)],
+        "SELECT COALESCE": [(-1,)],
+        "SELECT MIN(COALESCE": [],
+    }
+    ask = Warehouse(answers)
+    assert same_id(ask, SETTINGS).passed
+    (compared,) = re.findall(r"HASH\((.*?)\)", ask.statements[-1])
+    said = {column.strip() for column in compared.split(",")}
+    assert {"ts", "user_id", "song"} <= said
+    assert not said & {column.column for column in events.ENRICHMENT_COLUMNS}
+
+
 def test_ids_are_looked_up_as_silver_notes_them() -> None:
     assert (
         f"{ID_HASH}::number(38, 0) as id_hash"

@@ -51,6 +51,33 @@ def test_production_needs_no_local_warehouse() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_without_the_extra_learning_there_is_nothing_to_learn() -> None:
+    """No assets of the group `ml`, no job, and no checks that the watch would wait for; all else is there."""
+    required = [line for line in requires("music-platform") or () if "extra ==" not in line]
+    assert [line for line in required if line.startswith(("implicit", "scikit-learn", "scipy"))] == []
+    code = (
+        "import sys\n"
+        "sys.modules.update(dict.fromkeys(('implicit', 'sklearn')))  # importing one of them fails\n"
+        "from music_platform.definitions import defs\n"
+        "from music_platform.orchestration.quality import known_checks\n"
+        "from music_platform.orchestration.dbt_project import dbt_project\n"
+        "graph = defs.resolve_asset_graph()\n"
+        "assert not [key for key in graph.get_all_asset_keys() if key.path[0] == 'ml']\n"
+        "assert len(graph.get_all_asset_keys()) > 60\n"
+        "assert 'learning' not in {job.name for job in defs.get_repository_def().get_all_jobs()}\n"
+        "assert set(known_checks(dbt_project().manifest_path)) == set(graph.asset_check_keys)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=project_root(),
+        capture_output=True,
+        text=True,
+        timeout=slowdown.seconds(180),
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_the_command_line_loads_without_the_heavy_libraries() -> None:
     """`status` must not wait for Dagster's or Spark's import."""
     heavy = ("dagster", "pyspark", "snowflake.connector")
@@ -65,7 +92,7 @@ def test_the_graph_is_one_way_from_topic_to_mart() -> None:
     graph = defs.resolve_asset_graph()
     groups = {key: graph.get(key).group_name for key in graph.get_all_asset_keys()}
     assert all(group == key.path[0] for key, group in groups.items())
-    order = ["kafka", "lake", "raw", "staging", "silver", "gold", "ops"]
+    order = ["kafka", "lake", "raw", "staging", "silver", "gold", "ml", "ops", "dashboard"]
     for key in groups:
         for parent in graph.get(key).parent_keys:
             assert order.index(groups[parent]) <= order.index(groups[key]), (parent, key)
@@ -91,7 +118,7 @@ def test_every_asset_says_what_it_is_whose_and_where_it_is_written() -> None:
         assert node.owners, key
         assert node.kinds, key
         assert node.parent_keys or node.child_keys, key
-        assert "dagster/column_schema" in node.metadata or node.group_name in ("kafka", "ops"), key
+        assert "dagster/column_schema" in node.metadata or node.group_name in ("kafka", "ops", "dashboard"), key
         links = node.metadata["dagster/code_references"].code_references
         assert all(Path(link.file_path).is_file() for link in links), key
         assert node.group_name != "gold" or any(link.file_path.endswith(".sql") for link in links), key

@@ -121,7 +121,9 @@ def test_a_column_that_is_open_says_why_and_would_be_personal_otherwise(project:
                 reasons[(node["schema"].lower(), node["name"]), name] = reason
     assert reasons.keys() == {
         (("gold", "location_metrics_daily"), "city"),
+        (("gold", "location_metrics_daily"), "country"),
         (("gold", "location_metrics_daily"), "state"),
+        (("gold", "artist_audience_daily"), "top_city"),
         (("silver", "dim_locations"), "city"),
         *((("staging", "stg_events"), field.column) for field in FIELDS if field.since > FIRST_RAW_VERSION),
     }

@@ -59,6 +59,12 @@ def small() -> Made:
 
 
 @pytest.fixture(scope="session")
+def classic() -> Made:
+    """The same with eventsim's users."""
+    return make(replace(SMALL, classic=True))
+
+
+@pytest.fixture(scope="session")
 def disturbed() -> Made:
     """The same with many disturbances."""
     return make(DISTURBED)

@@ -20,7 +20,7 @@ FALSE_ALARMS, FOUND = 0.001, 0.95
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("seed", [8, 9])
 def test_false_alarms_are_rare_and_bursts_are_found(tmp_path: Path, seed: int) -> None:
-    options = Options(seed=seed, users=10_000, days=91, songs=2000)
+    options = Options(seed=seed, users=10_000, days=91, songs=2000, classic=True)
     with Generation(World(options), Plan()) as generation:
         Run(options, generation, Files(tmp_path, "run"), AtOnce(), lambda: False, lambda _: None).carry_out()
     with duckdb.connect() as connection:

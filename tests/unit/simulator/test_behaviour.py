@@ -1,6 +1,7 @@
 """The Markov chain is eventsim's, and a large run walks it with eventsim's figures."""
 
 from datetime import UTC, date, datetime
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from music_simulator import chain
 from music_simulator.behaviour import ABOUT_A_SONG, CHAIN, MOMENTS, NUMBER, REACTIONS, SKIP_CHANCE, STATES, State
 from music_simulator.clock import DAY, Clock, holidays
 from music_simulator.generation import World
-from music_simulator.options import Burst, Options
+from music_simulator.options import SCENARIOS, Burst, Options
 from music_simulator.sessions import PAGE, Pages, Sessions
 
 MONDAY = datetime(2026, 3, 2)
@@ -28,7 +29,7 @@ def walk(options: Options) -> Pages:
 @pytest.fixture(scope="module")
 def large() -> Pages:
     """Some 650,000 pages in five weeks without a holiday."""
-    return walk(Options(seed=11, users=8000, start=MONDAY, days=35, growth=1.0))
+    return walk(Options(seed=11, users=8000, start=MONDAY, days=35, growth=1.0, classic=True))
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +125,7 @@ def test_sessions_are_a_week_apart_and_never_less_than_half_an_hour(large: Pages
 
 def test_songs_follow_each_other_without_a_break(large: Pages) -> None:
     """NextSong after NextSong comes when the song before ends, to the second; skips and pauses aside."""
-    world = World(Options(seed=11, users=1, start=MONDAY, days=1))
+    world = World(Options(seed=11, users=1, start=MONDAY, days=1, classic=True))
     song = chain.IS_SONG[large["state"]]
     both = song[:-1] & song[1:] & ~starts(large)[1:]
     length = world.catalogue.durations.astype(np.int64)[large["song"][:-1][both]]
@@ -154,7 +155,7 @@ def test_holidays_are_thinned() -> None:
 
 def test_start_levels_and_logins() -> None:
     """Free to paid 10:2, logged in to logged out 10:1, in the first session of 40,000 users."""
-    world = World(Options(seed=3, users=40_000, start=MONDAY, days=1, growth=0.0))
+    world = World(Options(seed=3, users=40_000, start=MONDAY, days=1, growth=0.0, classic=True))
     walks = Sessions(world.population, world.catalogue, world.clock)
     paid = chain.LEVEL[walks.state] == 1
     out = np.array([state.auth == "Logged Out" for state in STATES])[walks.state]
@@ -164,7 +165,7 @@ def test_start_levels_and_logins() -> None:
 
 def test_songs_are_played_by_their_weights(large: Pages) -> None:
     plays = large["song"][chain.IS_SONG[large["state"]]]
-    world = World(Options(seed=11, users=1, start=MONDAY, days=1))
+    world = World(Options(seed=11, users=1, start=MONDAY, days=1, classic=True))
     shares = np.diff(np.r_[0, world.catalogue.shares])
     assert shares.max() == pytest.approx(0.004, rel=0.05)
     counts = np.bincount(plays, minlength=len(shares))
@@ -228,8 +229,10 @@ def test_guests_register_and_users_move_house(large: Pages) -> None:
 
 
 def test_a_burst_multiplies_the_session_starts() -> None:
-    usual = walk(Options(seed=2, users=6000, start=MONDAY, days=2, growth=0.0))
-    rush = walk(Options(seed=2, users=6000, start=MONDAY, days=2, growth=0.0, bursts=(Burst(30, 60, 10),)))
+    usual = walk(Options(seed=2, users=6000, start=MONDAY, days=2, growth=0.0, classic=True))
+    rush = walk(
+        Options(seed=2, users=6000, start=MONDAY, days=2, growth=0.0, classic=True, bursts=(Burst(30, 60, 10),))
+    )
 
     def during(pages: Pages) -> int:
         first = pages[starts(pages)]["second"]
@@ -238,8 +241,11 @@ def test_a_burst_multiplies_the_session_starts() -> None:
     assert 6 < during(rush) / during(usual) < 14
 
 
-def test_pages_do_not_depend_on_windows_or_parts() -> None:
-    options = Options(seed=8, users=400, start=MONDAY, days=3, growth=20.0, v2=0.5)
+@pytest.mark.parametrize(
+    "more", [{"classic": True}, {}, {"scenarios": tuple(SCENARIOS)}], ids=["classic", "listeners", "scenarios"]
+)
+def test_pages_do_not_depend_on_windows_or_parts(more: dict[str, Any]) -> None:
+    options = Options(seed=8, users=400, start=MONDAY, days=3, growth=20.0, v2=0.5, **more)
     world = World(options)
     whole = walk(options)
     parts = []

@@ -56,6 +56,8 @@ TOMORROW = (datetime.now(UTC) + timedelta(days=1, hours=1)).strftime("%Y-%m-%d")
         (["--growth", "20", "--days", "365"], "use less growth or fewer days"),
         (["--burst", "noon"], "--burst 'noon': give HOUR:MINUTES:FACTOR"),
         (["--burst", "1:60:0.5"], "FACTOR above 1"),
+        (["--scenario", "riot"], "--scenario 'riot': there is no such scenario; choose from viral-hit"),
+        (["--classic", "--scenario", "loopers"], "--classic and --scenario loopers: eventsim's users have no habits"),
         (["--users", "99999999"], "'--users': Input should be less than or equal to 50000000"),
     ],
 )

@@ -70,7 +70,7 @@ def test_a_home_keeps_its_number_of_brokers(tmp_path: Path, before: int, after: 
 
 def test_only_a_cluster_has_members(tmp_path: Path) -> None:
     assert services.services_of(given(tmp_path)) == (
-        "kafka", "spark", "warehouse", "code", "webserver", "daemon", "watch",
+        "kafka", "spark", "warehouse", "code", "webserver", "daemon", "dashboard", "watch",
     )  # fmt: skip
     cluster = given(tmp_path, kafka_brokers=3, spark_master="standalone")
     assert services.services_of(cluster) == services.SERVICES

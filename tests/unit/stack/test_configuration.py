@@ -153,7 +153,7 @@ def test_services_elsewhere_are_not_run_here(tmp_path: Path) -> None:
         spark_remote="local",
         snowflake_account="account",
     )
-    assert services.local_services(given) == ("code", "webserver", "daemon", "watch")
+    assert services.local_services(given) == ("code", "webserver", "daemon", "dashboard", "watch")
     assert services.select_services(given, {"kafka", "daemon"}) == ("daemon",)
 
 
@@ -218,7 +218,7 @@ def test_a_changed_setting_changes_what_supervisor_reads(settings: Settings) -> 
     before = sections(settings)
     after = sections(settings.model_copy(update={"kafka_retention_hours": 1, "lag_threshold_records": 7}))
     changed = {name for name, section in after.items() if section != before[name]}
-    assert changed == {*services.BROKERS, "code", "webserver", "daemon", "watch"}
+    assert changed == {*services.BROKERS, "code", "webserver", "daemon", "dashboard", "watch"}
     assert sections(settings.model_copy(update={"java_home": JAVA.home})) == before
 
 

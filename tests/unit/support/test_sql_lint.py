@@ -67,6 +67,7 @@ def test_what_differs_or_is_dangerous_is_noticed(statement: str, word: str) -> N
         "select case when sum(b) > 0 then sum(a)::float / sum(b) end from t",
         "select date_trunc('month', d)::date, date_trunc('hour', d)::timestamp_ntz from t",
         "select d::timestamp_ntz, 'current_timestamp', \"CITY\" from t -- dayofweek(d)",
+        "select hour(convert_timezone('UTC', zone, d)) from t",
         "create or replace table SILVER.EVENTS as select 1 as n",
         "drop table if exists RAW.EVENTS_REBUILT",
         'select "name" from table(result_scan(last_query_id()))',

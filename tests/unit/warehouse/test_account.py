@@ -180,11 +180,11 @@ def test_the_reading_role_can_only_read_and_not_where_nothing_is_masked() -> Non
     assert {grant.kind for grant in given if "SELECT" in grant.privileges} == {"VIEW"}
 
 
-def test_the_transforming_role_writes_three_ledgers_and_nothing_of_raw() -> None:
+def test_the_transforming_role_writes_its_ledgers_and_nothing_of_raw() -> None:
     account = Account.of(Settings(_env_file=None))  # type: ignore[call-arg]
     given = [grant for grant in grants(account) if grant.role == account.transformer]
     written = {g.name.split(".")[-1] for g in given if {"INSERT", "DELETE", "UPDATE"} & set(g.privileges)}
-    assert written == {"BUILDS", "TOUCHED_DATES", "DISPLACED_EVENTS", "CHECKED_BATCHES"}
+    assert written == {"BUILDS", "TOUCHED_DATES", "DISPLACED_EVENTS", "CHECKED_BATCHES", "CHECK_RESULTS"}
     assert [g.name for g in given if "UPDATE" in g.privileges] == ["MUSIC.OPS.BUILDS"]
     assert {g.privileges for g in given if g.name.endswith(".RAW")} == {("USAGE",), ("SELECT",)}
 

@@ -36,6 +36,8 @@ class Account:
     rows: int
     loaded: int = -1
     refused: str = "no file"
+    #: When the version at the watermark was committed, as the ledger has it.
+    committed_ms: int | None = None
     statements: list[str] = field(default_factory=list)
     rowcount = 1
     _before: int = -1
@@ -55,8 +57,8 @@ class Account:
         elif statement.startswith("COPY") and self.refused in statement:
             raise ProgrammingError("Invalid data")
 
-    def fetchone(self) -> tuple[int, None]:
-        return self.loaded, None
+    def fetchone(self) -> tuple[int, None, int | None]:
+        return self.loaded, None, self.committed_ms
 
     def fetchall(self) -> list[tuple[Any, ...]]:
         return [("file", "LOADED", self.rows, self.rows)] * self.statements[-1].count(".parquet'")
@@ -311,6 +313,24 @@ def test_a_lake_that_is_not_raw_s_gets_no_version_that_could_pass_for_a_loaded_o
     monkeypatch.setattr(drain, "_batches", lambda *_: pytest.fail("the lake was written"))
     with pytest.raises(LoadError, match="music-platform rebuild"):
         list(drain.drain(parts_of(tmp_path, Account(rows=3, loaded=7), None)))
+
+
+@pytest.mark.parametrize(("then", "now", "is_another"), [(1000, 1000, False), (2000, 1000, False), (1000, 2000, True)])
+def test_a_lake_that_was_put_back_and_has_grown_again_is_not_raw_s(
+    tmp_path: Path, then: int, now: int, is_another: bool
+) -> None:
+    """Its version of the watermark's number holds other rows. A rebuild notes its own time, which is later."""
+    table = lake(tmp_path, versions=5)
+    commit = Path(table.root) / "_delta_log" / f"{2:020d}.json"
+    commit.write_text(json.dumps({"commitInfo": {"timestamp": now}}) + "\n" + commit.read_text())
+    session = Account(rows=3, loaded=2, committed_ms=then)
+    if is_another:
+        with pytest.raises(LoadError, match=r"has another version of this number.*music-platform rebuild"):
+            list(load(session, table, IN_PLACE))  # type: ignore[arg-type]
+    list(load(Account(rows=3, loaded=2), table, IN_PLACE))  # type: ignore[arg-type]
+    if not is_another:
+        (loaded,) = load(session, table, IN_PLACE)  # type: ignore[arg-type]
+        assert (loaded.versions, session.loaded) == (2, 4)
 
 
 def test_without_an_interval_each_version_is_loaded_at_once(tmp_path: Path) -> None:

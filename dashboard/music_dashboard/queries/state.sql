@@ -1,0 +1,8 @@
+-- The latest build of each model and the latest verdict of each check, in one statement.
+select
+    'model' as kind, model, build_id, built_at as noted_at, complete_until, behind_seconds,
+    null::varchar as check_name, null::boolean as passed, null::varchar as said
+from OPS.FRESHNESS
+union all
+select 'check', model, null, checked_at, null, null, check_name, passed, said
+from OPS.CHECKS
