@@ -10,26 +10,19 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pyspark.sql import SparkSession
-
 from music_platform import failpoints
 from music_platform.ingestion.context import IngestionContext
 from music_platform.ingestion.forgotten_files import forget_files
 from music_platform.lake.delta_log import DeltaTable
+from music_platform.lake.delta_writer import compact, vacuum
 from music_platform.lake.files import Folder
 from music_platform.lake.paths import checkpoints_path, events_path
 from music_platform.lake.snapshot import complete_checkpoints
 from music_platform.warehouse.loader import load_state
 from music_platform.warehouse.staging import clean_stage
-from music_spark.write import table_at
 
-#: Files written at the same time. Delta's default of 15 takes all cores from concurrent micro-batches, which then wait
-#: for minutes.
+#: Files written at the same time: micro-batches need the cores.
 THREADS = 1
-
-#: Tasks in which Delta lists the table's files to find those to delete. Spark's default of 10,000 means a minute of
-#: empty tasks on two cores while micro-batches wait.
-LISTINGS = 16
 
 #: Smaller files are compacted into files of this size.
 FILE_BYTES = 128 << 20
@@ -88,10 +81,9 @@ def maintain(context: IngestionContext) -> Upkeep:
 
         loaded, _ = watermark()
         folders = clean_stage(session, watermark)
-    spark = context.spark()
     with failpoints.during(failpoints.INSIDE_COMPACTION, delay=0.3):
-        compacted = compact(spark, table)
-    hours = vacuum(spark, table, loaded, settings.lake_retention_hours)
+        compacted = compact(table.root, FILE_BYTES, THREADS)
+    hours = vacuumed_hours(table, loaded, settings.lake_retention_hours)
     removed = clean_log(table, loaded, settings.log_retention_hours)
     forgotten = forget_files(settings, time.time())
     clean_notes(settings.lake_root)
@@ -102,21 +94,11 @@ def maintain(context: IngestionContext) -> Upkeep:
     return Upkeep(compacted, hours, removed, len(folders), forgotten)
 
 
-def compact(spark: SparkSession, table: DeltaTable) -> int:
-    """Compact small files; returns how many."""
-    for option, value in (("minFileSize", FILE_BYTES), ("maxFileSize", FILE_BYTES), ("maxThreads", THREADS)):
-        spark.conf.set(f"spark.databricks.delta.optimize.{option}", str(value))
-    row = spark.sql(f"OPTIMIZE {table_at(table.root)}").select("metrics.numFilesRemoved").first()
-    return int(row[0]) if row else 0
-
-
-def vacuum(spark: SparkSession, table: DeltaTable, loaded: int, wanted_hours: float) -> float:
+def vacuumed_hours(table: DeltaTable, loaded: int, wanted_hours: float) -> float:
     """Delete replaced files that are past their retention; returns the hours for which they are kept."""
     oldest = next((v.timestamp_ms / 1000 for v in table.versions_after(loaded) if v.files), None)
     hours = retention_hours(wanted_hours, oldest, time.time())
-    spark.conf.set("spark.databricks.delta.retentionDurationCheck.enabled", "false")
-    spark.conf.set("spark.sql.sources.parallelPartitionDiscovery.parallelism", str(LISTINGS))
-    spark.sql(f"VACUUM {table_at(table.root)} RETAIN {int(hours + 1)} HOURS").collect()
+    vacuum(table.root, int(hours + 1))
     return hours
 
 
