@@ -240,6 +240,7 @@ def job(settings: Settings, progress: Progress, offsets: TopicOffsets, log: Call
         offsets.ids,
         events_path(settings.lake_root),
         progress.checkpoint,
+        settings.spark_cores,
         read_reference(settings.reference_root, log),
         shared=None if not settings.spark_is_local or settings.spark_is_standalone else Home(settings.home).reference,
     )

@@ -27,10 +27,10 @@ THREADS = 1
 #: Smaller files are compacted into files of this size.
 FILE_BYTES = 128 << 20
 
-#: A log file's version. On a local disk Hadoop puts a hidden checksum beside each file, and a writer that is killed
-#: leaves its temporary file, hidden too, and the checksum of that.
+#: A log file's version. A writer that is killed leaves its temporary file (`name#1`). In logs of earlier releases, on a
+#: local disk, Hadoop has put a hidden checksum beside each file, and temporary files are hidden, with a checksum too.
 _VERSION = re.compile(r"^\.{0,2}(\d{20})\.")
-_TEMPORARY = re.compile(r"^\..*\.tmp(\.crc)?$")
+_TEMPORARY = re.compile(r"^(\..*\.tmp(\.crc)?|.*#\d+)$")
 HOUR = 3600.0
 #: Hours after which a temporary file of the log is no writer's any more.
 TEMPORARY_HOURS = 24.0
@@ -98,7 +98,11 @@ def vacuumed_hours(table: DeltaTable, loaded: int, wanted_hours: float) -> float
     """Delete replaced files that are past their retention; returns the hours for which they are kept."""
     oldest = next((v.timestamp_ms / 1000 for v in table.versions_after(loaded) if v.files), None)
     hours = retention_hours(wanted_hours, oldest, time.time())
-    vacuum(table.root, int(hours + 1))
+    vacuumed = vacuum(table.root, int(hours + 1))
+    if table.folder.is_local:
+        for name in vacuumed:
+            # Hadoop's checksum, beside each file of earlier releases.
+            table.folder.remove(f".{name}.crc")
     return hours
 
 

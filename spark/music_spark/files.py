@@ -19,7 +19,7 @@ from music_platform.contracts.shapes import Shape
 from music_platform.lake.delta_writer import create_table
 from music_spark.enrich import Reference, enriched, lookups
 from music_spark.shape import file_origin, lake_rows
-from music_spark.write import FILES_PER_BATCH, FORMAT, Step, sink
+from music_spark.write import FORMAT, Step, sink
 
 #: Lines that are converted to columns at once.
 LINES_TOGETHER = 50_000
@@ -55,6 +55,8 @@ class FileBatch:
     reference: Reference
     #: Bytes of text that a file may have.
     max_bytes: int
+    #: Tasks that read and write at most.
+    tasks: int
 
 
 def append_files(session: SparkSession, batch: FileBatch) -> None:
@@ -63,7 +65,7 @@ def append_files(session: SparkSession, batch: FileBatch) -> None:
     session.dataSource.register(sink(batch.table, file_step(batch)))
     found = session.read.format("binaryFile").load([f"{batch.root}/{file.name}" for file in batch.files])
     identity = {"application": batch.app_id, "number": str(batch.number)}
-    rows = found.select("path", "content").coalesce(FILES_PER_BATCH)
+    rows = found.select("path", "content").coalesce(batch.tasks)
     rows.write.format(FORMAT).mode("append").options(**identity).save()
 
 

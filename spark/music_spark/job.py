@@ -23,7 +23,7 @@ from music_platform.lake.delta_writer import create_table
 from music_spark.enrich import Reference, enriched, lookups
 from music_spark.read import KafkaSource, Record, given_records, read_range, read_records
 from music_spark.shape import lake_batches
-from music_spark.write import FILES_PER_BATCH, FORMAT, Step, sink
+from music_spark.write import FORMAT, Step, sink
 
 #: Seconds between two looks at a running query.
 POLL_SECONDS = 0.05
@@ -41,6 +41,8 @@ class Job:
     topic_ids: Mapping[str, str]
     table: str
     checkpoint: str
+    #: Tasks of a micro-batch at most, each of which writes a file.
+    tasks: int = 2
     reference: Reference = field(default_factory=Reference)
     #: Folder that this process and Spark's workers both see; None if there is none.
     shared: Path | None = None
@@ -85,7 +87,7 @@ class Stream:
         self.job = job
         self._query = (
             read_records(session, job.source)
-            .coalesce(FILES_PER_BATCH)
+            .coalesce(job.tasks)
             .writeStream.format(FORMAT)
             .outputMode("append")
             .queryName(job.name)
@@ -149,7 +151,7 @@ def append_records(
         rows = read_range(session, job.source, topic, partition, start, records[0].offset).union(rows)
     session.dataSource.register(sink(job.table, lake_step(job)))
     identity = {"application": app_id, "number": str(records[-1].offset)}
-    rows.coalesce(FILES_PER_BATCH).write.format(FORMAT).mode("append").options(**identity).save()
+    rows.coalesce(job.tasks).write.format(FORMAT).mode("append").options(**identity).save()
 
 
 def _offsets(ends: Mapping[str, Mapping[str, int]]) -> Offsets:

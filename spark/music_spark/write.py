@@ -34,9 +34,6 @@ Step = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 #: The sink's name in Spark.
 FORMAT = "music_lake"
 
-#: Files of a micro-batch, and tasks that write it: each file costs the loader a PUT.
-FILES_PER_BATCH = 2
-
 #: Rows of a row group.
 ROWS_TOGETHER = 100_000
 
@@ -61,16 +58,13 @@ class _Writer:
         return Written(write_file(Folder.at(self.table), self.step(iterator)))
 
     def add(self, messages: Iterable[Any], app_id: str, number: int) -> None:
-        """On the driver: commit the files, or delete them if this number is in the table."""
-        files = [message.file for message in messages if message is not None and message.file is not None]
-        if not append(self.table, files, app_id, number):
-            self.remove(messages)
+        """On the driver: commit the files, unless this number is in the table.
 
-    def remove(self, messages: Iterable[Any]) -> None:
-        """On the driver: delete the files. Those of a task that died are vacuumed."""
-        for message in messages:
-            if message is not None and message.file is not None:
-                Folder.at(self.table).remove(message.file.name)
+        Files are never deleted here but vacuumed. A commit whose answer is lost fails, or seems to be another writer's,
+        and is in the table nevertheless.
+        """
+        files = [message.file for message in messages if message is not None and message.file is not None]
+        append(self.table, files, app_id, number)
 
 
 class MicroBatchWriter(_Writer, DataSourceStreamArrowWriter):
@@ -86,9 +80,8 @@ class MicroBatchWriter(_Writer, DataSourceStreamArrowWriter):
         assert query is not None, f"{self.checkpoint} has no metadata"
         self.add(messages, query, batchId)
 
-    def abort(self, messages: list[WriterCommitMessage | None], batchId: int) -> None:  # noqa: N803, ARG002
-        """Forget a micro-batch of which a task failed."""
-        self.remove(messages)
+    def abort(self, messages: list[WriterCommitMessage | None], batchId: int) -> None:  # noqa: N803
+        """Forget a micro-batch that failed."""
 
 
 class BatchWriter(_Writer, DataSourceArrowWriter):
@@ -103,8 +96,7 @@ class BatchWriter(_Writer, DataSourceArrowWriter):
         self.add(messages, self.app_id, self.number)
 
     def abort(self, messages: list[WriterCommitMessage | None]) -> None:
-        """Forget rows of which a task failed."""
-        self.remove(messages)
+        """Forget rows that failed."""
 
 
 def sink(table: str, step: Step) -> type[DataSource]:
