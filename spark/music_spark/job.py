@@ -25,8 +25,8 @@ from music_spark.read import KafkaSource, Record, given_records, read_range, rea
 from music_spark.shape import lake_batches
 from music_spark.write import FORMAT, Step, sink
 
-#: Seconds between two looks at a running query.
-POLL_SECONDS = 0.05
+#: Seconds between two looks at a running query: at first, and at most. Each look costs the server milliseconds.
+POLL_SECONDS = 0.05, 0.5
 
 #: Time from the start of one micro-batch to that of the next, at least. Each one is a version of the lake.
 TRIGGER = "1 second"
@@ -106,16 +106,19 @@ class Stream:
         Raises the query's own error if a micro-batch fails. Earlier ones stay committed, and the next run resumes after
         them. Raises UnfinishedError if somebody else stopped the query.
         """
+        since = time.monotonic()
         while not covers(self._ends, until):
             active = self._query.isActive
-            yield from self._new()
+            for batch in self._new():
+                yield batch
+                since = time.monotonic()
             if not active and not covers(self._ends, until):
                 raise self._query.exception() or UnfinishedError(
                     f"Spark's query {self.job.name} ended without an error before it had read everything "
                     f"({self.job.checkpoint}/commits). Someone stopped it, or another query started on the same "
                     "checkpoint. Nothing is lost: run it again."
                 )
-            time.sleep(POLL_SECONDS)
+            time.sleep(poll_seconds(time.monotonic() - since))
 
     def _new(self) -> Iterator[MicroBatch]:
         """The micro-batches that were committed since the last look."""
@@ -138,6 +141,12 @@ class Stream:
         with suppress(PySparkException):
             if self._query.isActive:
                 self._query.stop()
+
+
+def poll_seconds(waited: float) -> float:
+    """Seconds until the next look at a query, for which one has waited this long: about a twentieth of it."""
+    least, most = POLL_SECONDS
+    return min(most, max(least, waited / 20))
 
 
 def append_records(
