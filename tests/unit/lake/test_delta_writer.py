@@ -129,5 +129,5 @@ def test_servers_that_are_not_amazon_s_or_google_s(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9000")
     assert delta_writer.storage_options() == {"AWS_ALLOW_HTTP": "true"}
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://127.0.0.1:4443")
-    options = delta_writer.storage_options()
-    assert (options["GOOGLE_BASE_URL"], options["GOOGLE_SKIP_SIGNATURE"]) == ("http://127.0.0.1:4443", "true")
+    account = json.loads(delta_writer.storage_options()["GOOGLE_SERVICE_ACCOUNT_KEY"])
+    assert (account["gcs_base_url"], account["disable_oauth"]) == ("http://127.0.0.1:4443", True)
