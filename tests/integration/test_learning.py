@@ -1,5 +1,6 @@
-"""Recommendations end to end on a real warehouse: published, kept, refused, taken back, and one alert."""
+"""Learned assets end to end on a real warehouse: published, kept, refused, taken back, and one alert."""
 
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -7,15 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from benchmarks.churn import walk
 from benchmarks.learning import START, streams
 from music_platform.monitoring.sources import Looker
-from music_platform.orchestration.assets.learned import STREAMS, TABLE, LearnConfig, build_learned_assets
-from music_platform.orchestration.keys import DRIFT, GATE, RECOMMENDATIONS
+from music_platform.orchestration.assets.learned import build_learned_assets, churn_risk
+from music_platform.orchestration.assets.learned.publication import LearnConfig
+from music_platform.orchestration.assets.learned.recommendations import STREAMS, TABLE
+from music_platform.orchestration.keys import BEATS_BASELINES, LEARNED_CHECKS, ML
 from music_platform.orchestration.quality import failed_checks
 from music_platform.orchestration.resources import build_resources
 from music_platform.settings import Settings
@@ -26,7 +31,12 @@ from music_simulator.options import Options
 from tests.support.stack import running_stack
 
 RUN = Options(seed=9, users=1500, songs=4000, days=28, start=START, growth=0.0)
-MODELS = Path(__file__).parents[2] / "dbt_project" / "models" / "gold"
+MODELS = Path(__file__).parents[2] / "dbt_project" / "models"
+#: Columns that the queries read of each model.
+READ = {
+    "gold/streams": {"user_id", "song_key", "activity_date", "source", "level", "is_stream", "ended_by"},
+    "silver/page_views": {"user_id", "activity_date", "page"},
+}  # fmt: skip
 
 
 @dataclass
@@ -36,47 +46,83 @@ class Learning:
     settings: Settings
     instance: dg.DagsterInstance
 
-    def fill(self, table: pa.Table, scratch: Path) -> None:
-        """Replace GOLD.STREAMS by these streams, with the columns of the mart that the model reads."""
-        file = scratch / f"streams-{time.monotonic_ns()}.parquet"
-        rows = table.set_column(3, "source", pa.array(
-            ["library" if own else "radio" for own in table.column("is_collected").to_pylist()]
-        ))  # fmt: skip
-        pq.write_table(rows.drop_columns(["plays"]), file)
+    def load(self, name: str, types: dict[str, str], rows: pa.Table, scratch: Path) -> None:
+        """Make a table of these rows; `types` has the columns and their types."""
+        file = scratch / f"rows-{time.monotonic_ns()}.parquet"
+        pq.write_table(rows.select(list(types)), file)
+        picked = ", ".join(f"$1:{column}::{kind}" for column, kind in types.items())
         with connect(self.settings) as session:
             cursor = session.cursor()
-            cursor.execute(
-                "CREATE OR REPLACE TABLE GOLD.STREAMS (user_id VARCHAR, song_key VARCHAR, activity_date DATE, "
-                "source VARCHAR, is_stream BOOLEAN)"
-            )
+            columns = ", ".join(f"{column} {kind}" for column, kind in types.items())
+            cursor.execute(f"CREATE OR REPLACE TABLE {name} ({columns})")
             cursor.execute("CREATE STAGE IF NOT EXISTS GOLD.FILLED")
             cursor.execute(f"PUT {literal(f'file://{file}')} @GOLD.FILLED AUTO_COMPRESS = FALSE")
             cursor.execute(
-                "COPY INTO GOLD.STREAMS FROM (SELECT $1:user_id::VARCHAR, $1:song_key::VARCHAR, "
-                f"$1:activity_date::DATE, $1:source::VARCHAR, TRUE FROM @GOLD.FILLED/) FILES = ({literal(file.name)}) "
+                f"COPY INTO {name} FROM (SELECT {picked} FROM @GOLD.FILLED/) FILES = ({literal(file.name)}) "
                 "FILE_FORMAT = (TYPE = PARQUET USE_LOGICAL_TYPE = TRUE)"
             )
 
-    def materialize(self, republish: str | None = None) -> dict[str, Any]:
-        """Materialize the asset; its metadata."""
+    def fill(self, table: pa.Table, scratch: Path) -> None:
+        """Replace GOLD.STREAMS by these streams, with the columns of the mart that recommendations read."""
+        sources = ["library" if own else "radio" for own in table.column("is_collected").to_pylist()]
+        rows = table.append_column("source", pa.array(sources, pa.string()))
+        rows = rows.append_column("is_stream", pa.array([True] * table.num_rows, pa.bool_()))
+        types = {"user_id": "VARCHAR", "song_key": "VARCHAR", "activity_date": "DATE", "source": "VARCHAR",
+                 "is_stream": "BOOLEAN"}  # fmt: skip
+        self.load("GOLD.STREAMS", types, rows, scratch)
+
+    def fill_days(self, counts: pa.Table, scratch: Path) -> None:
+        """Replace GOLD.STREAMS and SILVER.PAGE_VIEWS by rows that have these counts by user and date."""
+
+        def repeated(of: str) -> tuple[pa.Table, Any]:
+            many = counts.column(of).to_numpy()
+            rows = counts.take(pa.array(np.repeat(np.arange(counts.num_rows), many)))
+            return rows, np.arange(len(rows)) - np.repeat(np.cumsum(many) - many, many)
+
+        def under(rows: pa.Table, nth: Any, name: str, yes: object, no: object) -> pa.Array:
+            return pa.array(np.where(nth < rows.column(name).to_numpy(), yes, no))
+
+        heard, nth = repeated("plays")
+        listens = pa.table({
+            "user_id": heard.column("user_id"), "activity_date": heard.column("activity_date"),
+            "is_stream": under(heard, nth, "streams", True, False),
+            "ended_by": under(heard, nth, "skips", "skip", "next"),
+            "source": under(heard, nth, "collected", "library", "radio"),
+            "level": under(heard, nth, "paid", "paid", "free"),
+        })  # fmt: skip
+        viewed, nth = repeated("views")
+        pages, until = np.full(len(nth), "Home", dtype=object), 0
+        for name, page in (("adverts", "Roll Advert"), ("logouts", "Logout"), ("cancels", "Cancellation Confirmation")):
+            since, until = until, until + viewed.column(name).to_numpy()
+            pages[(nth >= since) & (nth < until)] = page
+        views = pa.table({"user_id": viewed.column("user_id"), "activity_date": viewed.column("activity_date"),
+                          "page": pages})  # fmt: skip
+        texts = dict.fromkeys(("ended_by", "source", "level"), "VARCHAR")
+        types = {"user_id": "VARCHAR", "activity_date": "DATE"}
+        self.load("GOLD.STREAMS", {**types, "is_stream": "BOOLEAN", **texts}, listens, scratch)
+        self.load("SILVER.PAGE_VIEWS", {**types, "page": "VARCHAR"}, views, scratch)
+
+    def materialize(self, model: str = "recommendations", republish: str | None = None) -> dict[str, Any]:
+        """Materialize a model's asset; its metadata."""
         result = dg.materialize(
             build_learned_assets(self.settings),
+            selection=[dg.AssetKey([ML, model])],
             instance=self.instance,
             resources=build_resources(self.settings),
-            run_config=dg.RunConfig({"ml__recommendations": LearnConfig(republish=republish)}),
+            run_config=dg.RunConfig({f"ml__{model}": LearnConfig(republish=republish)}),
         )
         assert result.success
-        (event,) = result.asset_materializations_for_node("ml__recommendations")
+        (event,) = result.asset_materializations_for_node(f"ml__{model}")
         return {name: value.value for name, value in event.metadata.items()}
 
-    def said(self) -> list[tuple[Any, ...]]:
+    def said(self, view: str = TABLE.view) -> list[tuple[Any, ...]]:
         """What readers see."""
         with connect(self.settings) as session:
-            return rows_of(session, f"SELECT * FROM {TABLE.view} ORDER BY user_id, rank")
+            return rows_of(session, f"SELECT * FROM {view} ORDER BY 2, 3")
 
     def failed(self) -> list[str]:
         """Names of the failed checks, which the watch alerts."""
-        return [check.key.name for check in failed_checks(self.instance, [GATE, DRIFT])]
+        return [check.key.name for check in failed_checks(self.instance, LEARNED_CHECKS)]
 
 
 @pytest.fixture(scope="module")
@@ -146,10 +192,10 @@ def test_from_streams_to_lists_and_back(learning: Learning, table: pa.Table, tmp
     assert refused["published"] is False
     assert refused["version"] == first["version"]
     assert learning.said() == said
-    assert learning.failed() == [GATE.name]
+    assert learning.failed() == [BEATS_BASELINES]
     learning.materialize()
     found = list(Looker(learning.settings, lambda: _Store(learning.instance)).failed_checks(time.time()))  # type: ignore[arg-type, return-value]
-    assert [problem.key for problem in found] == [f"check {RECOMMENDATIONS.to_user_string()}:{GATE.name}"]
+    assert [problem.key for problem in found] == [f"check ml/recommendations:{BEATS_BASELINES}"]
 
 
 class _Store:
@@ -159,7 +205,7 @@ class _Store:
         self._instance = instance
 
     def failed_checks(self) -> Any:
-        return failed_checks(self._instance, [GATE, DRIFT])
+        return failed_checks(self._instance, LEARNED_CHECKS)
 
 
 def test_only_some_versions_are_kept(learning: Learning, table: pa.Table, tmp_path: Path) -> None:
@@ -174,8 +220,43 @@ def test_only_some_versions_are_kept(learning: Learning, table: pa.Table, tmp_pa
     assert {version for (version,) in kept} == {version for (version,) in ledger} == set(seen[-KEPT:])
 
 
-def test_the_mart_has_the_columns_that_are_read() -> None:
-    (model,) = yaml.safe_load((MODELS / "streams.yml").read_text())["models"]
+def test_from_days_to_the_risk_of_each_user(learning: Learning, tmp_path: Path) -> None:
+    counts, _, _ = walk(replace(RUN, users=9000, days=91), 63)
+    learning.fill_days(counts.slice(0, 0), tmp_path)
+    assert learning.materialize("churn_risk")["published"] is False
+    learning.fill_days(counts, tmp_path)
+    first = learning.materialize("churn_risk")
+    assert first["published"] is True
+    said = learning.said(churn_risk.TABLE.view)
+    assert len(said) == first["dagster/row_count"] > 3000
+    assert {(row[0], row[2].isoformat()) for row in said} == {(first["version"], "2026-05-25")}
+    assert len({row[1] for row in said}) == len(said)
+    assert all(0 < row[3] < 1 for row in said)
+    assert first["AUC of model"] > first["AUC of habits"] > first["AUC of recency"] > first["AUC of base rate"] == 0.5
+    assert first["calibration"].startswith("![Calibration by deciles](data:image/svg+xml;base64,")
+    assert learning.failed() == []
+    again = learning.materialize("churn_risk")
+    assert again["version"] == first["version"]
+    assert learning.said(churn_risk.TABLE.view) == said
+
+    # Nothing is planted: refused, and what was published stays.
+    learning.fill_days(walk(replace(RUN, users=9000, days=91, classic=True), 63)[0], tmp_path)
+    refused = learning.materialize("churn_risk")
+    assert refused["published"] is False
+    assert learning.said(churn_risk.TABLE.view) == said
+    assert BEATS_BASELINES in learning.failed()
+
+
+@pytest.mark.parametrize(
+    ("mart", "query"),
+    [
+        ("gold/streams", STREAMS), ("gold/streams", churn_risk.DAYS), ("silver/page_views", churn_risk.DAYS),
+    ],
+)  # fmt: skip
+def test_the_models_have_the_columns_that_are_read(mart: str, query: str) -> None:
+    """Every name in lower case that is no column of ours is one of the mart's."""
+    (model,) = yaml.safe_load((MODELS / f"{mart}.yml").read_text())["models"]
     columns = {column["name"] for column in model["columns"]}
-    assert {"user_id", "song_key", "activity_date", "source", "is_stream"} <= columns
-    assert all(name in STREAMS for name in ("user_id", "song_key", "activity_date", "source", "is_stream"))
+    read = READ[mart] & set(re.findall(r"[a-z_]+", query))
+    assert read <= columns
+    assert read
