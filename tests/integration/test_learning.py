@@ -4,6 +4,7 @@ import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,12 @@ import yaml
 
 from benchmarks.churn import walk
 from benchmarks.learning import START, streams
+from benchmarks.suspicion import PLANTED
+from benchmarks.suspicion import walk as suspicion_of
+from music_platform.learning.listens import day_number
+from music_platform.learning.plays import Plays
 from music_platform.monitoring.sources import Looker
-from music_platform.orchestration.assets.learned import build_learned_assets, churn_risk
+from music_platform.orchestration.assets.learned import build_learned_assets, churn_risk, suspicious_streams
 from music_platform.orchestration.assets.learned.publication import LearnConfig
 from music_platform.orchestration.assets.learned.recommendations import STREAMS, TABLE
 from music_platform.orchestration.keys import BEATS_BASELINES, LEARNED_CHECKS, ML
@@ -34,7 +39,8 @@ RUN = Options(seed=9, users=1500, songs=4000, days=28, start=START, growth=0.0)
 MODELS = Path(__file__).parents[2] / "dbt_project" / "models"
 #: Columns that the queries read of each model.
 READ = {
-    "gold/streams": {"user_id", "song_key", "activity_date", "source", "level", "is_stream", "ended_by"},
+    "gold/streams": {"user_id", "song_key", "song_title", "artist_id", "artist_name", "activity_date",
+                     "source", "level", "is_stream", "is_eligible", "ended_by", "heard_seconds", "nominal_seconds"},
     "silver/page_views": {"user_id", "activity_date", "page"},
 }  # fmt: skip
 
@@ -101,6 +107,25 @@ class Learning:
         types = {"user_id": "VARCHAR", "activity_date": "DATE"}
         self.load("GOLD.STREAMS", {**types, "is_stream": "BOOLEAN", **texts}, listens, scratch)
         self.load("SILVER.PAGE_VIEWS", {**types, "page": "VARCHAR"}, views, scratch)
+
+    def fill_plays(self, plays: Plays, scratch: Path) -> None:
+        """Replace GOLD.STREAMS by listens that have these counts by user, date and song; all streams are eligible."""
+        rows = np.repeat(np.arange(len(plays)), plays.plays)
+        nth = np.arange(len(rows)) - np.repeat(np.cumsum(plays.plays) - plays.plays, plays.plays)
+        cut, stream = nth < plays.cut[rows], nth < plays.streams[rows]
+        names = plays.songs[plays.song[rows]]
+        listens = pa.table({
+            "user_id": plays.users[plays.user[rows]], "song_key": names, "song_title": names, "artist_id": names,
+            "artist_name": names, "activity_date": pa.array(plays.day[rows], pa.int32()).cast(pa.date32()),
+            "is_stream": stream, "is_eligible": stream, "ended_by": np.where(stream, "next", "skip"),
+            "source": np.where(nth < plays.collected[rows], "library", "radio"),
+            "heard_seconds": np.where(cut, 35.0, np.where(stream, 200.0, 10.0)), "nominal_seconds": 200.0 + 0 * nth,
+        })  # fmt: skip
+        types = dict.fromkeys(listens.column_names, "VARCHAR") | {
+            "activity_date": "DATE", "is_stream": "BOOLEAN", "is_eligible": "BOOLEAN",
+            "heard_seconds": "NUMBER(18,6)", "nominal_seconds": "NUMBER(18,6)",
+        }  # fmt: skip
+        self.load("GOLD.STREAMS", types, listens, scratch)
 
     def materialize(self, model: str = "recommendations", republish: str | None = None) -> dict[str, Any]:
         """Materialize a model's asset; its metadata."""
@@ -247,10 +272,50 @@ def test_from_days_to_the_risk_of_each_user(learning: Learning, tmp_path: Path) 
     assert BEATS_BASELINES in learning.failed()
 
 
+def test_charts_and_royalties_with_and_without_suspicious_streams(learning: Learning, tmp_path: Path) -> None:
+    run = suspicion_of(replace(RUN, scenarios=PLANTED, users=3000, days=21))
+    plays, artificial = run.plays, run.artificial
+    learning.fill_plays(plays, tmp_path)
+    first = learning.materialize("suspicious_streams")
+    assert first["published"] is True
+    assert first["share of made-up plays found of model"] > first["share of made-up plays found of cap of streams"]
+    before = plays.day < plays.day.max()
+    with connect(learning.settings) as session:
+        rows = rows_of(session, f"SELECT streams, rule, score, sentence FROM {suspicious_streams.TABLE.view}")
+        charts = rows_of(session, "SELECT chart_week, song_key, streams, organic_streams, organic_rank, chart_rank "
+                         "FROM GOLD.CHARTS_WITHOUT_SUSPICIOUS ORDER BY 1, 2")  # fmt: skip
+        shares = rows_of(session, "SELECT song_key, share::FLOAT, organic_share::FLOAT FROM "
+                         "GOLD.ROYALTIES_WITHOUT_SUSPICIOUS ORDER BY 1")  # fmt: skip
+        songs = rows_of(session, "SELECT song_key, streams, suspicious_streams, accounts, sentence FROM "
+                        "GOLD.SUSPICIOUS_SONGS ORDER BY suspicious_streams DESC")  # fmt: skip
+    assert sum(row[0] for row in rows) == pytest.approx(artificial[before].sum(), rel=0.05)
+    assert {row[1] for row in rows} == {"cut", "loop", "habit"}
+    assert all(0 < row[2] <= 1 and row[3].endswith(".") for row in rows)
+
+    # The chart of the second week, which was judged whole: the organic one.
+    week = date(2026, 3, 13)
+    inside = (plays.day >= day_number(week)) & (plays.day < day_number(week) + 7)
+    truth = np.bincount(plays.song[inside], (plays.streams - artificial)[inside], len(plays.songs))
+    ranks = {song: rank for at, song, _, _, rank, _ in charts if at == week}
+    order = np.argsort(-truth, kind="stable")
+    for song in order[:40].tolist():
+        assert ranks[plays.songs[song]] == 1 + (truth > truth[song]).sum()
+    assert any(chart_rank <= 40 < (organic_rank or 1000) for at, *_, organic_rank, chart_rank in charts if at == week)
+    assert sum(streams for _, _, streams, *_ in charts) == plays.streams.sum()
+    assert sum(share for _, share, _ in shares) == pytest.approx(1.0)
+    assert sum(share for _, _, share in shares) == pytest.approx(1.0)
+    assert (
+        songs[0][4]
+        == f"{songs[0][2]} of {songs[0][1]} streams of this song are suspicious, from {songs[0][3]} accounts."
+    )
+
+
 @pytest.mark.parametrize(
     ("mart", "query"),
     [
         ("gold/streams", STREAMS), ("gold/streams", churn_risk.DAYS), ("silver/page_views", churn_risk.DAYS),
+        ("gold/streams", suspicious_streams.PLAYS),
+        *(("gold/streams", view.query) for view in suspicious_streams.VIEWS),
     ],
 )  # fmt: skip
 def test_the_models_have_the_columns_that_are_read(mart: str, query: str) -> None:

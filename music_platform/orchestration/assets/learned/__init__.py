@@ -14,7 +14,7 @@ def build_learned_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     """The assets of the group `ml`; none without the extra `learning`."""
     if not is_installed():
         return []
-    from music_platform.orchestration.assets.learned import churn_risk, recommendations
+    from music_platform.orchestration.assets.learned import churn_risk, recommendations, suspicious_streams
     from music_platform.orchestration.assets.learned.publication import build_asset
 
-    return [build_asset(model.LEARNER, settings) for model in (recommendations, churn_risk)]
+    return [build_asset(model.LEARNER, settings) for model in (recommendations, churn_risk, suspicious_streams)]
