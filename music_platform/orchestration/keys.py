@@ -28,7 +28,7 @@ NOT_RECONCILED = "not reconciled now"
 INTAKE = dg.AssetCheckKey(LAKE_EVENTS, "intake")
 
 #: Models that are learned, and the checks of each: whether it may be published, and whether its population has changed.
-LEARNED = ("recommendations", "churn_risk", "suspicious_streams")
+LEARNED = ("recommendations", "churn_risk", "suspicious_streams", "listener_segments", "songs_heard_together")
 BEATS_BASELINES, DRIFTS = "beats_baselines", "drift"
 LEARNED_CHECKS = [
     dg.AssetCheckKey(dg.AssetKey([ML, model]), check) for model in LEARNED for check in (BEATS_BASELINES, DRIFTS)

@@ -19,10 +19,17 @@ from benchmarks.churn import walk
 from benchmarks.learning import START, streams
 from benchmarks.suspicion import PLANTED
 from benchmarks.suspicion import walk as suspicion_of
+from benchmarks.taste import tables
 from music_platform.learning.listens import day_number
 from music_platform.learning.plays import Plays
 from music_platform.monitoring.sources import Looker
-from music_platform.orchestration.assets.learned import build_learned_assets, churn_risk, suspicious_streams
+from music_platform.orchestration.assets.learned import (
+    build_learned_assets,
+    churn_risk,
+    listener_segments,
+    songs_heard_together,
+    suspicious_streams,
+)
 from music_platform.orchestration.assets.learned.publication import LearnConfig
 from music_platform.orchestration.assets.learned.recommendations import STREAMS, TABLE
 from music_platform.orchestration.keys import BEATS_BASELINES, LEARNED_CHECKS, ML
@@ -39,7 +46,7 @@ RUN = Options(seed=9, users=1500, songs=4000, days=28, start=START, growth=0.0)
 MODELS = Path(__file__).parents[2] / "dbt_project" / "models"
 #: Columns that the queries read of each model.
 READ = {
-    "gold/streams": {"user_id", "song_key", "song_title", "artist_id", "artist_name", "activity_date",
+    "gold/streams": {"user_id", "song_key", "song_title", "artist_id", "artist_name", "activity_date", "session_key",
                      "source", "level", "is_stream", "is_eligible", "ended_by", "heard_seconds", "nominal_seconds"},
     "silver/page_views": {"user_id", "activity_date", "page"},
 }  # fmt: skip
@@ -310,11 +317,40 @@ def test_charts_and_royalties_with_and_without_suspicious_streams(learning: Lear
     )
 
 
+def test_segments_and_pairs(learning: Learning, tmp_path: Path) -> None:
+    of_artists, of_sessions = tables(replace(RUN, users=3000, days=35))
+    artists = of_artists.rename_columns(["user_id", "artist_name", "activity_date", "is_collected", "plays"])
+    artists = artists.append_column("is_stream", pa.array([True] * artists.num_rows))
+    types = {"user_id": "VARCHAR", "artist_name": "VARCHAR", "activity_date": "DATE", "is_stream": "BOOLEAN"}
+    learning.load("GOLD.STREAMS", types, artists, tmp_path)
+    first = learning.materialize("listener_segments")
+    assert first["published"] is True
+    with connect(learning.settings) as session:
+        said = rows_of(session, f"SELECT segment, name, COUNT(*), MAX(closeness) FROM {listener_segments.TABLE.view} "
+                       "GROUP BY 1, 2 ORDER BY 1")  # fmt: skip
+    assert [row[0] for row in said] == list(range(1, len(said) + 1))
+    assert [row[2] for row in said] == sorted((row[2] for row in said), reverse=True)
+    assert all(row[1].count(" · ") == 2 and row[3] <= 1 for row in said)
+
+    sessions = of_sessions.append_column("is_stream", pa.array([True] * of_sessions.num_rows))
+    types = {"session_key": "VARCHAR", "song_key": "VARCHAR", "activity_date": "DATE", "is_stream": "BOOLEAN"}
+    learning.load("GOLD.STREAMS", types, sessions, tmp_path)
+    pairs = learning.materialize("songs_heard_together")
+    assert pairs["published"] is True
+    with connect(learning.settings) as session:
+        found = rows_of(session, "SELECT song_key, rank, other_song_key, score, sessions, lift FROM "
+                        f"{songs_heard_together.TABLE.view}")  # fmt: skip
+    assert len(found) == pairs["dagster/row_count"] > 1000
+    assert all(row[0] != row[2] and 1 <= row[1] <= 20 and 0 < row[3] <= 1 and row[4] >= 1 for row in found)
+    assert learning.failed() == []
+
+
 @pytest.mark.parametrize(
     ("mart", "query"),
     [
         ("gold/streams", STREAMS), ("gold/streams", churn_risk.DAYS), ("silver/page_views", churn_risk.DAYS),
-        ("gold/streams", suspicious_streams.PLAYS),
+        ("gold/streams", suspicious_streams.PLAYS), ("gold/streams", listener_segments.ARTISTS),
+        ("gold/streams", songs_heard_together.SESSIONS),
         *(("gold/streams", view.query) for view in suspicious_streams.VIEWS),
     ],
 )  # fmt: skip

@@ -14,7 +14,14 @@ def build_learned_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     """The assets of the group `ml`; none without the extra `learning`."""
     if not is_installed():
         return []
-    from music_platform.orchestration.assets.learned import churn_risk, recommendations, suspicious_streams
+    from music_platform.orchestration.assets.learned import (
+        churn_risk,
+        listener_segments,
+        recommendations,
+        songs_heard_together,
+        suspicious_streams,
+    )
     from music_platform.orchestration.assets.learned.publication import build_asset
 
-    return [build_asset(model.LEARNER, settings) for model in (recommendations, churn_risk, suspicious_streams)]
+    models = (recommendations, churn_risk, suspicious_streams, listener_segments, songs_heard_together)
+    return [build_asset(model.LEARNER, settings) for model in models]
