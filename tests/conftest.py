@@ -2,7 +2,7 @@
 
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 import pytest
 
@@ -28,13 +28,15 @@ def pytest_report_header() -> str:
     return f"slowdown: {slowdown.factor():.2f} (tests/support/slowdown.py)"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give each test more time on a slow machine. A `--timeout` of the command line is taken as it is."""
-    for item in items:
-        mark = item.get_closest_marker("timeout")
-        if mark is not None or item.config.getoption("timeout") is None:
-            limit = float(mark.args[0] if mark else item.config.getini("timeout") or 0)
-            item.add_marker(pytest.mark.timeout(slowdown.seconds(limit)), append=False)
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Give the test more time on a slow machine, by what is known of it when the test begins. A `--timeout` of the
+    command line is taken as it is."""
+    mark = item.get_closest_marker("timeout")
+    if mark is not None or item.config.getoption("timeout") is None:
+        limit = float(mark.args[0] if mark else item.config.getini("timeout") or 0)
+        item.add_marker(pytest.mark.timeout(slowdown.seconds(limit)), append=False)
+    return (yield)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

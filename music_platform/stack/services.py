@@ -6,6 +6,7 @@ They are in the order of `up`'s report: services that others need come first.
 import hashlib
 import json
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -238,7 +239,7 @@ def _sources() -> str:
         path for name in ("music_platform", "spark/music_spark") for path in (project_root() / name).rglob("*.py")
     ]
     found = [*packages, *dbt_sources(project_root() / "dbt_project")]
-    return "\n".join(f"{path} {path.stat().st_mtime_ns}" for path in sorted(found))
+    return _with_times(found)
 
 
 def _dashboard_sources() -> str:
@@ -248,7 +249,11 @@ def _dashboard_sources() -> str:
         for path in (project_root() / "dashboard").rglob("*")
         if path.suffix in (".py", ".sql", ".json", ".toml", ".css")
     ]
-    return "\n".join(f"{path} {path.stat().st_mtime_ns}" for path in sorted(found))
+    return _with_times(found)
+
+
+def _with_times(files: Iterable[Path]) -> str:
+    return "\n".join(f"{path} {path.stat().st_mtime_ns}" for path in sorted(files))
 
 
 def _fingerprint(text: str) -> str:

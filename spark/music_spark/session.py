@@ -12,6 +12,7 @@ from music_platform.errors import PlatformError
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+    from pyspark.sql.connect.session import SparkSession as ConnectSession
 
 
 class SparkUnreachableError(PlatformError):
@@ -39,7 +40,22 @@ def open_session(url: str, token: str | None, session_id: str | None = None) -> 
     if session_id is not None:
         channel.set("session_id", session_id)
     builder = ConnectSession.builder.channelBuilder(channel)
-    return cast("SparkSession", builder.getOrCreate() if session_id is None else builder.create())
+    if session_id is not None:
+        return cast("SparkSession", builder.create())
+    active = ConnectSession.getActiveSession()
+    if active is not None and _is_closed_by_server(active):
+        active.stop()
+    return cast("SparkSession", builder.getOrCreate())
+
+
+def _is_closed_by_server(session: "ConnectSession") -> bool:
+    """Whether the server has ended the session, as it does after an hour in which nothing was asked of it."""
+    from pyspark.errors import PySparkException
+
+    try:
+        return not session.version
+    except PySparkException as error:
+        return "INVALID_HANDLE" in str(error)
 
 
 #: Settings without which rows are wrong, or no table of the lake can be written. Wherever Spark runs, it needs these;

@@ -1,6 +1,5 @@
 """A platform of its own for each test: fresh topics, lake path and database on the session's stack."""
 
-import gzip
 import json
 import os
 import subprocess
@@ -16,7 +15,7 @@ import pytest
 from confluent_kafka import Producer
 
 from music_platform.contracts import events
-from music_platform.environment import dagster_environment, project_root, settings_environment, venv_bin
+from music_platform.environment import dagster_environment, settings_environment, venv_bin
 from music_platform.settings import LOOPBACK, PORT_FIELDS, Settings
 from music_platform.stack.local_stack import LocalStack
 from music_platform.stack.provision import provision
@@ -24,6 +23,7 @@ from music_platform.stack.services import create_dagster_store
 from music_platform.topics import topic_names
 from music_platform.warehouse.connection import connect
 from tests.support import slowdown
+from tests.support.eventsim import eventsim_lines
 from tests.support.snowflake_grammar import Sent, not_begun, refused
 from tests.support.stack import settings_for
 
@@ -165,18 +165,8 @@ def platform(stack: LocalStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     return Platform(settings, dagster_home)
 
 
-def eventsim_folder() -> Path:
-    """The folder with eventsim's output; skips the test where there is none."""
-    folder = Path(os.environ.get("EVENTSIM_DATA") or project_root().parent / "shared" / "data" / "eventsim")
-    if not folder.is_dir():
-        pytest.skip(f"no eventsim data: {folder} does not exist; EVENTSIM_DATA names another folder")
-    return folder
-
-
 def eventsim_records() -> Iterator[tuple[str, bytes]]:
     """(event kind, line) of eventsim's output."""
-    folder = eventsim_folder()
     for kind, topic in events.TOPICS.items():
-        with gzip.open(folder / f"{topic}.jsonl.gz") as lines:
-            for line in lines:
-                yield kind, line.rstrip(b"\n")
+        for line in eventsim_lines(topic):
+            yield kind, line

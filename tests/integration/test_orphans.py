@@ -1,4 +1,4 @@
-"""A query that a killed client left running in Spark's server, whatever the server's address says."""
+"""Sessions of Spark's server: queries that a killed client left running, and sessions that the server has ended."""
 
 import time
 import uuid
@@ -24,6 +24,15 @@ def test_an_orphan_is_found_by_the_user_in_the_address(stack: LocalStack, tmp_pa
     assert query.isActive
     stop_orphans(as_someone, token, session_id, said.append)
     assert [line for line in said if "which was left running" in line]
+
+
+def test_a_process_whose_session_the_server_has_ended_gets_another_one(stack: LocalStack) -> None:
+    """A server ends sessions of which nothing was asked for an hour."""
+    url, token = str(stack.settings.spark_url), stack.settings.spark_token
+    session = open_session(url, token)
+    assert open_session(url, token) is session
+    session.client.release_session()
+    assert open_session(url, token).range(3).count() == 3
 
 
 @pytest.mark.parametrize("parameters", ["", "/;use_ssl=true;user_id=me"])

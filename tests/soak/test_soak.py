@@ -287,7 +287,8 @@ SHORT = {
     "live_window_seconds": SHORT_WINDOW,
     "policy_window_seconds": SHORT_WINDOW,
     "freshness_interval_seconds": 5,
-    "lag_limit_seconds": int(slowdown.seconds(240)),
+    # The outages follow each other so closely that a record can wait through several.
+    "lag_limit_seconds": int(slowdown.seconds(480)),
     "retry_pauses_seconds": "15,60,300",
     "alert_settle_seconds": slowdown.seconds(15),
     "watch_interval_seconds": 3,

@@ -1,27 +1,25 @@
-"""Real eventsim output, ten days: its records, beside the checkout."""
+"""Real eventsim output, ten days: its lines, beside the checkout."""
 
 import gzip
 import os
-from datetime import datetime
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.lake import KIND_OF_TOPIC, Record
-
 ROOT = Path(__file__).parents[2]
-DATA = Path(os.environ.get("EVENTSIM_DATA") or ROOT.parent / "shared" / "data" / "eventsim")
-#: When the records were produced; after every event.
-PRODUCED_MS = int((datetime(2027, 6, 25) - datetime(1970, 1, 1)).total_seconds() * 1000)
-needs_eventsim = pytest.mark.skipif(
-    not DATA.is_dir(), reason=f"no eventsim data in {DATA}: set EVENTSIM_DATA to the folder"
-)
 
 
-def eventsim_records() -> list[Record]:
-    """Every line, topic by topic."""
-    return [
-        Record(topic, offset, line, PRODUCED_MS)
-        for topic in KIND_OF_TOPIC
-        for offset, line in enumerate(gzip.decompress((DATA / f"{topic}.jsonl.gz").read_bytes()).splitlines())
-    ]
+def eventsim_folder() -> Path:
+    """The folder with eventsim's output; skips the test where there is none."""
+    folder = Path(os.environ.get("EVENTSIM_DATA") or ROOT.parent / "shared" / "data" / "eventsim")
+    if not folder.is_dir():
+        pytest.skip(f"no eventsim data: {folder} does not exist; EVENTSIM_DATA names another folder")
+    return folder
+
+
+def eventsim_lines(topic: str) -> Iterator[bytes]:
+    """The lines of a topic, without the newlines."""
+    with gzip.open(eventsim_folder() / f"{topic}.jsonl.gz") as lines:
+        for line in lines:
+            yield line.rstrip(b"\n")

@@ -6,12 +6,12 @@ import pytest
 
 from music_platform.settings import Settings
 from tests.integration.dashboard.conftest import Shown
-from tests.support.eventsim import eventsim_records, needs_eventsim
+from tests.integration.marts.conftest import eventsim_records
 from tests.support.lake import Lake, rows_of
 from tests.support.warehouse import TestWarehouse, test_warehouse
 
 #: This process is the dashboard's.
-pytestmark = [needs_eventsim, pytest.mark.usefixtures("here")]
+pytestmark = pytest.mark.usefixtures("here")
 
 
 @pytest.fixture(scope="module")

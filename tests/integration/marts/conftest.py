@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import pytest
 
 from music_platform.settings import Settings
 from tests.support import slowdown
+from tests.support.eventsim import eventsim_lines
+from tests.support.lake import KIND_OF_TOPIC, Record
 from tests.support.stack import running_stack
 from tests.support.truth import load_truth
 from tests.support.warehouse import TestWarehouse, test_warehouse
@@ -47,6 +50,19 @@ def simulated(folder: Path, *options: str) -> Simulation:
     )
     assert done.returncode == 0, done.stderr
     return Simulation(folder, load_truth(folder / "truth.json"))
+
+
+#: When eventsim's records were produced, in epoch milliseconds; after every event.
+EVENTSIM_PRODUCED_MS = int(datetime(2027, 7, 20, tzinfo=UTC).timestamp() * 1000)
+
+
+def eventsim_records() -> list[Record]:
+    """Real eventsim output as records, topic by topic."""
+    return [
+        Record(topic, offset, line, EVENTSIM_PRODUCED_MS)
+        for topic in KIND_OF_TOPIC
+        for offset, line in enumerate(eventsim_lines(topic))
+    ]
 
 
 @pytest.fixture(scope="session")

@@ -2,14 +2,13 @@
 
 from decimal import Decimal
 
-from tests.support.eventsim import eventsim_records, needs_eventsim
+from tests.integration.marts.conftest import eventsim_records
 from tests.support.lake import Lake, rows_of
 from tests.support.warehouse import TestWarehouse
 
 PLAYS = {1: 3288, 2: 5725, 3: 6217, 4: 6975, 5: 7102, 6: 8039, 7: 4961, 8: 4441, 9: 8666, 10: 8869, 11: 1}
 
 
-@needs_eventsim
 def test_real_eventsim_data_comes_out_as_its_facts_say(warehouse: TestWarehouse) -> None:
     lake = Lake(warehouse.scratch / "lake")
     records = eventsim_records()

@@ -30,6 +30,19 @@ def test_the_code_location_loads_in_a_fresh_interpreter() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def run_in_a_fresh_interpreter(code: str) -> None:
+    """Run the code without what this process has imported; it has to succeed."""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=project_root(),
+        capture_output=True,
+        text=True,
+        timeout=slowdown.seconds(180),
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_production_needs_no_local_warehouse() -> None:
     """Without the extra `local` there is neither fakesnow nor DuckDB."""
     required = [line for line in requires("music-platform") or () if "extra ==" not in line]
@@ -40,15 +53,7 @@ def test_production_needs_no_local_warehouse() -> None:
         "import music_platform.definitions, music_platform.cli, music_simulator.cli\n"
         "assert music_platform.definitions.defs"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=project_root(),
-        capture_output=True,
-        text=True,
-        timeout=slowdown.seconds(180),
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    run_in_a_fresh_interpreter(code)
 
 
 def test_without_the_extra_learning_there_is_nothing_to_learn() -> None:
@@ -67,15 +72,7 @@ def test_without_the_extra_learning_there_is_nothing_to_learn() -> None:
         "assert 'learning' not in {job.name for job in defs.get_repository_def().get_all_jobs()}\n"
         "assert set(known_checks(dbt_project().manifest_path)) == set(graph.asset_check_keys)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=project_root(),
-        capture_output=True,
-        text=True,
-        timeout=slowdown.seconds(180),
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    run_in_a_fresh_interpreter(code)
 
 
 def test_the_command_line_loads_without_the_heavy_libraries() -> None:

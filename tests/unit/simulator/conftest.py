@@ -1,7 +1,5 @@
 """Runs of the simulator for the tests, and the real eventsim output."""
 
-import gzip
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -15,6 +13,7 @@ import pytest
 from music_simulator.disturbances import KINDS, Records
 from music_simulator.generation import Generation, Plan, World
 from music_simulator.options import Options
+from tests.support.eventsim import eventsim_folder, eventsim_lines
 
 ROOT = Path(__file__).parents[3]
 SMALL = Options(seed=5, users=900, start=datetime(2026, 1, 1), days=3, songs=300, growth=10.0)
@@ -73,15 +72,12 @@ def disturbed() -> Made:
 @pytest.fixture(scope="session")
 def eventsim() -> Callable[[str], list[dict[str, Any]]]:
     """Real eventsim output by topic."""
-    folder = Path(os.environ.get("EVENTSIM_DATA") or ROOT.parent / "shared" / "data" / "eventsim")
-    if not (folder / "listen_events.jsonl.gz").is_file():
-        pytest.skip(f"no eventsim output in {folder}: name its folder in EVENTSIM_DATA")
+    eventsim_folder()
     read: dict[str, list[dict[str, Any]]] = {}
 
     def events(topic: str) -> list[dict[str, Any]]:
         if topic not in read:
-            with gzip.open(folder / f"{topic}.jsonl.gz") as file:
-                read[topic] = [orjson.loads(line) for line in file]
+            read[topic] = [orjson.loads(line) for line in eventsim_lines(topic)]
         return read[topic]
 
     return events
