@@ -67,7 +67,7 @@ class WarmDbt:
         options = [
             "--project-dir", str(project.project_dir), "--profiles-dir", str(project.profiles_dir),
             "--target-path", str(target), "--log-path", str(target), "--log-level-file", "none", "--quiet",
-            "--no-send-anonymous-usage-stats", "--no-version-check", "--cache-selected-only",
+            "--no-send-anonymous-usage-stats", "--no-version-check", "--cache-selected-only", "--no-write-json",
         ]  # fmt: skip
         self._select, self._options = select, ["--indirect-selection", "empty", *NO_UNIT_TESTS, *options]
         target.mkdir(parents=True, exist_ok=True)

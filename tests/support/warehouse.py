@@ -110,7 +110,7 @@ class TestWarehouse:
         seeded.touch()
         chosen = () if "--select" in arguments else self.selection
         exclusions = (part for kind in left_out for part in ("--exclude-resource-type", kind))
-        return self.dbt("build", *exclusions, *chosen, *arguments)
+        return self.dbt("build", "--no-write-json", *exclusions, *chosen, *arguments)
 
     def narrow_to_models_of(self, source: str) -> None:
         """From now on, builds are of the models that this text names and of what they are made from, unless they choose
