@@ -15,14 +15,14 @@ from music_platform.learning.evaluation import auc, calibration, lift, log_likel
 from music_platform.learning.listens import date_of, day_number
 from music_simulator.options import Options
 
-RUN = Options(seed=9, users=10_000, songs=4000, days=91, start=START, growth=0.0)
+RUN = Options(seed=9, users=16_000, songs=4000, days=91, start=START, growth=0.0)
 FIRST = day_number(START.date())
 END = FIRST + RUN.days
 
 
 @pytest.fixture(scope="module")
 def walked() -> tuple[pa.Table, object, object]:
-    """Thirteen weeks of 10,000 listeners, and what the simulator knows of them four weeks before the end."""
+    """Thirteen weeks of 16,000 listeners, and what the simulator knows of them four weeks before the end."""
     return walk(RUN, RUN.days - churn.HORIZON)
 
 
