@@ -57,7 +57,7 @@ VIEWS = (
         _COUNTED.format(period=_MONTH, name="activity_month")
         + """
     SELECT activity_month, song_key, song_title, artist_id, artist_name, streams, suspicious_streams,
-        streams::FLOAT / SUM(streams) OVER (PARTITION BY activity_month) AS share,
+        streams::FLOAT / NULLIF(SUM(streams) OVER (PARTITION BY activity_month), 0) AS share,
         (streams - suspicious_streams)::FLOAT
             / NULLIF(SUM(streams - suspicious_streams) OVER (PARTITION BY activity_month), 0) AS organic_share
     FROM songs
