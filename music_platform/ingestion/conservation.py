@@ -236,8 +236,7 @@ def audit(session: "SnowflakeConnection", settings: Settings) -> Audit:
 
     Raises BrokerUnreachableError if the broker is needed to distinguish markers from losses.
     """
-    ledger = read_ledger(session)
-    found = compare(session, settings, ledger)
+    found, ledger = compare(session, settings)
     if found.postponed is None:
         execute_all(session, statements(_balanced(ledger, found)))
     return found
@@ -264,8 +263,20 @@ def _balanced(before: Ledger, found: Audit) -> Ledger:
     return Ledger(before.partitions | partitions, found.files.intake or before.intake, found.files.state)
 
 
-def compare(session: "SnowflakeConnection", settings: Settings, ledger: Ledger) -> Audit:
-    """Compare RAW with what was read from topics and files since the ledger was written."""
+def compare(session: "SnowflakeConnection", settings: Settings) -> tuple[Audit, Ledger]:
+    """Compare RAW with what was read from topics and files since the ledger was written; also returns the ledger.
+
+    Each statement sees what another run's audit notes meanwhile, so the ledger has to be the same before and after.
+    """
+    ledger = read_ledger(session)
+    while True:
+        found = _compare(session, settings, ledger)
+        before, ledger = ledger, read_ledger(session)
+        if before == ledger:
+            return found, ledger
+
+
+def _compare(session: "SnowflakeConnection", settings: Settings, ledger: Ledger) -> Audit:
     table = DeltaTable(events_path(settings.lake_root))
     upto = loaded_version(session)
     read = read_partitions(settings, table)

@@ -158,3 +158,23 @@ def test_a_partition_without_rows_balances_where_nothing_is_missing(stack: Local
     platform.produce(listens(2, first=3), partition=0)
     platform.ingest()
     assert platform.imbalances() == []
+
+
+def test_of_two_audits_at_once_neither_misses_what_the_other_has_noted(
+    stack: LocalStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform = Platform(stack, "two_audits", tmp_path)
+    platform.produce(listens(40))
+    platform.ingest()
+    count, others = conservation.count_partitions, []
+
+    def meanwhile(*arguments: Any) -> Any:
+        if not others:
+            others.append("begun")
+            with connect(platform.settings) as other:
+                others.extend(audit(other, platform.settings).complaints)
+        return count(*arguments)
+
+    monkeypatch.setattr(conservation, "count_partitions", meanwhile)
+    assert platform.imbalances() == []
+    assert others == ["begun"]
