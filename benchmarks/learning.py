@@ -36,27 +36,51 @@ from music_simulator.clock import DAY
 from music_simulator.generation import World
 from music_simulator.options import Options
 from music_simulator.randomness import keys
-from music_simulator.sessions import Sessions
+from music_simulator.sessions import Pages, Sessions
 
 START = datetime(2026, 3, 2)
 STREAM_SECONDS = 30
 
 
-def streams(options: Options) -> pa.Table:
-    """The streams of a run, as the assets read them from gold.streams."""
+def walk(options: Options) -> Pages:
+    """The pages of a run, in order of user, session and item."""
     world = World(options)
     sessions = Sessions(world.population, world.catalogue, world.clock)
     pages = np.concatenate([sessions.advance(until) for until in range(DAY, options.days * DAY + 1, DAY)])
-    pages = pages[np.lexsort((pages["item"], pages["session"], pages["who"]))]
+    return in_order(pages)
+
+
+def in_order(pages: Pages) -> Pages:
+    """Pages in order of user, session and item."""
+    return pages[np.lexsort((pages["item"], pages["session"], pages["who"]))]
+
+
+def songs_and_ends(pages: Pages) -> tuple[Pages, Pages, npt.NDArray[np.bool_], npt.NDArray[np.intp]]:
+    """The songs among pages in order; the page that ends each; whether there is one; and the songs' positions."""
     at = np.flatnonzero(chain.IS_SONG[pages["state"]])
     ends = np.flatnonzero(~np.isnan(pages["listened"]))
     where = np.searchsorted(ends, at, side="right").clip(max=len(ends) - 1)
-    end = pages[ends[where]]
-    same = (end["who"] == pages["who"][at]) & (end["session"] == pages["session"][at]) & (ends[where] > at)
-    one = pages[at[same & (end["listened"] >= STREAM_SECONDS)]]
-    ids = np.array(world.catalogue.song_ids)
+    song, end = pages[at], pages[ends[where]]
+    known = (end["who"] == song["who"]) & (end["session"] == song["session"]) & (ends[where] > at)
+    return song, end, known, at
+
+
+def heard(options: Options) -> Pages:
+    """The streams of a run, as pages."""
+    song, end, known, _ = songs_and_ends(walk(options))
+    return song[known & (end["listened"] >= STREAM_SECONDS)]
+
+
+def user_ids(who: npt.NDArray[np.integer]) -> npt.NDArray[np.str_]:
+    """Ids of users, in the order of their numbers."""
+    return np.char.zfill(who.astype(str), 8)
+
+
+def streams(options: Options) -> pa.Table:
+    """The streams of a run, as the assets read them from gold.streams."""
+    one, ids = heard(options), np.array(World(options).catalogue.song_ids)
     return pa.table({
-        "user_id": np.char.zfill(one["who"].astype(str), 8),
+        "user_id": user_ids(one["who"]),
         "song_key": ids[one["song"]],
         "activity_date": dates(one["second"]),
         "is_collected": (one["source"] == planted.LIBRARY) & (not options.classic),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
+from scipy.stats import rankdata
 
 F64 = npt.NDArray[np.float64]
 
@@ -48,6 +49,42 @@ def ranked(lists: npt.NDArray[np.integer], heard: sparse.csr_matrix) -> Ranking:
         recall=hits.sum(axis=1) / wanted,
         ndcg=(hits * discount).sum(axis=1) / ideal,
     )
+
+
+def log_likelihood(probabilities: F64, labels: npt.NDArray[np.bool_]) -> F64:
+    """Log likelihood of each label; less its mean is the log loss. Probabilities are strictly between 0 and 1."""
+    out: F64 = np.log(np.where(labels, probabilities, 1.0 - probabilities))
+    return out
+
+
+def auc(scores: F64, labels: npt.NDArray[np.bool_]) -> float:
+    """The chance that somebody whose label is true has a greater score than somebody whose label is not; equal scores
+    count half (Mann and Whitney, 1947). NaN if all labels are equal."""
+    order = rankdata(scores)
+    positive = int(labels.sum())
+    pairs = positive * (len(labels) - positive)
+    return float((order[labels].sum() - positive * (positive + 1) / 2) / pairs) if pairs else float("nan")
+
+
+def lift(probabilities: F64, labels: npt.NDArray[np.bool_]) -> float:
+    """How many times the share of all that is true is true in the tenth with the greatest probabilities."""
+    first = np.argsort(-probabilities, kind="stable")[: max(1, len(labels) // 10)]
+    return float(labels[first].mean() / labels.mean())
+
+
+@dataclass(frozen=True)
+class Decile:
+    """A tenth of the individuals by what was said of them: how many, what was said on average, and what was seen."""
+
+    individuals: int
+    said: float
+    seen: float
+
+
+def calibration(probabilities: F64, labels: npt.NDArray[np.bool_]) -> list[Decile]:
+    """The deciles, least probability first. Equal probabilities may be in two of them."""
+    tenths = np.array_split(np.argsort(probabilities, kind="stable"), 10)
+    return [Decile(len(t), float(probabilities[t].mean()), float(labels[t].mean())) for t in tenths if len(t)]
 
 
 @dataclass(frozen=True)

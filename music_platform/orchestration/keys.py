@@ -27,9 +27,12 @@ NOT_RECONCILED = "not reconciled now"
 #: The check that looks for files that no micro-batch will read.
 INTAKE = dg.AssetCheckKey(LAKE_EVENTS, "intake")
 
-RECOMMENDATIONS = dg.AssetKey([ML, "recommendations"])
-#: Whether the model may be published, and whether something else is heard than before.
-GATE, DRIFT = dg.AssetCheckKey(RECOMMENDATIONS, "beats_baselines"), dg.AssetCheckKey(RECOMMENDATIONS, "drift")
+#: Models that are learned, and the checks of each: whether it may be published, and whether its population has changed.
+LEARNED = ("recommendations", "churn_risk", "suspicious_streams", "listener_segments", "songs_heard_together")
+BEATS_BASELINES, DRIFTS = "beats_baselines", "drift"
+LEARNED_CHECKS = [
+    dg.AssetCheckKey(dg.AssetKey([ML, model]), check) for model in LEARNED for check in (BEATS_BASELINES, DRIFTS)
+]
 
 
 def model_of(key: dg.AssetKey) -> str:

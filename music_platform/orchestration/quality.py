@@ -10,7 +10,7 @@ import dagster as dg
 from music_platform.learning import is_installed
 from music_platform.orchestration._dagster import AssetCheckExecutionRecord, AssetCheckExecutionRecordStatus
 from music_platform.orchestration.data_checks import MART_CHECKS, RAW_CHECKS
-from music_platform.orchestration.keys import CONSERVATION, DRIFT, GATE, INTAKE
+from music_platform.orchestration.keys import CONSERVATION, INTAKE, LEARNED_CHECKS
 
 
 def known_checks(manifest: Path) -> list[dg.AssetCheckKey]:
@@ -23,7 +23,7 @@ def known_checks(manifest: Path) -> list[dg.AssetCheckKey]:
         [
             CONSERVATION,
             INTAKE,
-            *((GATE, DRIFT) if is_installed() else ()),
+            *(LEARNED_CHECKS if is_installed() else ()),
             *(dg.AssetCheckKey(check.asset, check.name) for check in (*RAW_CHECKS, *MART_CHECKS)),
             *(
                 dg.AssetCheckKey(dg.AssetKey([model["config"]["schema"], model["name"]]), name)

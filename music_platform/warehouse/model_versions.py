@@ -44,12 +44,22 @@ VERSION = Column("version", T.STRING, "Version of the model that says so.")
 
 
 @dataclass(frozen=True)
+class View:
+    """A view that reads what a model says: its full name, what it shows, and its query."""
+
+    name: str
+    description: str
+    query: str
+
+
+@dataclass(frozen=True)
 class ModelTable:
-    """What a model says: a view of this name in GOLD, over a table with all kept versions."""
+    """What a model says: a view of this name in GOLD, over a table with all kept versions, and views that read it."""
 
     model: str
     description: str
     columns: tuple[Column, ...]
+    readers: tuple[View, ...] = ()
 
     @property
     def view(self) -> str:
@@ -76,7 +86,7 @@ class ModelVersionError(PlatformError):
 
 
 def create_tables(session: "SnowflakeConnection", table: ModelTable) -> None:
-    """Create what is missing: ledger, stage, table and view."""
+    """Create what is missing: ledger, stage, table and views."""
     cursor = session.cursor()
     cursor.execute(create_table(LEDGER, "Ledger of models: one row for each published version.", LEDGER_COLUMNS))
     cursor.execute(create_table(table.versions, f"{table.description} All kept versions.", (VERSION, *table.columns)))
@@ -87,6 +97,10 @@ def create_tables(session: "SnowflakeConnection", table: ModelTable) -> None:
         f"FROM {table.versions} AS said JOIN {LEDGER} AS ledger ON ledger.version = said.version "
         f"AND ledger.model = {literal(table.model)} AND ledger.is_current"
     )
+    for reader in table.readers:
+        cursor.execute(
+            f"CREATE OR REPLACE VIEW {reader.name} COMMENT = {literal(reader.description)} AS {reader.query}"
+        )
 
 
 def versions(session: "SnowflakeConnection", table: ModelTable) -> list[Version]:

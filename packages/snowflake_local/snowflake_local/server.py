@@ -272,7 +272,8 @@ def _answered(session: Session, cursor: Cursor) -> bytes:
             "rowset": [[None if v is None else str(v) for v in row.values()] for row in rows.to_pylist()],
         }
     else:
-        encoded = b64encode(results.to_ipc(rows, cursor.columns)).decode()
+        # As Snowflake does, nothing without a row: connectors cannot make a table of a stream without batches.
+        encoded = b64encode(results.to_ipc(rows, cursor.columns)).decode() if rows.num_rows else ""
         data |= {"queryResultFormat": "arrow", "rowsetBase64": encoded}
     stats = results.dml_stats(rows)
     if cursor.rows_created is not None:

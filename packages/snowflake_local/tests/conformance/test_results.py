@@ -102,6 +102,13 @@ def test_a_large_result_is_complete(connect: Connect) -> None:
     assert frame["I"].nunique() == 200000
 
 
+def test_a_result_without_rows_is_a_table_with_columns(connect: Connect) -> None:
+    cursor = connect().cursor().execute("select 1 as N, 'x' as S, current_date as D from (select 1) where 1 = 0")
+    assert cursor.fetch_arrow_all(force_return_table=True).column_names == ["N", "S", "D"]
+    assert cursor.execute("select 1 as N where 1 = 0").fetch_pandas_all().columns.tolist() == ["N"]
+    assert cursor.execute("select 1 as N where 1 = 0").fetchall() == []
+
+
 def test_describe_without_running(connect: Connect) -> None:
     described = connect().cursor().describe("select 1 as A, 'x' as B from (select 1/0)")
     assert [column.name for column in described] == ["A", "B"]
