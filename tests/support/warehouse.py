@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from music_platform.contracts.reference import TABLES
 from music_platform.environment import variables_set
 from music_platform.lake.delta_log import DeltaTable
+from music_platform.orchestration.warm_dbt import name_flags_at_once
 from music_platform.settings import Settings
 from music_platform.warehouse.connection import connect
 from music_platform.warehouse.loader import load
@@ -92,6 +93,7 @@ class TestWarehouse:
         """Run a dbt command in this process; returns its log, raises BuildError."""
         from dbt.cli.main import dbtRunner
 
+        name_flags_at_once()
         lines: list[str] = []
         with variables_set(self.dbt_variables()):
             runner = dbtRunner(manifest(), [lambda event: lines.append(event.info.msg)])
@@ -108,7 +110,7 @@ class TestWarehouse:
         seeded.touch()
         chosen = () if "--select" in arguments else self.selection
         exclusions = (part for kind in left_out for part in ("--exclude-resource-type", kind))
-        return self.dbt("build", *exclusions, *chosen, *arguments)
+        return self.dbt("build", "--no-write-json", *exclusions, *chosen, *arguments)
 
     def narrow_to_models_of(self, source: str) -> None:
         """From now on, builds are of the models that this text names and of what they are made from, unless they choose
