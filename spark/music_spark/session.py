@@ -53,7 +53,7 @@ def _is_closed_by_server(session: "ConnectSession") -> bool:
     from pyspark.errors import PySparkException
 
     try:
-        return not session.version
+        return not session.conf.get("spark.sql.session.timeZone")
     except PySparkException as error:
         return "INVALID_HANDLE" in str(error)
 
