@@ -148,8 +148,6 @@ class Comparison:
     def tutorial(self, name: str) -> int:
         """from_json with a schema, a Parquet sink, a checkpoint, Spark's own 200 shuffle partitions."""
         session, folder = self.spark(), self.folder / f"tutorial-{name}"
-        before = session.conf.get("spark.sql.shuffle.partitions")
-        session.conf.set("spark.sql.shuffle.partitions", "200")
         value = F.from_json(F.col("value").cast("string"), TUTORIAL_FIELDS).alias("event")
         events = topics_from_the_start(session.readStream, self.again).select("topic", "timestamp", value)
         rows = events.select("topic", "timestamp", "event.*")
@@ -161,7 +159,6 @@ class Comparison:
             .start()
         )
         query.awaitTermination()
-        session.conf.set("spark.sql.shuffle.partitions", before or "2")
         return sum(progress.numInputRows for progress in query.recentProgress)
 
     def alternative(self, name: str) -> None:

@@ -4,7 +4,8 @@
 
 Runs on its own stack, in a folder that is removed at the end. The raw read, in the same run, is Spark's own: it reads
 every byte of the topics and does nothing with it. With --versions, small batches are timed twice: with few table
-versions and with that many.
+versions and with that many. CPU seconds are those of Spark's server and of its Python processes; wall clock lies on a
+busy machine.
 """
 
 import argparse
@@ -19,15 +20,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 from pyspark.sql import SparkSession
 
 from music_platform.environment import settings_environment, venv_bin
 from music_platform.ingestion.context import IngestionContext
 from music_platform.ingestion.drain import drain
 from music_platform.lake.delta_log import DeltaTable
+from music_platform.lake.delta_writer import append
 from music_platform.lake.paths import events_path
 from music_platform.settings import Settings, load_settings
 from music_platform.stack.local_stack import LocalStack
+from music_platform.stack.processes import cpu_seconds_of
 from music_platform.stack.provision import provision
 from music_platform.topics import topic_names
 from music_platform.warehouse.connection import connect
@@ -93,8 +97,17 @@ def ingest(context: IngestionContext, **stages: bool) -> dict[str, float]:
     return found | {"whole": time.monotonic() - started}
 
 
-def measure(settings: Settings, events: int, versions: int) -> dict[str, object]:
+def spark_cpu(stack: LocalStack) -> tuple[float, float]:
+    """CPU seconds of Spark's server, and of its Python processes."""
+    pid = stack.status()["spark"].pid or 0
+    own = psutil.Process(pid).cpu_times()
+    jvm = float(own.user + own.system)
+    return jvm, cpu_seconds_of(pid) - jvm
+
+
+def measure(stack: LocalStack, events: int, versions: int) -> dict[str, object]:
     """Measure all figures."""
+    settings = stack.settings
     provision(settings)
 
     def spark() -> SparkSession:
@@ -108,12 +121,19 @@ def measure(settings: Settings, events: int, versions: int) -> dict[str, object]
     batches = []
     for seed in range(REPEATS):
         simulate(settings, events, WARM_UPS + seed)
-        batches.append(ingest(context))
+        before = spark_cpu(stack)
+        batch = ingest(context)
+        used = (now - then for now, then in zip(spark_cpu(stack), before, strict=True))
+        batches.append(batch | dict(zip(("jvm", "python"), used, strict=True)))
     read = raw_read(spark(), settings)
 
     def rate(*stages: str) -> float:
         """Median records per second of the batches."""
         return statistics.median(batch["records"] / sum(batch[stage] for stage in stages) for batch in batches)
+
+    def cpu(process: str) -> float:
+        """Median CPU µs of a record."""
+        return round(statistics.median(1e6 * batch[process] / batch["records"] for batch in batches), 1)
 
     result: dict[str, object] = {
         "events of a batch": int(batches[0]["records"]),
@@ -122,12 +142,14 @@ def measure(settings: Settings, events: int, versions: int) -> dict[str, object]
         "of the raw read, %": round(100 * rate("lake") / read),
         "lake → RAW, events/s": round(rate("raw")),
         "Kafka → RAW, events/s": round(rate("whole")),
+        "CPU of the JVM, µs/event": cpu("jvm"),
+        "CPU of Python, µs/event": cpu("python"),
     }
     if versions:
         result["seconds of a batch at few versions"] = small_batches(context)
         table = DeltaTable(events_path(settings.lake_root))
         while (latest := table.latest_version()) < versions:
-            spark().sql(f"ALTER TABLE delta.`{table.root}` SET TBLPROPERTIES ('benchmark' = '{latest}')")
+            append(table.root, [], "benchmark", latest)
         ingest(context)
         result[f"seconds of a batch at {versions} versions"] = small_batches(context)
     # Its end after the server's would be waited for.
@@ -151,7 +173,7 @@ def main() -> None:
     parser.add_argument("--versions", type=int, default=0)
     given = parser.parse_args()
     with running_stack(given.events) as stack:
-        print(json.dumps(measure(stack.settings, given.events, given.versions), indent=2, ensure_ascii=False))
+        print(json.dumps(measure(stack, given.events, given.versions), indent=2, ensure_ascii=False))
 
 
 if __name__ == "__main__":

@@ -223,8 +223,15 @@ class Spark(BaseSettings):
     spark_driver_memory: str = Field(default="2g", description="Heap of the local Spark Connect server.")
     spark_master: Literal["local", "standalone"] = Field(
         default="local",
-        description="Where the local Connect server runs its tasks: 'local', two threads of its own process, or "
-        "'standalone', a master and two workers of one core each.",
+        description="Where the local Connect server runs its tasks: 'local', threads of its own process, or "
+        "'standalone', a master and two workers.",
+    )
+    spark_cores: int = Field(
+        default=2,
+        ge=1,
+        description="Cores that Spark works with: threads of the local Connect server, cores of both workers of the "
+        "standalone cluster together (at least one each), or those of the cluster at SPARK_REMOTE. A micro-batch has "
+        "at most as many tasks, and each one writes a file.",
     )
     spark_executor_memory: str = Field(
         default="1g", description="Heap of each executor of the local standalone cluster."

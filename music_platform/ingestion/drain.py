@@ -6,24 +6,23 @@ any moment: the next call resumes from the checkpoint, the lake and the watermar
 
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING
 
 from pyspark.errors import PySparkException
 
 from music_platform import failpoints
 from music_platform.clock import seconds_since
-from music_platform.errors import PlatformError
 from music_platform.home import Home
 from music_platform.ingestion.backlog import kafka_backlog
 from music_platform.ingestion.context import IngestionContext, writing
 from music_platform.ingestion.disk_space import pausing
 from music_platform.ingestion.gaps import held_topics, require_sound_checkpoint
 from music_platform.ingestion.intake import Intake
-from music_platform.ingestion.topic_changes import adjust, set_aside_sentences
+from music_platform.ingestion.topic_changes import adjust, pending_changes, set_aside_sentences
 from music_platform.ingestion.unreadable_records import read_around, unreadable
-from music_platform.lake.checkpoint import covers
 from music_platform.lake.delta_log import DeltaTable
+from music_platform.lake.delta_writer import create_table
 from music_platform.lake.lease import Lease, LeaseError
 from music_platform.lake.paths import events_path
 from music_platform.lake.progress import Progress, read_progress
@@ -38,7 +37,7 @@ from music_platform.topics import (
 from music_platform.warehouse.loader import Loaded, LoadError, load
 from music_platform.warehouse.staging import staging_method
 from music_spark.enrich import read_reference
-from music_spark.job import Job, MicroBatch, run_micro_batches
+from music_spark.job import Job, MicroBatch, Stream
 from music_spark.orphans import notice_restarts, session_id
 from music_spark.read import KafkaSource
 
@@ -61,15 +60,11 @@ FILES, TOPICS, RAW = "the intake's files", "all topics", "the loads into RAW"
 ELECTION_SECONDS = 30.0
 
 
-class UnfinishedBatchError(PlatformError):
-    """The query ended without an error before it had read everything."""
-
-
 def drain(context: IngestionContext, *, to_lake: bool = True, to_raw: bool = True) -> Iterator[MicroBatch | Loaded]:
     """Ingest until there is no backlog; yield each micro-batch and each loaded version.
 
     Ends early where the disk is almost full: before each micro-batch and each load it is looked at.
-    Raises LeaseError, StreamStoppedError, UnfinishedBatchError, LoadError, or what Spark or the warehouse raises. Where
+    Raises LeaseError, StreamStoppedError, UnfinishedError, LoadError, or what Spark or the warehouse raises. Where
     files cannot be read, the brokers do not answer or a load fails, it does the rest first.
     """
     table = DeltaTable(events_path(context.settings.lake_root))
@@ -165,58 +160,67 @@ def _micro_batches(
     failed: dict[str, Exception],
 ) -> Iterator[MicroBatch]:
     """Micro-batches until there is no backlog, the time is up, or `hold` keeps the backlog back. `failed` gets the
-    topics that are held, and why."""
+    topics that are held, and why. One stream runs for as long as the topics stay the same."""
     settings = context.settings
-    while True:
-        progress = read_progress(settings.lake_root)
-        names = topic_names(settings).values()
-        found = readable_offsets(settings.kafka_client_config(), names, ELECTION_SECONDS, failed.keys())
-        require_sound_checkpoint(progress, table)
-        held = held_topics(progress, found)
-        for topic in sorted(held.keys() - failed.keys()):
-            context.log(f"{topic} is not read, and the other topics are: {held[topic]}")
-            failed[topic] = held[topic]
-        offsets = found.only(found.ids.keys() - held.keys())
-        if held and not offsets.ids:
-            return
-        progress = adjust(progress, table, offsets, context.log)
-        committed = progress.committed()
-        backlog = kafka_backlog(offsets, committed)
-        if not backlog.records and table.latest_version() >= 0:
-            return
-        if _time_is_up(settings, started):
-            context.log(
-                f"{backlog.records:,} records left after {time.monotonic() - started:.0f} s; the next run reads them."
-            )
-            return
-        if hold(backlog.records):
-            return
-        context.log(f"{backlog.records:,} records to read: {backlog.behind}")
-        session = _spark_session(context, lease)
-        done = 0
-        progress = progress.with_new_topics(offsets.ids)
-        work = job(settings, progress, offsets, context.log)
-        try:
-            with failpoints.during(failpoints.INSIDE_MICRO_BATCH, delay=1.5):
-                for batch in run_micro_batches(session, work):
-                    done += batch.records
-                    context.log(
-                        f"micro-batch {batch.number}: {batch.records:,} records in {batch.seconds:.1f} s, "
-                        f"{done:,} of {backlog.records:,}"
-                    )
-                    yield batch
-        except PySparkException as error:
-            if (place := unreadable(error)) is None:
-                raise
+    names = topic_names(settings).values()
+    with ExitStack() as running:
+        stream: Stream | None = None
+        while True:
+            progress = read_progress(settings.lake_root)
+            found = readable_offsets(settings.kafka_client_config(), names, ELECTION_SECONDS, failed.keys())
+            require_sound_checkpoint(progress, table)
+            held = held_topics(progress, found)
+            for topic in sorted(held.keys() - failed.keys()):
+                context.log(f"{topic} is not read, and the other topics are: {held[topic]}")
+                failed[topic] = held[topic]
+            offsets = found.only(found.ids.keys() - held.keys())
+            if stream and (offsets.ids != stream.job.topic_ids or pending_changes(progress, offsets)):
+                # What it has committed meanwhile counts.
+                running.close()
+                stream = None
+                continue
+            if held and not offsets.ids:
+                return
+            if not stream:
+                progress = adjust(progress, table, offsets, context.log)
+            backlog = kafka_backlog(offsets, progress.committed())
+            if not backlog.records:
+                create_table(table.root)
+                return
+            if _time_is_up(settings, started):
+                context.log(
+                    f"{backlog.records:,} records left after {time.monotonic() - started:.0f} s; the next run reads "
+                    "them."
+                )
+                return
+            if hold(backlog.records):
+                return
+            context.log(f"{backlog.records:,} records to read: {backlog.behind}")
             lease.check()
-            yield read_around(session, settings, work, progress, offsets, place, context.log)
-            continue
-        if not covers(read_progress(settings.lake_root).committed(), offsets.end):
-            raise UnfinishedBatchError(
-                f"Spark's query ended without an error before it had read all {backlog.records:,} records "
-                f"({progress.checkpoint}/commits does not cover them). Someone stopped it, or another query started on "
-                "the same checkpoint. Nothing is lost: run it again."
-            )
+            done = 0
+            try:
+                if not stream:
+                    session = _spark_session(context, lease)
+                    progress = progress.with_new_topics(offsets.ids)
+                    work = job(settings, progress, offsets, context.log)
+                    stream = Stream(session, work)
+                    running.callback(stream.stop)
+                with failpoints.during(failpoints.INSIDE_MICRO_BATCH, delay=1.5):
+                    for batch in stream.batches(offsets.end):
+                        done += batch.records
+                        context.log(
+                            f"micro-batch {batch.number}: {batch.records:,} records in {batch.seconds:.1f} s, "
+                            f"{done:,} of {backlog.records:,}"
+                        )
+                        yield batch
+            except PySparkException as error:
+                if (place := unreadable(error)) is None:
+                    raise
+                running.close()
+                stream = None
+                lease.check()
+                progress = read_progress(settings.lake_root)
+                yield read_around(session, settings, work, progress, offsets, place, context.log)
 
 
 def job(settings: Settings, progress: Progress, offsets: TopicOffsets, log: Callable[[str], None]) -> Job:
@@ -236,6 +240,7 @@ def job(settings: Settings, progress: Progress, offsets: TopicOffsets, log: Call
         offsets.ids,
         events_path(settings.lake_root),
         progress.checkpoint,
+        settings.spark_cores,
         read_reference(settings.reference_root, log),
         shared=None if not settings.spark_is_local or settings.spark_is_standalone else Home(settings.home).reference,
     )

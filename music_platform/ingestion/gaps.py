@@ -89,14 +89,21 @@ def checkpoint_trouble(
 
 
 def read_trouble(progress: Progress, table: DeltaTable) -> str | None:
-    """How the current checkpoint and the lake contradict each other; None if they do not."""
+    """How the current checkpoint and the lake contradict each other; None if they do not.
+
+    The stream may be at work: the lake is looked at between two looks at the checkpoint that are the same.
+    """
     state = read_checkpoint(progress.checkpoint)
-    last = table.last_transaction()
-    if last and last.app_id == state.query:
-        in_lake = last.version
-    else:
-        in_lake = table.last_batch(state.query) if state.query else -1
-    return checkpoint_trouble(state, last, in_lake, progress.retired_queries)
+    while True:
+        last = table.last_transaction()
+        if last and last.app_id == state.query:
+            in_lake = last.version
+        else:
+            in_lake = table.last_batch(state.query) if state.query else -1
+        trouble = checkpoint_trouble(state, last, in_lake, progress.retired_queries)
+        before, state = state, read_checkpoint(progress.checkpoint) if trouble else state
+        if before == state:
+            return trouble
 
 
 def require_sound_checkpoint(progress: Progress, table: DeltaTable) -> None:

@@ -197,8 +197,10 @@ class Intake:
         )
         limit = self._settings.intake_max_file_bytes
         with failpoints.during(failpoints.INSIDE_FILE_BATCH, delay=0.7):
+            tasks = self._settings.spark_cores
             append_files(
-                spark(), FileBatch(self._root, files, self._table.root, batch.app_id, batch.number, reference, limit)
+                spark(),
+                FileBatch(self._root, files, self._table.root, batch.app_id, batch.number, reference, limit, tasks),
             )
 
     def _narrowed(self, batch: Batch, error: Exception) -> Batch:

@@ -10,34 +10,27 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pyspark.sql import SparkSession
-
 from music_platform import failpoints
 from music_platform.ingestion.context import IngestionContext
 from music_platform.ingestion.forgotten_files import forget_files
 from music_platform.lake.delta_log import DeltaTable
+from music_platform.lake.delta_writer import compact, vacuum
 from music_platform.lake.files import Folder
 from music_platform.lake.paths import checkpoints_path, events_path
 from music_platform.lake.snapshot import complete_checkpoints
 from music_platform.warehouse.loader import load_state
 from music_platform.warehouse.staging import clean_stage
-from music_spark.write import table_at
 
-#: Files written at the same time. Delta's default of 15 takes all cores from concurrent micro-batches, which then wait
-#: for minutes.
+#: Files written at the same time: micro-batches need the cores.
 THREADS = 1
-
-#: Tasks in which Delta lists the table's files to find those to delete. Spark's default of 10,000 means a minute of
-#: empty tasks on two cores while micro-batches wait.
-LISTINGS = 16
 
 #: Smaller files are compacted into files of this size.
 FILE_BYTES = 128 << 20
 
-#: A log file's version. On a local disk Hadoop puts a hidden checksum beside each file, and a writer that is killed
-#: leaves its temporary file, hidden too, and the checksum of that.
+#: A log file's version. A writer that is killed leaves its temporary file (`name#1`). In logs of earlier releases, on a
+#: local disk, Hadoop has put a hidden checksum beside each file, and temporary files are hidden, with a checksum too.
 _VERSION = re.compile(r"^\.{0,2}(\d{20})\.")
-_TEMPORARY = re.compile(r"^\..*\.tmp(\.crc)?$")
+_TEMPORARY = re.compile(r"^(\..*\.tmp(\.crc)?|.*#\d+)$")
 HOUR = 3600.0
 #: Hours after which a temporary file of the log is no writer's any more.
 TEMPORARY_HOURS = 24.0
@@ -88,10 +81,9 @@ def maintain(context: IngestionContext) -> Upkeep:
 
         loaded, _ = watermark()
         folders = clean_stage(session, watermark)
-    spark = context.spark()
     with failpoints.during(failpoints.INSIDE_COMPACTION, delay=0.3):
-        compacted = compact(spark, table)
-    hours = vacuum(spark, table, loaded, settings.lake_retention_hours)
+        compacted = compact(table.root, FILE_BYTES, THREADS)
+    hours = vacuumed_hours(table, loaded, settings.lake_retention_hours)
     removed = clean_log(table, loaded, settings.log_retention_hours)
     forgotten = forget_files(settings, time.time())
     clean_notes(settings.lake_root)
@@ -102,21 +94,15 @@ def maintain(context: IngestionContext) -> Upkeep:
     return Upkeep(compacted, hours, removed, len(folders), forgotten)
 
 
-def compact(spark: SparkSession, table: DeltaTable) -> int:
-    """Compact small files; returns how many."""
-    for option, value in (("minFileSize", FILE_BYTES), ("maxFileSize", FILE_BYTES), ("maxThreads", THREADS)):
-        spark.conf.set(f"spark.databricks.delta.optimize.{option}", str(value))
-    row = spark.sql(f"OPTIMIZE {table_at(table.root)}").select("metrics.numFilesRemoved").first()
-    return int(row[0]) if row else 0
-
-
-def vacuum(spark: SparkSession, table: DeltaTable, loaded: int, wanted_hours: float) -> float:
+def vacuumed_hours(table: DeltaTable, loaded: int, wanted_hours: float) -> float:
     """Delete replaced files that are past their retention; returns the hours for which they are kept."""
     oldest = next((v.timestamp_ms / 1000 for v in table.versions_after(loaded) if v.files), None)
     hours = retention_hours(wanted_hours, oldest, time.time())
-    spark.conf.set("spark.databricks.delta.retentionDurationCheck.enabled", "false")
-    spark.conf.set("spark.sql.sources.parallelPartitionDiscovery.parallelism", str(LISTINGS))
-    spark.sql(f"VACUUM {table_at(table.root)} RETAIN {int(hours + 1)} HOURS").collect()
+    vacuumed = vacuum(table.root, int(hours + 1))
+    if table.folder.is_local:
+        for name in vacuumed:
+            # Hadoop's checksum, beside each file of earlier releases.
+            table.folder.remove(f".{name}.crc")
     return hours
 
 

@@ -72,14 +72,24 @@ def changes(read: Read, offsets: TopicOffsets, aside: dict[str, str], ignored: l
     return Changes(begin, tuple(gone), tuple(sorted(back)))
 
 
+def pending_changes(progress: Progress, offsets: TopicOffsets) -> Changes:
+    """What `adjust` would change."""
+    read = Read(committed_offsets(progress.checkpoint), initial_offsets(progress.checkpoint), progress.starting)
+    ids = {name: topic.topic_id for name, topic in _not_read(progress).items()}
+    return changes(read, offsets, ids, recreated(progress.topic_ids, offsets.ids))
+
+
+def _not_read(progress: Progress) -> dict[str, RetiredTopic]:
+    """Topics that were retired or set aside, by name."""
+    return {topic.topic: topic for topic in (*progress.retired, *progress.set_aside)}
+
+
 def adjust(progress: Progress, table: DeltaTable, offsets: TopicOffsets, log: Callable[[str], None]) -> Progress:
     """The progress with which the stream can resume over today's topics, in a new generation if they changed."""
-    read = Read(committed_offsets(progress.checkpoint), initial_offsets(progress.checkpoint), progress.starting)
-    old = {topic.topic: topic for topic in (*progress.retired, *progress.set_aside)}
-    ids = {name: topic.topic_id for name, topic in old.items()}
-    found = changes(read, offsets, ids, recreated(progress.topic_ids, offsets.ids))
+    found = pending_changes(progress, offsets)
     if not found:
         return progress
+    old = _not_read(progress)
     settled = progress.committed_in_lake(table)
     starting = {topic: dict(ends) for topic, ends in settled.items() if topic not in found.gone}
     for topic in found.back:

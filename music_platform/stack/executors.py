@@ -15,7 +15,7 @@ from music_platform.stack.jars import jar_paths, spark_sets
 from music_spark.session import REQUIRED_CONF, spark_conf
 
 #: Distributions that the job imports on an executor.
-DISTRIBUTIONS = ("pyspark", "pyarrow", "orjson", "numpy")
+DISTRIBUTIONS = ("pyspark", "pyarrow", "orjson", "numpy", "deltalake")
 #: Seconds within which every executor of the local cluster has to have answered.
 PATIENCE_SECONDS = 60.0
 
@@ -91,14 +91,12 @@ def setting_findings(found: Mapping[str, str | None]) -> Iterator[Finding]:
             f"Start the server with --conf {name}={value}, or set it in its spark-defaults.conf",
         )
     if not wrong:
-        yield Finding("spark settings", Verdict.GOOD, "Delta, time zone and timestamps are as the lake needs them")
+        yield Finding("spark settings", Verdict.GOOD, "the time zone is as the lake needs it")
 
 
 def _is_right(name: str, wanted: str, found: str | None) -> bool:
     if found is None:
         return False
-    if name == "spark.sql.extensions":
-        return wanted in [each.strip() for each in found.split(",")]
     if name == "spark.sql.session.timeZone":
         return found.upper() in UTC
     return found.lower() == wanted.lower()

@@ -33,7 +33,6 @@ ROOTS: dict[str, tuple[str, ...]] = {
     SPARK: (
         "org.apache.spark:spark-sql-kafka-0-10_2.13:4.2.0",
         "org.apache.spark:spark-token-provider-kafka-0-10_2.13:4.0.0",
-        "io.delta:delta-spark_4.2_2.13:4.4.0",
     ),
     S3: (
         "org.apache.hadoop:hadoop-aws:3.5.0",

@@ -1,4 +1,4 @@
-"""The local standalone Spark cluster: a master and two workers of one core, all bound to loopback.
+"""The local standalone Spark cluster: a master and two workers, all bound to loopback.
 
 Its workers start as on a machine of their own: with a clean environment, in their own folder, and without the checkout
 on Python's path. What the job needs there travels with it as an archive; third-party packages and jars are installed.
@@ -22,7 +22,6 @@ from music_platform.stack.jars import jar_paths, pyspark_home, spark_sets
 from music_platform.stack.java import LOG4J_CONFIG, Java
 
 WORKERS = (1, 2)
-CORES_PER_WORKER = 1
 #: Heap of the master and of each worker, which only start and watch other processes.
 DAEMON_HEAP = "256m"
 #: Packages of this project that the job imports on an executor.
@@ -31,6 +30,11 @@ PACKAGES = ("music_platform", "music_spark")
 UNPACKED = "music"
 #: Seconds without a heartbeat after which the master gives up a worker.
 WORKER_TIMEOUT_SECONDS = 30
+
+
+def cores_per_worker(settings: Settings) -> int:
+    """Cores of each worker, at least one."""
+    return max(1, settings.spark_cores // len(WORKERS))
 
 
 def worker_port(number: int) -> str:
@@ -78,7 +82,7 @@ def application_conf(settings: Settings) -> dict[str, str]:
     return {
         **authentication(settings),
         "spark.master": master_url(settings),
-        "spark.executor.cores": str(CORES_PER_WORKER),
+        "spark.executor.cores": str(cores_per_worker(settings)),
         "spark.executor.memory": settings.spark_executor_memory,
         "spark.executor.extraJavaOptions": (
             f'"-Dlog4j2.configurationFile={_log4j(settings)}" -XX:+ExitOnOutOfMemoryError {settings.jvm_options}'
@@ -89,7 +93,7 @@ def application_conf(settings: Settings) -> dict[str, str]:
         "spark.archives": f"{archive}#{UNPACKED}",
         # A Connect session's Python starts in a folder of its own, below the executor's. Installed packages are found
         # in their folders, but the .pth files there, which add the checkout, are not read.
-        "spark.executorEnv.PYTHONPATH": ":".join([UNPACKED, f"../{UNPACKED}", *_installed()]),
+        "spark.executorEnv.PYTHONPATH": ":".join([UNPACKED, f"../{UNPACKED}", *installed()]),
         # A worker that dies takes its task with it, through no fault of the task.
         "spark.task.maxFailures": "10",
     }
@@ -131,7 +135,7 @@ def master_command(settings: Settings) -> list[str]:
 def worker_command(settings: Settings, number: int) -> list[str]:
     """A worker's command line."""
     arguments = ["--port", str(getattr(settings, worker_port(number))), "--webui-port", "0"]
-    arguments += ["--cores", str(CORES_PER_WORKER), "--memory", settings.spark_executor_memory]
+    arguments += ["--cores", str(cores_per_worker(settings)), "--memory", settings.spark_executor_memory]
     arguments += ["--work-dir", str(folder_of(settings, number) / "work")]
     return [*_command(settings, "org.apache.spark.deploy.worker.Worker", arguments), master_url(settings)]
 
@@ -209,6 +213,6 @@ def _log4j(settings: Settings) -> Path:
     return Home(settings.home).spark_cluster / LOG4J_CONFIG.name
 
 
-def _installed() -> list[str]:
+def installed() -> list[str]:
     """The folders of installed packages."""
     return list(dict.fromkeys(sysconfig.get_path(name) for name in ("purelib", "platlib")))

@@ -13,7 +13,7 @@ from music_platform.settings import LOOPBACK, Settings, load_settings
 from music_platform.stack import spark_cluster
 from music_platform.stack.jars import jar_paths, pyspark_home, repository, spark_sets
 from music_platform.stack.java import LOG4J_CONFIG, Java
-from music_spark.session import executor_credentials, spark_conf, store_conf
+from music_spark.session import CREDENTIALS, executor_stores, spark_conf, store_conf
 
 SERVER_CLASS = "org.apache.spark.sql.connect.service.SparkConnectServer"
 
@@ -22,7 +22,7 @@ def server_conf(settings: Settings) -> dict[str, str]:
     """The platform's Spark settings, with those of this server."""
     home = Home(settings.home)
     jars = ",".join(str(path) for path in jar_paths(settings, *spark_sets(settings)))
-    here = {"spark.master": "local[2]", "spark.authenticate": "true", "spark.jars": jars}
+    here = {"spark.master": f"local[{settings.spark_cores}]", "spark.authenticate": "true", "spark.jars": jars}
     return {
         **spark_conf(),
         **store_conf(os.environ),
@@ -41,7 +41,7 @@ def server_conf(settings: Settings) -> dict[str, str]:
         # No Hive metastore: the platform's tables are paths.
         "spark.sql.catalogImplementation": "in-memory",
         **(spark_cluster.application_conf(settings) if settings.spark_is_standalone else here),
-        **(executor_credentials(os.environ) if settings.spark_is_standalone else {}),
+        **(executor_stores(os.environ, CREDENTIALS) if settings.spark_is_standalone else {}),
     }
 
 
@@ -53,6 +53,7 @@ def pod_conf(jars: Path) -> dict[str, str]:
     return {
         **spark_conf(),
         **store_conf(os.environ),
+        **executor_stores(os.environ),
         "spark.connect.grpc.binding.address": LOOPBACK,
         "spark.connect.grpc.binding.port": "15002",
         "spark.driver.bindAddress": "0.0.0.0",
@@ -85,8 +86,15 @@ def command(settings: Settings) -> list[str]:
 
 def environment(settings: Settings, java: Java) -> dict[str, str]:
     """Variables for spark-submit and Spark's Python workers."""
-    python = spark_cluster.python() if settings.spark_is_standalone else sys.executable
-    return {"SPARK_HOME": str(pyspark_home()), "JAVA_HOME": str(java.home), "PYSPARK_PYTHON": python}
+    found = {"SPARK_HOME": str(pyspark_home()), "JAVA_HOME": str(java.home), "PYSPARK_PYTHON": sys.executable}
+    if settings.spark_is_standalone:
+        # The driver commits what the executors write, in the same Python as theirs.
+        packages = dict.fromkeys(str(folder.parent) for folder in spark_cluster.package_folders())
+        found |= {
+            "PYSPARK_PYTHON": spark_cluster.python(),
+            "PYTHONPATH": os.pathsep.join([*packages, *spark_cluster.installed()]),
+        }
+    return found
 
 
 def prepare(settings: Settings) -> None:

@@ -13,12 +13,13 @@ from datetime import UTC, datetime
 from gzip import GzipFile
 
 import pyarrow as pa
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
 from music_platform.contracts.shapes import Shape
+from music_platform.lake.delta_writer import create_table
 from music_spark.enrich import Reference, enriched, lookups
 from music_spark.shape import file_origin, lake_rows
-from music_spark.write import FILES_PER_BATCH, create_table, lake_schema
+from music_spark.write import FORMAT, Step, sink
 
 #: Lines that are converted to columns at once.
 LINES_TOGETHER = 50_000
@@ -54,26 +55,29 @@ class FileBatch:
     reference: Reference
     #: Bytes of text that a file may have.
     max_bytes: int
+    #: Tasks that read and write at most.
+    tasks: int
 
 
 def append_files(session: SparkSession, batch: FileBatch) -> None:
     """Append the files' lines to the table, unless this batch was appended before."""
-    create_table(session, batch.table)
-    rows = line_rows(session, batch).coalesce(FILES_PER_BATCH)
-    identity = {"txnAppId": batch.app_id, "txnVersion": str(batch.number)}
-    rows.write.format("delta").mode("append").options(**identity).save(batch.table)
-
-
-def line_rows(session: SparkSession, batch: FileBatch) -> DataFrame:
-    """One row for each line of the files."""
+    create_table(batch.table)
+    session.dataSource.register(sink(batch.table, file_step(batch)))
     found = session.read.format("binaryFile").load([f"{batch.root}/{file.name}" for file in batch.files])
+    identity = {"application": batch.app_id, "number": str(batch.number)}
+    rows = found.select("path", "content").coalesce(batch.tasks)
+    rows.write.format(FORMAT).mode("append").options(**identity).save()
+
+
+def file_step(batch: FileBatch) -> Step:
+    """The step that turns whole files into rows of the lake, one for each line."""
     files = {file.name: file for file in batch.files}
     name, content, limit = batch.reference.name, batch.reference.content, batch.max_bytes
 
     def step(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         return enriched(file_batches(batches, files, limit), lookups(name, content))
 
-    return found.select("path", "content").mapInArrow(step, lake_schema())
+    return step
 
 
 def file_batches(

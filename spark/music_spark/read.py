@@ -9,6 +9,10 @@ from pyspark.sql import functions as F
 
 from music_platform.contracts.events import COORDINATES, MAX_COORDINATES, REDRIVE_HEADER
 
+#: Records of a partition that are read together. Tasks get as many such ranges each, so that they have about as much to
+#: do, however uneven the partitions are.
+RECORDS_OF_A_RANGE = 5_000
+
 #: Milliseconds that a fetch at the live tail waits for more records. With Kafka's default, 500 ms are lost for each
 #: partition of each micro-batch.
 FETCH_MAX_WAIT_MS = 20
@@ -40,6 +44,7 @@ class KafkaSource:
             "subscribe": ",".join(self.topics),
             "startingOffsets": self.starting_offsets,
             "maxOffsetsPerTrigger": str(self.max_records_per_batch),
+            "maxRecordsPerPartition": str(RECORDS_OF_A_RANGE),
             "includeHeaders": "true",
             # Lost offsets stop the stream with an error. They are never skipped silently.
             "failOnDataLoss": "true",

@@ -5,7 +5,7 @@ one place only (master, memory, jars, ports) are added where that place is set u
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, cast
 
 from music_platform.errors import PlatformError
@@ -58,38 +58,14 @@ def _is_closed_by_server(session: "ConnectSession") -> bool:
         return "INVALID_HANDLE" in str(error)
 
 
-#: Settings without which rows are wrong, or no table of the lake can be written. Wherever Spark runs, it needs these;
-#: the others of `spark_conf()` make it fast.
-REQUIRED_CONF = (
-    "spark.sql.extensions",
-    "spark.sql.catalog.spark_catalog",
-    "spark.sql.session.timeZone",
-    "spark.sql.variant.allowDuplicateKeys",
-    "spark.sql.parquet.outputTimestampType",
-)
+#: Settings that the job needs wherever Spark runs; the others of `spark_conf()` make it fast.
+REQUIRED_CONF = ("spark.sql.session.timeZone",)
 
 
 def spark_conf() -> dict[str, str]:
     """Spark's settings by name."""
     return {
-        # --- Delta -------------------------------------------------------------------------------------------------
-        "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
-        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
-        # Partitions for reading a table's log. With the default of 50, a small table's log costs more than its data.
-        "spark.databricks.delta.snapshotPartitions": "2",
-        # --- What a result looks like ------------------------------------------------------------------------------
         "spark.sql.session.timeZone": "UTC",
-        # The last of duplicate keys in a JSON object counts, as in most RFC 8259 parsers.
-        "spark.sql.variant.allowDuplicateKeys": "true",
-        # The warehouse's COPY reads microseconds; the legacy INT96 has no time zone semantics.
-        "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
-        "spark.sql.parquet.compression.codec": "zstd",
-        # --- Small batches -----------------------------------------------------------------------------------------
-        # The default of 200 halves the speed of a batch and writes 200 files.
-        "spark.sql.shuffle.partitions": "2",
-        "spark.sql.streaming.stateStore.providerClass": (
-            "org.apache.spark.sql.execution.streaming.state.RocksDBStateStoreProvider"
-        ),
         # --- A server that runs for months -------------------------------------------------------------------------
         # The UI's records of past jobs are kept in memory even without a UI.
         "spark.ui.enabled": "false",
@@ -155,6 +131,11 @@ def store_conf(environment: Mapping[str, str]) -> dict[str, str]:
 CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "GOOGLE_APPLICATION_CREDENTIALS")
 
 
-def executor_credentials(environment: Mapping[str, str]) -> dict[str, str]:
-    """Settings that give the executors of a cluster the credentials of the object stores."""
-    return {f"spark.executorEnv.{name}": environment[name] for name in CREDENTIALS if environment.get(name)}
+#: Variables that say where the object stores are.
+PLACES = ("AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION", "STORAGE_EMULATOR_HOST")
+
+
+def executor_stores(environment: Mapping[str, str], more: Iterable[str] = ()) -> dict[str, str]:
+    """Settings that give the executors of a cluster, whose Python writes the lake's files, these variables: the places
+    of the object stores and `more`."""
+    return {f"spark.executorEnv.{name}": environment[name] for name in (*PLACES, *more) if environment.get(name)}

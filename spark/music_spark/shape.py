@@ -60,12 +60,13 @@ SchemaFingerprint = tuple[str, str, tuple[Name, ...], tuple[type, ...]]
 
 @dataclass
 class RecordGroup:
-    """Records with one fingerprint: case, fields, their numbers in the batch, and their values in the fields' order."""
+    """Records with one fingerprint: case, fields in the order of their names, their numbers in the batch, and the
+    records, flattened."""
 
     case: Case
     fields: tuple[Field | None, ...]
     numbers: list[int]
-    values: list[Iterable[Any]]
+    records: list[dict[Name, Any]]
 
 
 def fields_of(fingerprint: SchemaFingerprint, shape: Shape) -> tuple[Field | None, ...] | None:
@@ -152,7 +153,7 @@ def lake_rows(values: list[bytes | None], shapes: list[Shape], origin: "Origin")
                 continue
             group = groups[fingerprint] = RecordGroup(case, fields, [], [])
         group.numbers.append(number)
-        group.values.append(flat.values())
+        group.records.append(flat)
     for group in groups.values():
         columns = _columns(group, origin.written_ms)
         if columns is None:
@@ -175,14 +176,12 @@ def lake_rows(values: list[bytes | None], shapes: list[Shape], origin: "Origin")
 def _columns(group: RecordGroup, written_ms: pa.Array) -> dict[str, pa.Array] | None:
     """Contract columns of a group of records; None if any value breaks a rule."""
     columns: dict[str, pa.Array] = {}
-    for field, values in zip(group.fields, zip(*group.values, strict=True), strict=True):
-        if field is None:
-            continue
-        try:
-            found = list(map(epoch_ms, values)) if field.json_type is JsonType.TIME else values
-            array = pa.array(found, _JSON_ARROW[field.json_type])
-        except (ValueError, OverflowError):
-            return None
+    named = [(name, field) for name, field in zip(group.records[0], group.fields, strict=True) if field is not None]
+    try:
+        arrays = _arrays(group.records, named)
+    except (ValueError, OverflowError):
+        return None
+    for (_, field), array in zip(named, arrays, strict=True):
         low, high = bounds(field)
         if low is not None or high is not None:
             reached = pc.min_max(array).as_py()
@@ -197,6 +196,23 @@ def _columns(group: RecordGroup, written_ms: pa.Array) -> dict[str, pa.Array] | 
         columns[field.column] = array.cast(ARROW_TYPES[field.sql_type])
     latest = pc.add(written_ms.take(pa.array(group.numbers)), contract.MAX_AHEAD_MS)
     return None if pc.any(pc.greater(columns["ts"], latest)).as_py() else columns
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _arrays(records: list[dict[Name, Any]], named: list[tuple[Name, Field]]) -> list[pa.Array]:
+    """The records' values of each field. Raises ValueError or OverflowError where one fits into no column."""
+    plain = [(n, f) for n, f in named if isinstance(n, str) and f.json_type is not JsonType.TIME]
+    # All at once: twice as fast as a list of values for each column.
+    together = pa.array(records, pa.struct([(name, _JSON_ARROW[field.json_type]) for name, field in plain]))
+    found: dict[Name, pa.Array] = {name: together.field(place) for place, (name, _) in enumerate(plain)}
+    for name, field in named:
+        if name not in found:
+            read = epoch_ms if field.json_type is JsonType.TIME else _as_it_is
+            found[name] = pa.array([read(record[name]) for record in records], _JSON_ARROW[field.json_type])
+    return [found[name] for name, _ in named]
 
 
 #: Columns whose blank decides about other fields: a listen names its song by id, or else by artist and title.

@@ -16,6 +16,7 @@ from music_platform.ingestion.intake import REASON, REJECTED
 from music_platform.ingestion.maintenance import maintain
 from music_platform.ingestion.redrive import quarantined
 from music_platform.lake.delta_log import DeltaTable
+from music_platform.lake.delta_writer import TABLE_PROPERTIES
 from music_platform.lake.paths import events_path
 from music_platform.stack.local_stack import LocalStack
 from music_platform.warehouse import loader
@@ -24,7 +25,6 @@ from music_platform.warehouse.loader import LoadError, load
 from music_platform.warehouse.schema import RAW_EVENTS, provision_warehouse, tables
 from music_platform.warehouse.staging import STAGE_FOLDER, stage_files, staged_folders, version_folder
 from music_spark.job import MicroBatch
-from music_spark.write import TABLE_PROPERTIES
 from tests.support import slowdown
 from tests.support.ingestion import Platform, listens
 from tests.support.payloads import ACCEPTED, REFUSED

@@ -1,10 +1,15 @@
 """The lake and the intake on an object store: the whole chain, maintenance, and kills in the middle of it."""
 
+import json
 import os
+import threading
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
@@ -12,6 +17,7 @@ from music_platform import failpoints
 from music_platform.ingestion.maintenance import maintain
 from music_platform.ingestion.rebuild import rebuild
 from music_platform.lake.delta_log import DeltaTable
+from music_platform.lake.delta_writer import DataFile, append, compact, create_table
 from music_platform.lake.files import Folder
 from music_platform.lake.paths import events_path
 from music_platform.lake.snapshot import snapshot
@@ -69,6 +75,49 @@ def test_the_chain_on_an_object_store(
             chain(OnStore(stack, f"on_{name}", tmp_path, spark, **places))
             places |= {"lake_url": f"{store.url}/dying", "intake_url": f"{store.url}/dying-intake"}
             die(OnStore(stack, f"dies_on_{name}", tmp_path, spark, **places), store, tmp_path)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", STORES)
+def test_of_commits_at_the_same_time_none_overwrites_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """The store decides who is first. Six writers of two applications want the same numbers."""
+    with STORES[name](tmp_path / "store") as store:
+        for variable, value in store.variables.items():
+            monkeypatch.setenv(variable, value)
+        root = f"{store.url}/lake of [mine]/events"
+        create_table(root)
+        done: list[tuple[str, int]] = []
+
+        def write(app_id: str) -> None:
+            done.extend((app_id, number) for number in range(5) if append(root, [], app_id, number))
+
+        threads = [threading.Thread(target=write, args=(f"query{who % 2}",)) for who in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(done) == [(f"query{app}", number) for app in range(2) for number in range(5)]
+        assert DeltaTable(root).latest_version() == len(done)
+
+        assert append(root, [large_file(root, "a"), large_file(root, "b")], "query0", 5)
+        assert compact(root, 1 << 30, 1) == 2
+        found = snapshot(DeltaTable(root))
+        assert (found.rows, len(found.rows_of)) == (2 * ROWS, 1), "written in several parts"
+
+
+#: Rows of a file of 8 MB: two of them together are written in several parts.
+ROWS = 8_000
+
+
+def large_file(root: str, name: str) -> DataFile:
+    """A file in the table's folder whose text no compression makes smaller."""
+    folder, file = Folder.at(root), f"{name}.parquet"
+    with folder.system.open_output_stream(folder.file(file)) as stream:
+        pq.write_table(pa.table({"event_id": [os.urandom(512).hex() for _ in range(ROWS)]}), stream)
+        size = stream.tell()
+    return DataFile(file, size, int(time.time() * 1000), json.dumps({"numRecords": ROWS}))
 
 
 def chain(platform: OnStore) -> None:

@@ -14,6 +14,7 @@ import requests
 from music_platform.environment import project_root
 from music_platform.settings import LOOPBACK
 from tests.support import slowdown
+from tests.support.gcs_xml import xml_interface
 
 #: Where the servers are built to.
 TOOLS = project_root() / ".tools"
@@ -48,14 +49,15 @@ def s3(folder: Path) -> Iterator[Store]:
 
 @contextmanager
 def gcs(folder: Path) -> Iterator[Store]:
-    """fake-gcs-server over a folder."""
-    port = free_port()
+    """fake-gcs-server over a folder, and Google's XML interface in front of it."""
+    behind, front = free_port(), free_port()
     (folder / BUCKET).mkdir(parents=True)
-    address = f"127.0.0.1:{port}"
-    command = [_tool(FAKE_GCS), "-scheme", "http", "-host", "127.0.0.1", "-port", str(port), "-public-host", address]
-    command += ["-external-url", f"http://{address}", "-backend", "filesystem", "-filesystem-root", str(folder)]
-    with _running([*command, "-log-level", "warn"], f"http://{address}/storage/v1/b", folder):
-        yield Store(f"gs://{BUCKET}", {"STORAGE_EMULATOR_HOST": f"http://{address}"})
+    server, address = f"http://{LOOPBACK}:{behind}", f"http://{LOOPBACK}:{front}"
+    command = [_tool(FAKE_GCS), "-scheme", "http", "-host", LOOPBACK, "-port", str(behind)]
+    command += ["-public-host", f"{LOOPBACK}:{behind}", "-external-url", address]
+    command += ["-backend", "filesystem", "-filesystem-root", str(folder), "-log-level", "warn"]
+    with _running(command, f"{server}/storage/v1/b", folder), xml_interface(server, front):
+        yield Store(f"gs://{BUCKET}", {"STORAGE_EMULATOR_HOST": address})
 
 
 def free_port() -> int:

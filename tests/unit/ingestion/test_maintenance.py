@@ -55,14 +55,15 @@ def test_of_versions_that_are_cut_no_file_is_left_hidden_ones_neither(tmp_path: 
             left += [f"{name}.checkpoint.parquet", f".{name}.checkpoint.parquet.crc"]
         if version % 20 == 7:
             # A writer that was killed leaves its temporary file, and the checksum of that.
-            left += [f".{name}.json.{uuid.uuid4()}.tmp", f"..{name}.json.{uuid.uuid4()}.tmp.crc"]
+            left += [f".{name}.json.{uuid.uuid4()}.tmp", f"..{name}.json.{uuid.uuid4()}.tmp.crc", f"{name}.json#1"]
         for each in left:
             (log / each).write_text("x")
-    for each in ("_last_checkpoint", "._last_checkpoint.crc", f"._last_checkpoint.{uuid.uuid4()}.tmp"):
+    unfinished = (f"._last_checkpoint.{uuid.uuid4()}.tmp", "_last_checkpoint#1")
+    for each in ("_last_checkpoint", "._last_checkpoint.crc", *unfinished):
         (log / each).write_text("x")
     for path in log.iterdir():
         os.utime(path, (old, old))
-    fresh = log / f"._last_checkpoint.{uuid.uuid4()}.tmp"
+    fresh = log / "_last_checkpoint#2"
     fresh.write_text("being written")
     clean_log(DeltaTable(str(tmp_path)), loaded=45, hours=48)
     left_over = sorted(os.listdir(log))

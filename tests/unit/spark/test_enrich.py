@@ -137,7 +137,7 @@ def test_a_query_carries_a_file_name_and_not_the_reference_data(tmp_path: Path) 
     """Spark Connect keeps the plan of each query for an hour: megabytes of users in each filled the server's memory."""
     write(tmp_path, users="user_id,country\n" + "".join(f"{n},Country {n}\n" for n in range(50_000)))
     found, shared = read_reference(tmp_path), tmp_path / "shared"
-    job = Job(KafkaSource("", (), 1), {}, {}, "", "", found, shared)
+    job = Job(KafkaSource("", (), 1), {}, {}, "", "", 1, found, shared)
     assert len(found.content) > 1_000_000
     assert len(cloudpickle.dumps(lake_step(job))) < 100_000
     assert len(cloudpickle.dumps(lake_step(replace(job, shared=None)))) > 1_000_000

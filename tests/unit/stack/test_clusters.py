@@ -128,10 +128,12 @@ def test_a_change_of_the_code_is_another_archive(tmp_path: Path) -> None:
 
 
 def test_executors_get_the_credentials_of_the_lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in CREDENTIALS:
+    for name in (*CREDENTIALS, "AWS_ENDPOINT_URL"):
         monkeypatch.setenv(name, f"value of {name}")
     conf = spark_connect.server_conf(given(tmp_path, spark_master="standalone"))
     assert conf["spark.executorEnv.AWS_SECRET_ACCESS_KEY"] == "value of AWS_SECRET_ACCESS_KEY"
+    assert conf["spark.executorEnv.AWS_ENDPOINT_URL"] == "value of AWS_ENDPOINT_URL"
+    assert "spark.executorEnv.AWS_SECRET_ACCESS_KEY" not in spark_connect.pod_conf(tmp_path), "a pod has an account"
     assert not any("executorEnv" in name for name in spark_connect.server_conf(given(tmp_path)))
 
 
@@ -190,14 +192,9 @@ RIGHT: dict[str, str | None] = {name: spark_conf()[name] for name in REQUIRED_CO
     ("changes", "wrong"),
     [
         ({}, []),
-        ({"spark.sql.extensions": "a.b.Other, io.delta.sql.DeltaSparkSessionExtension"}, []),
         ({"spark.sql.session.timeZone": "Etc/UTC"}, []),
-        ({"spark.sql.extensions": None}, ["spark.sql.extensions is not set, not io.delta"]),
+        ({"spark.sql.session.timeZone": None}, ["spark.sql.session.timeZone is not set, not UTC"]),
         ({"spark.sql.session.timeZone": "America/Los_Angeles"}, ["spark.sql.session.timeZone is America/Los_Angeles"]),
-        (
-            {"spark.sql.parquet.outputTimestampType": "INT96", "spark.sql.variant.allowDuplicateKeys": "false"},
-            ["spark.sql.variant.allowDuplicateKeys is false", "spark.sql.parquet.outputTimestampType is INT96"],
-        ),
     ],
 )
 def test_a_server_that_would_write_other_rows_is_found(changes: dict[str, str | None], wrong: list[str]) -> None:
