@@ -5,11 +5,9 @@ clients use the JSON one. Here a request to write or list by XML becomes the JSO
 included, so the server behind decides who was first. Every other request is passed on as it is.
 """
 
+import sys
 import threading
-import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
@@ -23,15 +21,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from music_platform.settings import LOOPBACK
-from tests.support import slowdown
 
 METHODS = ["GET", "HEAD", "PUT", "POST", "DELETE", "PATCH"]
 #: First parts of the paths of the JSON interface.
 JSON_PATHS = ("storage", "upload", "download", "batch", "_internal", "resumable")
 #: Headers that concern one connection.
 OF_A_CONNECTION = {"connection", "keep-alive", "transfer-encoding", "content-length", "host", "date", "server"}
-#: Seconds of the reference machine within which the server listens, and ends.
-PATIENCE = 20
 
 
 @dataclass
@@ -139,21 +134,11 @@ def _xml(kind: str, content: str, headers: dict[str, str] | None = None) -> Resp
     return Response(f"<{kind}>{content}</{kind}>", media_type="application/xml", headers=headers)
 
 
-@contextmanager
-def xml_interface(server: str, port: int) -> Iterator[str]:
-    """The interface at a port of this process, in front of a server; its address."""
+def main(server: str, port: int) -> None:
+    """Stand in front of a server, at a port. A process of its own: some clients hold Python's lock while they wait."""
     routes = [Route("/{path:path}", XmlInterface(server).answer, methods=METHODS)]
-    config = uvicorn.Config(Starlette(routes=routes), host=LOOPBACK, port=port, log_level="warning")
-    serving = uvicorn.Server(config)
-    thread = threading.Thread(target=serving.run)
-    thread.start()
-    try:
-        deadline = time.monotonic() + slowdown.seconds(PATIENCE)
-        while not serving.started:
-            assert thread.is_alive(), f"{LOOPBACK}:{port} cannot be listened at"
-            assert time.monotonic() < deadline, f"nothing listens at {LOOPBACK}:{port}"
-            time.sleep(0.02)
-        yield f"http://{LOOPBACK}:{port}"
-    finally:
-        serving.should_exit = True
-        thread.join(slowdown.seconds(PATIENCE))
+    uvicorn.run(Starlette(routes=routes), host=LOOPBACK, port=port, log_level="warning")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))

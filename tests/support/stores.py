@@ -3,6 +3,7 @@
 import os
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,6 @@ import requests
 from music_platform.environment import project_root
 from music_platform.settings import LOOPBACK
 from tests.support import slowdown
-from tests.support.gcs_xml import xml_interface
 
 #: Where the servers are built to.
 TOOLS = project_root() / ".tools"
@@ -56,7 +56,9 @@ def gcs(folder: Path) -> Iterator[Store]:
     command = [_tool(FAKE_GCS), "-scheme", "http", "-host", LOOPBACK, "-port", str(behind)]
     command += ["-public-host", f"{LOOPBACK}:{behind}", "-external-url", address]
     command += ["-backend", "filesystem", "-filesystem-root", str(folder), "-log-level", "warn"]
-    with _running(command, f"{server}/storage/v1/b", folder), xml_interface(server, front):
+    interface = [sys.executable, "-m", "tests.support.gcs_xml", server, str(front)]
+    buckets = "storage/v1/b"
+    with _running(command, f"{server}/{buckets}", folder), _running(interface, f"{address}/{buckets}", folder):
         yield Store(f"gs://{BUCKET}", {"STORAGE_EMULATOR_HOST": address})
 
 
@@ -83,8 +85,8 @@ def _tool(module: str) -> str:
 
 @contextmanager
 def _running(command: list[str], url: str, folder: Path) -> Iterator[None]:
-    with (folder.parent / f"{folder.name}.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
+    with (folder.parent / f"{folder.name}.log").open("ab") as log:
+        process = subprocess.Popen(command, cwd=project_root(), stdout=log, stderr=log)
     try:
         deadline = time.monotonic() + slowdown.seconds(PATIENCE)
         while True:
