@@ -85,7 +85,7 @@ def pages(browser: Browser, settings: Settings) -> dict[Path, bytes]:
         page.goto(login_address(settings.dashboard_url, settings.music_secret), wait_until="domcontentloaded")
         for each in all_pages():
             page.goto(f"{settings.dashboard_url}/{'' if each.order == 1 else each.name}")
-            page.locator("[class*='st-key-tile_']").last.wait_for(timeout=TIMEOUT_MS)
+            page.locator("[class*='st-key-tile_'], [data-testid=stAlert]").last.wait_for(timeout=TIMEOUT_MS)
             page.wait_for_timeout(SETTLE_MS)
             height = page.evaluate("document.querySelector('[data-testid=stMainBlockContainer]').scrollHeight")
             # The page scrolls within itself, so it is seen in full only in a window of its height.

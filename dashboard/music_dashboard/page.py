@@ -9,6 +9,9 @@ import pandas as pd
 from music_dashboard.filters import Filters
 from music_dashboard.tile import Tile
 
+#: What could name a person is shown of at least this many users (min_cell_users of the dbt project).
+LEAST_USERS = 5
+
 
 @dataclass(frozen=True)
 class Control:
@@ -56,6 +59,9 @@ class Page:
     values: Callable[[View], Mapping[str, object]] = lambda _: {}
     #: A sentence about what is shown now.
     says: Callable[[View], str] = lambda _: ""
+    #: Models of which it needs at least one, and what it says instead of everything else where it has none.
+    needs: tuple[str, ...] = ()
+    without: str = ""
 
     def all_tiles(self) -> list[Tile]:
         """Its tiles in order."""

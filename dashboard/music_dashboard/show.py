@@ -64,10 +64,14 @@ def _watch(reader: Reader, signal: object) -> None:
 
 
 def _show_known(page: Page, reader: Reader, state: State) -> None:
+    if page.needs and len(state.missing(page.needs)) == len(page.needs):
+        st.info(page.without)
+        return
+    queried = [control for control in page.controls if control.query and not state.missing(control.models)]
     asked = [
         Request(statement("bounds"), (), BOUNDS),
         Request(statement("options"), (), OPTIONS),
-        *(_options_of(control) for control in page.controls if control.query),
+        *map(_options_of, queried),
     ]
     found = dict(zip(asked, _fetch(reader, asked, state), strict=True))
     bounds = found[asked[0]]
@@ -83,7 +87,7 @@ def _show_known(page: Page, reader: Reader, state: State) -> None:
     filters = Filters.of(address).only(page.dimensions).within(*days)
     ask_filters(page, filters, days, found[asked[1]])
     chosen = {
-        control.name: ask_control(control, address, found[_options_of(control)] if control.query else None)
+        control.name: ask_control(control, address, found[_options_of(control)] if control in queried else None)
         for control in page.controls
     }
     view = View(filters, chosen, *days, first["latest_hour"])
@@ -105,7 +109,7 @@ def _fetch(reader: Reader, requests: Sequence[Request], state: State) -> list[pd
 
 def _show_standing(page: Page, state: State, view: View) -> None:
     tiles = page.all_tiles()
-    models = state.models if any(not tile.models for tile in tiles) else {m for tile in tiles for m in tile.models}
+    models = () if any(not tile.models for tile in tiles) else {model for tile in tiles for model in tile.models}
     standing = state.standing(models)
     st.markdown(f"{page.about} {page.says(view)}")
     st.caption(described(standing))
@@ -115,7 +119,7 @@ def _show_tiles(page: Page, reader: Reader, state: State, view: View) -> None:
     narrowed, values = view.filters.narrowed(), page.all_values(view)
     tiles = page.all_tiles()
     requests = {tile.name: tile.request(values, narrowed) for tile in tiles}
-    built = [tile for tile in tiles if not state.missing(requests[tile.name].models)]
+    built = [tile for tile in tiles if not tile.lacks(state.missing(requests[tile.name].models), requests[tile.name])]
     found = dict(zip((tile.name for tile in built),
                      _fetch(reader, [requests[tile.name] for tile in built], state), strict=True))  # fmt: skip
     for row in page.tiles:

@@ -1,16 +1,20 @@
 """What OPS says about the marts: which build each is of, up to when it is complete, and which checks fail.
 
+What is learned is a mart whose builds are the versions that were published.
+
 One statement reads all of it. The key of a cached result is the builds of the models that it was read from, so a result
 is read again when one of them was built, and never before.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 #: Table whose checks are about every number: all marts come from it.
 RAW = "RAW.EVENTS"
+#: What is learned. Each has a table in GOLD, and is an asset of the group ml.
+LEARNED = ("recommendations", "churn_risk", "suspicious_streams", "listener_segments", "songs_heard_together")
 
 
 @dataclass(frozen=True)
@@ -18,7 +22,8 @@ class Model:
     """The latest build of a model. Times are UTC.
 
     `complete_until`: time of the lake up to which every row is in it; None before the first load. `behind_seconds`: the
-    part of the lake, in seconds, that RAW has and this model has not.
+    part of the lake, in seconds, that RAW has and this model has not. Of a model that is learned, `build_id` is the
+    version that was published, and `learned_before` the date before which all happened that it was learned from.
     """
 
     name: str
@@ -26,6 +31,7 @@ class Model:
     built_at: datetime
     complete_until: datetime | None
     behind_seconds: int
+    learned_before: date | None = None
 
 
 @dataclass(frozen=True)
@@ -41,12 +47,13 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Standing:
-    """What holds for numbers that come from several models: the earliest time, the longest delay, all their checks."""
+    """What holds for numbers that come from several models: the earliest times, the longest delay, all their checks."""
 
     complete_until: datetime | None
     behind_seconds: int
     passed: int
     failed: tuple[Verdict, ...]
+    learned_before: date | None = None
 
 
 @dataclass(frozen=True)
@@ -68,8 +75,9 @@ class State:
         return tuple((name, self.models[name].build_id) for name in sorted(set(names)) if name in self.models)
 
     def standing(self, names: Iterable[str]) -> Standing:
-        """What holds for numbers from these models. The checks of RAW are about all of them."""
-        wanted = set(names)
+        """What holds for numbers from these models. Of none: for everything. The checks of RAW are about all."""
+        asked = set(names)
+        wanted = asked or self.models.keys()
         found = [self.models[name] for name in wanted & self.models.keys()]
         times = [model.complete_until for model in found if model.complete_until is not None]
         verdicts = [verdict for verdict in self.verdicts if verdict.model in wanted | {RAW}]
@@ -78,6 +86,7 @@ class State:
             max((model.behind_seconds for model in found), default=0),
             sum(verdict.passed for verdict in verdicts),
             tuple(verdict for verdict in verdicts if not verdict.passed),
+            min((model.learned_before for model in found if asked and model.learned_before is not None), default=None),
         )
 
 
@@ -88,6 +97,8 @@ def state_of(rows: Iterable[Sequence[Any]]) -> State:
     for kind, name, build_id, at, until, behind, check, passed, said in rows:
         if kind == "model":
             models[name] = Model(name, build_id, at, until, int(behind or 0))
+        elif kind == "learned":
+            models[name] = Model(name, build_id, at, None, 0, until.date())
         else:
             verdicts.append(Verdict(name, check, bool(passed), said or "", at))
     return State(models, tuple(sorted(verdicts, key=lambda verdict: (verdict.passed, verdict.model, verdict.check))))

@@ -1,7 +1,7 @@
 """A tile: one thing to look at. What it reads, by which rule it is counted, and how it is drawn, in one definition."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -90,6 +90,8 @@ class Tile:
     query: str = ""
     #: Whether the dates of the page mean anything to it.
     dated: bool = True
+    #: Whether it shows what there is of its models as soon as one of them is built.
+    is_partial: bool = False
     #: What is shown where there are no rows.
     empty: str = "There is nothing to show for these filters."
 
@@ -108,6 +110,10 @@ class Tile:
         name, columns, models = self.asked(narrowed)
         text, bound = bind(statement(name), values, *conditions(narrowed, columns))
         return Request(text, bound, models)
+
+    def lacks(self, missing: Collection[str], request: Request) -> bool:
+        """Whether it cannot be asked while these of its models are not built."""
+        return len(missing) == len(request.models) > 0 if self.is_partial else bool(missing)
 
     def ignored(self, narrowed: Mapping[str, str]) -> list[str]:
         """The filters that are set and make no difference here, by their labels."""

@@ -8,12 +8,12 @@ import pandas as pd
 import streamlit as st
 
 from music_dashboard.charts import HEIGHT, finished
-from music_dashboard.formats import moment, seconds
+from music_dashboard.formats import day, moment, seconds
 from music_dashboard.pictures import picture
 from music_dashboard.reader import Request
 from music_dashboard.rules import rule
 from music_dashboard.source import NotSetUpError, Source, UnavailableError
-from music_dashboard.state import Standing, State
+from music_dashboard.state import LEARNED, Standing, State
 from music_dashboard.tables import artist_name
 from music_dashboard.tile import Drawing, Figure, Note, Numbers, Table, Tile
 
@@ -33,12 +33,14 @@ _TABLE = re.compile(r"\b(GOLD|SILVER|OPS)\.([A-Z_]+)")
 _KEPT_FILES: dict[object, Mapping[str, tuple[str, str, bytes]]] = {}
 MOST_FILES = 200
 #: Views that no asset stands for.
-_NO_ASSETS = {"ops/freshness", "ops/checks"}
+_NO_ASSETS = {"ops/freshness", "ops/checks", "ops/learned"}
 
 
 def described(standing: Standing) -> str:
     """How far numbers are complete, and their checks, in one line."""
     checks = f"{standing.passed:,} of {standing.passed + len(standing.failed):,} checks passed"
+    if standing.learned_before is not None:
+        return f"learned from what happened before {day(standing.learned_before)} · {checks}"
     if standing.complete_until is None:
         return f"not loaded yet · {checks}"
     return f"complete until {moment(standing.complete_until)} · {seconds(standing.behind_seconds)} behind · {checks}"
@@ -52,7 +54,7 @@ def show_tile(
     state: State,
     narrowed: Mapping[str, str],
 ) -> None:
-    standing = state.standing(request.models or state.models)
+    standing = state.standing(request.models)
     st.subheader(tile.title, anchor=False)
     for verdict in standing.failed[:MOST_FAILED]:
         st.warning(f"The check `{verdict.check}` of {verdict.model} fails: {verdict.said}", icon=":material/warning:")
@@ -60,7 +62,7 @@ def show_tile(
         st.warning(f"{len(standing.failed) - MOST_FAILED} more checks fail. The page Quality lists them.")
     drawings: list[Drawing] = []
     if result is None:
-        st.info(f"Not built yet: {', '.join(state.missing(request.models))}.")
+        st.info(not_built(state.missing(request.models), state))
     elif isinstance(result, Exception):
         explain(result)
     elif result.empty:
@@ -73,6 +75,12 @@ def show_tile(
         st.caption(f"Not narrowed by {', '.join(ignored).lower()}: this is counted for all.")
     st.caption(described(standing))
     _show_details(tile, request, result, drawings, described(standing), source, state)
+
+
+def not_built(missing: Sequence[str], state: State) -> str:
+    """Which models a tile lacks, and what their checks say, which is why there is nothing yet."""
+    said = dict.fromkeys(f"{verdict.model}: {verdict.said}." for verdict in state.verdicts if verdict.model in missing)
+    return " ".join((f"Not built yet: {', '.join(missing)}.", *said))
 
 
 def _draw(drawing: Drawing, name: str, source: Source) -> None:
@@ -168,7 +176,8 @@ def _files(
 
 def assets_of(statement: str) -> list[str]:
     """The paths of the assets in Dagster that a query reads."""
-    found = (f"{schema}/{table}".lower() for schema, table in _TABLE.findall(statement))
+    tables = ((schema.lower(), table.lower()) for schema, table in _TABLE.findall(statement))
+    found = (f"ml/{table}" if table in LEARNED else f"{schema}/{table}" for schema, table in tables)
     return [asset for asset in dict.fromkeys(found) if asset not in _NO_ASSETS]
 
 

@@ -38,4 +38,4 @@ LEARNED_CHECKS = [
 def model_of(key: dg.AssetKey) -> str:
     """The asset's name in the ledgers of OPS: a model's own name, or the full name of a table that no model makes."""
     layer, name = key.path
-    return name if layer in (STAGING, SILVER, GOLD, OPS) else f"{layer}.{name}".upper()
+    return name if layer in (STAGING, SILVER, GOLD, ML, OPS) else f"{layer}.{name}".upper()

@@ -30,6 +30,7 @@ from music_platform.warehouse.schema import (
     LAKE_FILES_STAGE,
     LAKE_STAGE,
     MASKING_POLICIES,
+    MODEL_VERSIONS,
     SCHEMAS,
     TOUCHED_DATES,
     create_table,
@@ -181,8 +182,11 @@ def grants(account: Account) -> list[Grant]:
         Grant(("SELECT",), "TABLE", account.named("RAW"), build, every=True),
         Grant(*schema("OPS", "CREATE TABLE", "CREATE VIEW"), build),
         Grant(("SELECT",), "TABLE", account.named("OPS"), build, every=True),
-        # A build marks the row of the one before it.
-        Grant(("INSERT", "UPDATE", "DELETE"), "TABLE", account.named(BUILDS), build),
+        # A build marks the row of the one before it, and so does a version of what is learned.
+        *(
+            Grant(("INSERT", "UPDATE", "DELETE"), "TABLE", account.named(ledger), build)
+            for ledger in (BUILDS, MODEL_VERSIONS)
+        ),
         *(
             Grant(("INSERT", "DELETE"), "TABLE", account.named(ledger), build)
             for ledger in (TOUCHED_DATES, DISPLACED_EVENTS, CHECKED_BATCHES, CHECK_RESULTS)

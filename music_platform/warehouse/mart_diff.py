@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 #: Ledgers that describe the builds of one database, which a new one begins empty.
 BUILD_LEDGERS = (
-    "OPS.BUILDS", "OPS.TOUCHED_DATES", "OPS.DISPLACED_EVENTS", "OPS.CHECKED_BATCHES", "OPS.CHECK_RESULTS"
+    "OPS.BUILDS", "OPS.TOUCHED_DATES", "OPS.DISPLACED_EVENTS", "OPS.CHECKED_BATCHES", "OPS.CHECK_RESULTS",
+    "OPS.MODEL_VERSIONS",
 )  # fmt: skip
 #: Relative difference of two floating-point numbers that is none: the order of a sum is nobody's promise.
 TOLERANCE = 1e-9

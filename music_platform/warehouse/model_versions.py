@@ -1,8 +1,8 @@
 """Versions of what models say: their rows stay for a while, a ledger names the current one, and a view shows it.
 
 A version is loaded and made current in one transaction, so readers see the last one until the next is whole. Going back
-to an older version changes the ledger only. The tables are in GOLD and belong to the role that builds the marts: a
-session here has that role.
+to an older version changes the ledger only. The ledger is one of those in OPS. The tables are in GOLD and belong to the
+role that builds the marts: a session here has that role.
 """
 
 import tempfile
@@ -21,25 +21,19 @@ from music_platform.contracts.events import Column, ColumnType
 from music_platform.errors import PlatformError
 from music_platform.warehouse.connection import rows_of, transaction
 from music_platform.warehouse.copy import copy_statement, loaded_rows
-from music_platform.warehouse.schema import create_table, literal
+from music_platform.warehouse.schema import MODEL_VERSIONS, create_table, literal
 
 if TYPE_CHECKING:
     from snowflake.connector import SnowflakeConnection
 
-#: The ledger of publications, and the stage through which their rows are loaded.
-LEDGER, STAGE = "GOLD.MODEL_VERSIONS", "GOLD.MODEL_FILES"
+#: The ledger of publications.
+LEDGER = MODEL_VERSIONS
+#: The stage through which their rows are loaded.
+STAGE = "GOLD.MODEL_FILES"
 #: Versions of a model whose rows are kept, the current one included.
 KEPT = 3
 
 T = ColumnType
-LEDGER_COLUMNS = (
-    Column("model", T.STRING, "Name of the model."),
-    Column("version", T.STRING, "Its version: checksum of its code and of the rows it was made from."),
-    Column("as_of", T.DATE, "It was made from what happened before this date."),
-    Column("published_at", T.TIMESTAMP, "When its rows were loaded, UTC."),
-    Column("is_current", T.BOOLEAN, "Whether the model's view shows it."),
-    Column("metrics", T.STRING, "How it was measured before it was published, as JSON."),
-)
 VERSION = Column("version", T.STRING, "Version of the model that says so.")
 
 
@@ -86,9 +80,8 @@ class ModelVersionError(PlatformError):
 
 
 def create_tables(session: "SnowflakeConnection", table: ModelTable) -> None:
-    """Create what is missing: ledger, stage, table and views."""
+    """Create what is missing: stage, table and views."""
     cursor = session.cursor()
-    cursor.execute(create_table(LEDGER, "Ledger of models: one row for each published version.", LEDGER_COLUMNS))
     cursor.execute(create_table(table.versions, f"{table.description} All kept versions.", (VERSION, *table.columns)))
     cursor.execute(f"CREATE STAGE IF NOT EXISTS {STAGE}")
     columns = ", ".join(f"said.{column.column}" for column in (VERSION, *table.columns))

@@ -26,6 +26,7 @@ BUILDS, TOUCHED_DATES, DISPLACED_EVENTS = "OPS.BUILDS", "OPS.TOUCHED_DATES", "OP
 GAPS, RECONCILED = "OPS.GAPS", "OPS.RECONCILED"
 CHECKED_BATCHES = "OPS.CHECKED_BATCHES"
 CHECK_RESULTS = "OPS.CHECK_RESULTS"
+MODEL_VERSIONS = "OPS.MODEL_VERSIONS"
 
 #: Policy that masks personal columns of a type for the reading role; created by the setup SQL (`account`).
 MASKING_POLICIES: dict[ColumnType, str] = {
@@ -36,8 +37,9 @@ MASKING_POLICIES: dict[ColumnType, str] = {
 
 #: View: quarantined rows, and what became of them.
 QUARANTINE = "OPS.QUARANTINE"
-#: Views for readers, who see no ledger: up to when each model is complete, and the latest verdict of each check.
-FRESHNESS, CHECKS = "OPS.FRESHNESS", "OPS.CHECKS"
+#: Views for readers, who see no ledger: up to when each model is complete, the latest verdict of each check, and what
+#: was learned and is current.
+FRESHNESS, CHECKS, LEARNED = "OPS.FRESHNESS", "OPS.CHECKS", "OPS.LEARNED"
 
 T = ColumnType
 
@@ -125,6 +127,14 @@ OPS_TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
         Column("said", T.STRING, "The result in words."),
         Column("checked_at", T.TIMESTAMP, "When, UTC."),
     )),
+    MODEL_VERSIONS: ("Ledger of what is learned: one row for each published version that is kept.", (
+        Column("model", T.STRING, "Name of the model."),
+        Column("version", T.STRING, "Its version: checksum of its code and of the rows it was made from."),
+        Column("as_of", T.DATE, "It was made from what happened before this date."),
+        Column("published_at", T.TIMESTAMP, "When its rows were loaded, UTC."),
+        Column("is_current", T.BOOLEAN, "Whether the model's view shows it."),
+        Column("metrics", T.STRING, "How it was measured before it was published, as JSON."),
+    )),
 }  # fmt: skip
 
 
@@ -176,7 +186,7 @@ def provision(session: "SnowflakeConnection", settings: Settings) -> None:
                 policy = MASKING_POLICIES[column.sql_type]
                 cursor.execute(f"ALTER TABLE {name} MODIFY COLUMN {column.column} SET MASKING POLICY {policy} FORCE")
     cursor.execute(f"CREATE STAGE IF NOT EXISTS {LAKE_STAGE}")
-    for view in (quarantine_view(), freshness_view(), checks_view()):
+    for view in (quarantine_view(), freshness_view(), checks_view(), learned_view()):
         cursor.execute(view)
     _start_watermarks(session)
 
@@ -227,6 +237,14 @@ def checks_view() -> str:
     """CREATE VIEW of the latest verdict of each check."""
     columns = ", ".join(column.column for column in OPS_TABLES[CHECK_RESULTS][1])
     return f"CREATE OR REPLACE VIEW {CHECKS} AS SELECT {columns} FROM {CHECK_RESULTS}"
+
+
+def learned_view() -> str:
+    """CREATE VIEW of the current version of each model that is learned."""
+    return (
+        f"CREATE OR REPLACE VIEW {LEARNED} AS SELECT model, version, as_of, published_at, metrics "
+        f"FROM {MODEL_VERSIONS} WHERE is_current"
+    )
 
 
 def note_verdict(model: str, check: str, passed: bool, said: str) -> list[str]:

@@ -42,4 +42,5 @@ def test_the_set_up_runs_from_an_empty_account_and_again(tmp_path: Path) -> None
             # A column that has become personal since gets its policy.
             assert "ALTER TABLE RAW.EVENTS MODIFY COLUMN extra SET MASKING POLICY OPS.PERSONAL_VARIANT FORCE" in sent
             replaced = [text.split(" AS ")[0] for text in sent if "OR REPLACE" in text]
-            assert replaced == [f"CREATE OR REPLACE VIEW OPS.{view}" for view in ("QUARANTINE", "FRESHNESS", "CHECKS")]
+            views = ("QUARANTINE", "FRESHNESS", "CHECKS", "LEARNED")
+            assert replaced == [f"CREATE OR REPLACE VIEW OPS.{view}" for view in views]

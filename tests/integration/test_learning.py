@@ -20,6 +20,7 @@ from benchmarks.learning import START, streams
 from benchmarks.suspicion import PLANTED
 from benchmarks.suspicion import walk as suspicion_of
 from benchmarks.taste import tables
+from music_platform.home import Home
 from music_platform.learning.listens import day_number
 from music_platform.learning.plays import Plays
 from music_platform.monitoring.sources import Looker
@@ -32,13 +33,14 @@ from music_platform.orchestration.assets.learned import (
 )
 from music_platform.orchestration.assets.learned.publication import LearnConfig
 from music_platform.orchestration.assets.learned.recommendations import STREAMS, TABLE
-from music_platform.orchestration.keys import BEATS_BASELINES, LEARNED_CHECKS, ML
+from music_platform.orchestration.keys import BEATS_BASELINES, DRIFTS, LEARNED_CHECKS, ML
 from music_platform.orchestration.quality import failed_checks
 from music_platform.orchestration.resources import build_resources
 from music_platform.settings import Settings
 from music_platform.warehouse.connection import connect, rows_of
 from music_platform.warehouse.model_versions import KEPT, LEDGER
-from music_platform.warehouse.schema import literal, provision_warehouse
+from music_platform.warehouse.schema import CHECKS, literal, provision_warehouse
+from music_platform.warehouse.schema import LEARNED as LEARNED_NOW
 from music_simulator.options import Options
 from tests.support.stack import running_stack
 
@@ -228,6 +230,13 @@ def test_from_streams_to_lists_and_back(learning: Learning, table: pa.Table, tmp
     learning.materialize()
     found = list(Looker(learning.settings, lambda: _Store(learning.instance)).failed_checks(time.time()))  # type: ignore[arg-type, return-value]
     assert [problem.key for problem in found] == [f"check ml/recommendations:{BEATS_BASELINES}"]
+    # Readers, such as the dashboard, see the verdicts and the version, and have been told to look.
+    with connect(learning.settings) as session:
+        verdicts = dict(rows_of(session, f"SELECT check_name, passed FROM {CHECKS} WHERE model = 'recommendations'"))
+        assert rows_of(session, f"SELECT model, version FROM {LEARNED_NOW}") == [("recommendations", first["version"])]
+    assert verdicts.keys() == {BEATS_BASELINES, DRIFTS}
+    assert verdicts[BEATS_BASELINES] is False
+    assert Home(learning.settings.home).changed.exists()
 
 
 class _Store:

@@ -184,10 +184,11 @@ def assert_same(found: dict[str, list[str]], wanted: dict[str, list[str]]) -> No
 
 @cache
 def manifest() -> Any:
-    """The project as dbt has read it; the environment names the database."""
+    """The project as dbt has read it, for the tests' database."""
     from dbt.cli.main import dbtRunner
 
-    return dbtRunner().invoke(["parse", *FLAGS, *QUIET]).result
+    with variables_set({"SNOWFLAKE_DATABASE": DATABASE}):
+        return dbtRunner().invoke(["parse", *FLAGS, *QUIET]).result
 
 
 @contextmanager

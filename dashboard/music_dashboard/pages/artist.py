@@ -7,13 +7,11 @@ import pandas as pd
 
 from music_dashboard import charts
 from music_dashboard.formats import number, percent, seconds
-from music_dashboard.page import Control, Page, View
+from music_dashboard.page import LEAST_USERS, Control, Page, View
 from music_dashboard.show import show
 from music_dashboard.tables import titled
 from music_dashboard.tile import OF_JOINED_LISTENS, Drawing, Figure, Number, Numbers, Table, Tile
 
-#: A place is named with at least this many listeners (min_cell_users of the dbt project).
-LEAST_USERS = 5
 DAY = "%Y-%m-%d"
 
 

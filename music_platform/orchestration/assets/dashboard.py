@@ -1,5 +1,7 @@
 """The pages of the dashboard as the last assets of the graph: dbt's exposures of that type.
 
+What a page shows of what is learned is in the exposure's meta, because no dbt model makes it.
+
 They can be materialized so that every selection can be: it tells the pages that are open to look again.
 """
 
@@ -8,9 +10,10 @@ from typing import Any
 
 import dagster as dg
 
+from music_platform.learning import is_installed
 from music_platform.orchestration.assets.marts import MusicDbtTranslator
 from music_platform.orchestration.dbt_project import dbt_manifest, dbt_project
-from music_platform.orchestration.keys import OWNERS
+from music_platform.orchestration.keys import ML, OWNERS
 from music_platform.orchestration.runs import name_process
 from music_platform.settings import Settings
 from music_platform.warehouse.notice import say_changed
@@ -38,10 +41,14 @@ def build_pages(settings: Settings) -> dg.AssetsDefinition:
 def _page(exposure: Mapping[str, Any], settings: Settings) -> dg.AssetSpec:
     translator = MusicDbtTranslator()
     nodes = exposure["depends_on"]["nodes"]
+    learned = exposure["config"]["meta"].get("learned", ()) if is_installed() else ()
     key = dg.AssetKey([DASHBOARD, exposure["name"].removeprefix(f"{DASHBOARD}_")])
     return dg.AssetSpec(
         key,
-        deps=[translator.get_asset_spec(dbt_manifest(), node, dbt_project()).key for node in nodes],
+        deps=[
+            *(translator.get_asset_spec(dbt_manifest(), node, dbt_project()).key for node in nodes),
+            *(dg.AssetKey([ML, model]) for model in learned),
+        ],
         group_name=DASHBOARD,
         kinds={"streamlit"},
         owners=OWNERS,

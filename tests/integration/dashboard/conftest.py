@@ -11,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from music_platform.environment import project_root, settings_environment
 from music_platform.settings import Settings, get_settings
+from tests.integration.dashboard.learned import as_of, learned_of, publish_rows
 from tests.integration.marts.conftest import Simulation
 from tests.integration.marts.conftest import simulation as simulation
 from tests.integration.marts.conftest import warehouse_settings as warehouse_settings
@@ -25,26 +26,29 @@ APP = project_root() / "dashboard" / "streamlit_app.py"
 
 @dataclass(frozen=True)
 class Truth:
-    """What the numbers must be: the simulator's marts, and each listen as the topics' own lines say it."""
+    """What the numbers must be: the simulator's marts, each listen as the topics' own lines say it, and what is said to
+    be learned from them."""
 
     marts: dict[str, Rows]
     counts: dict[str, Any]
     listens: Rows
     restatements: Rows
+    learned: dict[str, Rows]
 
 
 @pytest.fixture(scope="session")
 def truth(simulation: Simulation) -> Truth:
     """The truth about the simulation."""
     read = marts_of_topics(simulation.folder)
-    return Truth(simulation.truth["marts"], simulation.truth["counts"], read["streams"], read["restatements"])
+    return Truth(simulation.truth["marts"], simulation.truth["counts"], read["streams"], read["restatements"],
+                 learned_of(read["streams"]))  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def built(
-    warehouse_settings: Settings, simulation: Simulation, tmp_path_factory: pytest.TempPathFactory
+    warehouse_settings: Settings, simulation: Simulation, truth: Truth, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[TestWarehouse]:
-    """The marts of the simulation, built from two batches with every test."""
+    """The marts of the simulation, built from two batches with every test, and versions of what is learned."""
     scratch = tmp_path_factory.mktemp("dashboard")
     with test_warehouse(warehouse_settings, scratch) as warehouse:
         records = records_of(simulation.folder, PRODUCED)
@@ -54,6 +58,8 @@ def built(
             lake.append(rows_of(part))
             warehouse.load(lake.root)
             warehouse.build(tests=True)
+        for model, rows in truth.learned.items():
+            publish_rows(warehouse.session, model, rows, as_of(truth.listens))
         yield warehouse
 
 
@@ -108,7 +114,7 @@ class Shown:
                 if getattr(child, "type", "") == "vega_lite_chart":
                     found += [pa.ipc.open_stream(each.data.data).read_pandas() for each in child.proto.datasets]
         frame = next(each for each in found if len(each))
-        named = [name for name in ("value", "Plays", "plays", "count") if name in frame.columns]
+        named = [name for name in ("value", "Plays", "plays", "count", "users") if name in frame.columns]
         return [float(value) for value in frame[named[0]]]
 
     def frame(self, name: str) -> Rows:

@@ -10,6 +10,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from tests.integration.dashboard.conftest import Truth
+from tests.integration.dashboard.learned import as_of
 from tests.support.warehouse import Rows
 
 Row = dict[str, Any]
@@ -32,6 +33,7 @@ class Seen:
     week: str = ""
     edition: str = "current"
     month: str = ""
+    song: str = ""
 
     def mart(self, name: str) -> Rows:
         """The rows of a mart."""
@@ -478,6 +480,83 @@ def restatements(seen: Seen) -> Rows:
 
 
 #: Tile → what it must show. Those that are missing here are about the platform itself, not about the events.
+# --- For you ----------------------------------------------------------------------------------------------------------
+
+
+def _grouped(rows: Rows, by: str) -> dict[Any, Rows]:
+    groups: dict[Any, Rows] = defaultdict(list)
+    for row in rows:
+        groups[row[by]].append(row)
+    return groups
+
+
+def recommended_songs(seen: Seen) -> Rows:
+    said, songs = seen.truth.learned["recommendations"], named(seen)
+    lists = len({row["user_id"] for row in said})
+    found = [
+        {
+            **_names(songs[key]), "song_key": key, "users": len(rows), "users_with_a_list": lists,
+            **{f"{reason}_share": sum(row["reason"] == reason for row in rows) / len(rows)
+               for reason in ("again", "taste", "popular")},
+        }
+        for key, rows in _grouped(said, "song_key").items()
+        if len(rows) >= LEAST_USERS
+    ]  # fmt: skip
+    return sorted(found, key=lambda row: (-row["users"], row["song_title"], row["song_key"]))[:40]
+
+
+def churn_bands(seen: Seen) -> Rows:
+    bands: list[list[float]] = [[] for _ in range(10)]
+    for row in seen.truth.learned["churn_risk"]:
+        bands[int(row["probability"] * 10)].append(row["probability"])
+    few = [chance for band in bands if len(band) < LEAST_USERS for chance in band]
+    found = [(10 * n, band) for n, band in enumerate(bands) if len(band) >= LEAST_USERS]
+    return [
+        {"percent_from": low, "users": len(chances), "expected_lost": sum(chances)}
+        for low, chances in [*found, *([(None, few)] if few else [])]
+    ]
+
+
+def segments(seen: Seen) -> Rows:
+    found = [
+        {"segment": number, "name": rows[0]["name"], "users": len(rows),
+         "closeness": sum(row["closeness"] for row in rows) / len(rows)}
+        for number, rows in _grouped(seen.truth.learned["listener_segments"], "segment").items()
+        if len(rows) >= LEAST_USERS
+    ]  # fmt: skip
+    return sorted(found, key=lambda row: int(row["segment"]))
+
+
+def songs_together(seen: Seen) -> Rows:
+    songs, pairs = named(seen), _grouped(seen.truth.learned["songs_heard_together"], "song_key")
+    song = seen.song or max(pairs, key=lambda key: max(row["sessions"] for row in pairs[key]))
+    return [
+        {**_names(songs[row["other_song_key"]]), "place": row["rank"], "sessions": row["sessions"],
+         "lift": row["lift"], "score": row["score"]}
+        for row in pairs[song]
+        if row["sessions"] >= LEAST_USERS
+    ]  # fmt: skip
+
+
+def suspicious_songs(seen: Seen) -> Rows:
+    said, songs, end = seen.truth.learned["suspicious_streams"], named(seen), as_of(seen.truth.listens)
+    streams = Counter(row["song_key"] for row in seen.truth.listens if row["is_stream"] and row["activity_date"] < end)
+    found = []
+    for key, rows in _grouped(said, "song_key").items():
+        accounts, suspicious = len({row["user_id"] for row in rows}), sum(row["streams"] for row in rows)
+        by_rule = Counter(dict.fromkeys(("cut", "loop", "habit"), 0))
+        for row in rows:
+            by_rule[row["rule"]] += row["streams"]
+        if accounts >= LEAST_USERS:
+            found.append({
+                **_names(songs[key]), "song_key": key, "streams": streams[key], "suspicious_streams": suspicious,
+                "suspicious_share": suspicious / streams[key], "accounts": accounts, "cut_streams": by_rule["cut"],
+                "looped_streams": by_rule["loop"], "habit_streams": by_rule["habit"],
+                "all_suspicious_streams": sum(row["streams"] for row in said), "all_streams": sum(streams.values()),
+            })  # fmt: skip
+    return sorted(found, key=lambda row: (-row["suspicious_streams"], row["song_title"], row["song_key"]))
+
+
 EXPECTED: dict[str, Callable[[Seen], Rows]] = {
     "minutes": minutes, "hours": hours, "hour_songs": hour_songs, "places": places, "songs": songs, "artists": artists,
     "genres": genres, "weekly_chart": weekly_chart, "corrections": corrections, "songs_of_years": songs_of_years,
@@ -487,5 +566,6 @@ EXPECTED: dict[str, Callable[[Seen], Rows]] = {
     "retention_days": retention_days, "funnel": funnel, "movements": movements, "devices": devices,
     "demographics": demographics, "royalty_totals": royalty_totals, "royalty_songs": royalty_songs,
     "royalty_moves": royalty_moves, "plans": plans, "churn": churn, "anomalies": anomalies,
-    "restatements": restatements,
+    "restatements": restatements, "recommended_songs": recommended_songs, "churn_bands": churn_bands,
+    "segments": segments, "songs_together": songs_together, "suspicious_songs": suspicious_songs,
 }  # fmt: skip

@@ -10,7 +10,8 @@ import pytest
 
 from music_dashboard.navigation import all_pages
 from tests.integration.dashboard.conftest import Shown, Truth
-from tests.integration.dashboard.expected import EXPECTED, Seen, usual
+from tests.integration.dashboard.expected import EXPECTED, LEAST_USERS, Seen, usual
+from tests.integration.dashboard.learned import METRICS, as_of
 from tests.integration.marts.conftest import Simulation
 from tests.support.contract import breach, parsed
 from tests.support.lake import KIND_OF_TOPIC
@@ -18,7 +19,7 @@ from tests.support.truth import plain
 from tests.support.warehouse import Rows, TestWarehouse, manifest
 
 #: Tiles about the platform itself: their truth is not in the truth file, so each has a test of its own below.
-OF_THE_PLATFORM = {"latency", "freshness", "checks", "quarantine", "conservation", "stages"}
+OF_THE_PLATFORM = {"latency", "freshness", "checks", "quarantine", "conservation", "stages", "learned"}
 #: This process is the dashboard's.
 pytestmark = pytest.mark.usefixtures("here")
 PAGES = {page.name: page for page in all_pages()}
@@ -92,6 +93,8 @@ def test_chosen_dates_periods_and_editions_are_the_truth_too(truth: Truth) -> No
     assert_page(Shown("money", month=month[:7]), "money", replace(seen, month=month))
     other = sorted({row["artist_id"] for row in truth.marts["artist_audience_daily"]})[7]
     assert_page(Shown("artist", artist=other), "artist", replace(seen, artist=other))
+    song = truth.learned["songs_heard_together"][-1]["song_key"]
+    assert_page(Shown("for_you", song=song), "for_you", replace(seen, song=song))
 
 
 @pytest.mark.parametrize("narrowed", [{"state": "CA"}, {"level": "paid"}, {"country": "US", "level": "free"}])
@@ -177,6 +180,46 @@ def test_the_figures_are_those_of_the_rows(truth: Truth) -> None:
     }  # fmt: skip
     known = [row for row in EXPECTED["churn"](seen) if row["churn_rate"] is not None]
     assert money.numbers("churn")["Churn"] == (f"{known[0]['churn_rate']:.1%}".replace("%", " %") if known else "–")
+
+
+def test_what_is_learned_is_counted_and_small_groups_are_not_shown(truth: Truth) -> None:
+    seen, shown = usual(truth), Shown("for_you")
+    risks = [row["probability"] for row in truth.learned["churn_risk"]]
+    assert shown.numbers("churn_bands") == {
+        "Users at risk": f"{len(risks):,}", "Expected to be lost": f"{round(sum(risks)):,}",
+    }  # fmt: skip
+    assert sum(shown.drawn("churn_bands")) == len(risks)
+    assert [row["percent_from"] for row in shown.frame("churn_bands")] == [*range(0, 90, 10), None]
+    lists = {row["user_id"] for row in truth.learned["recommendations"]}
+    assert shown.numbers("recommended_songs") == {"Users with a list": f"{len(lists):,}"}
+    members = [row for row in truth.learned["listener_segments"] if row["segment"] != 4]
+    assert shown.numbers("segments") == {"Segments": "3", "Users in them": f"{len(members):,}"}
+    suspicious = sum(row["streams"] for row in truth.learned["suspicious_streams"])
+    assert shown.numbers("suspicious_songs") == {"Suspicious streams": f"{suspicious:,}", "Songs": "5"}
+    assert min(row["accounts"] for row in shown.frame("suspicious_songs")) == LEAST_USERS
+    assert 0 < len(EXPECTED["songs_together"](seen)) < 6
+    before = f"learned from what happened before {as_of(truth.listens)}"
+    for name in ("churn_bands", "suspicious_songs", "learned"):
+        assert any(caption.value.startswith(before) for caption in shown.tile(name).caption), name
+
+
+def test_models_stand_beside_their_baselines(here: TestWarehouse, truth: Truth) -> None:
+    shown = Shown("for_you")
+    published = dict(
+        here.session.cursor().execute("select model, published_at from OPS.LEARNED").fetchall()  # type: ignore[union-attr]
+    )
+    wanted = [
+        {"model": model, "as_of": str(as_of(truth.listens)), "published_at": published[model], "measured": who,
+         "measure": measure, "value": METRICS[who][measure]}
+        for model in sorted(truth.learned)
+        for measure in ("precision@10", "recall@20")
+        for who in ("model", "popular")
+    ]  # fmt: skip
+    assert not differing("learned", shown.frame("learned"), wanted)
+    table = shown.tile("learned").dataframe[0].value
+    assert list(table["Value"]) == ["0.1789", "0.2238"] * 5
+    assert list(table["Baselines"]) == ["popular 0.0155", "popular 0.0200"] * 5
+    assert shown.numbers("learned")["Published models"] == "5"
 
 
 def test_what_is_drawn_are_the_rows(truth: Truth) -> None:

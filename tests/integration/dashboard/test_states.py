@@ -1,17 +1,20 @@
 """What a page says when something is not as it should be: nothing built, the warehouse down, a failed check."""
 
 from collections.abc import Iterator
+from datetime import date
 
 import pytest
 import streamlit as st
 
 from music_platform.environment import settings_environment
 from music_platform.settings import Settings, get_settings
-from music_platform.warehouse.connection import connect
+from music_platform.warehouse.connection import connect, execute_all
+from music_platform.warehouse.model_versions import go_back
 from music_platform.warehouse.notice import say_changed
-from music_platform.warehouse.schema import provision_warehouse
+from music_platform.warehouse.schema import note_verdict, provision_warehouse
 from tests.integration.conftest import latest_statements
 from tests.integration.dashboard.conftest import Shown
+from tests.integration.dashboard.learned import TABLES, publish_rows
 from tests.integration.marts.conftest import Simulation
 from tests.integration.marts.test_truth import PRODUCED
 from tests.support.lake import Lake, records_of, rows_of
@@ -118,11 +121,59 @@ def test_a_page_that_is_drawn_again_sends_no_statement_until_something_changes(h
 
 
 def test_every_statement_is_one_that_reads_and_says_who_asks(here: TestWarehouse) -> None:
-    for page in ("now", "charts", "artist", "listeners", "money", "quality"):
+    for page in ("now", "charts", "artist", "listeners", "money", "quality", "for_you"):
         Shown(page)
     own = [said for said in latest_statements(here.settings) if '"dashboard"' in str(said["query_tag"])]
     assert len(own) > 20
     assert all(str(said["text"]).lstrip().lower().startswith(("select", "with")) for said in own)
+
+
+@pytest.mark.usefixtures("here")
+def test_before_anything_is_learned_the_page_says_how_to() -> None:
+    shown = Shown("for_you")
+    (said,) = shown.said()
+    assert "Nothing has been learned yet" in said
+    assert "group:ml" in said
+    assert shown.test.subheader.len == 0
+    assert shown.test.sidebar.selectbox.len == 0
+
+
+def test_what_is_published_is_shown_and_what_is_not_says_why(here: TestWarehouse) -> None:
+    def asked() -> int:
+        return sum('"dashboard"' in str(said["query_tag"]) for said in latest_statements(here.settings))
+
+    rows = [{"user_id": f"u{n}", "as_of": date(2026, 6, 1), "probability": 0.05 + n / 100} for n in range(10)]
+    publish_rows(here.session, "churn_risk", rows, date(2026, 6, 1))
+    execute_all(here.session, note_verdict("listener_segments", "beats_baselines", True, "no verdict: too few weeks"))
+    execute_all(here.session, note_verdict("churn_risk", "drift", False, "days since a stream 0.310"))
+    say_changed(here.settings)
+    try:
+        shown = Shown("for_you")
+        assert shown.numbers("churn_bands")["Users at risk"] == "10"
+        assert [each.value for each in shown.tile("churn_bands").warning] == [
+            "The check `drift` of churn_risk fails: days since a stream 0.310"
+        ]
+        assert [each.value for each in shown.tile("segments").info] == [
+            "Not built yet: listener_segments. listener_segments: no verdict: too few weeks."
+        ]
+        assert shown.numbers("learned")["Published models"] == "1"
+        known = asked()
+        shown.run()
+        assert asked() == known
+        # A version is a build: what it says is asked for, and so is what it was measured by.
+        publish_rows(here.session, "churn_risk", rows[:7], date(2026, 6, 8), "v2")
+        say_changed(here.settings)
+        shown.run()
+        assert asked() - known == 3
+        assert shown.numbers("churn_bands")["Users at risk"] == "7"
+        go_back(here.session, TABLES["churn_risk"], "v1")
+        say_changed(here.settings)
+        shown.run()
+        assert shown.numbers("churn_bands")["Users at risk"] == "10"
+    finally:
+        execute_all(here.session, ["delete from OPS.MODEL_VERSIONS",
+                                   "delete from OPS.CHECK_RESULTS where kind = 'platform'"])  # fmt: skip
+        say_changed(here.settings)
 
 
 @pytest.mark.usefixtures("here")

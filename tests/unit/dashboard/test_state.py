@@ -1,6 +1,6 @@
 """What OPS says: builds are the keys of results, the earliest time counts, and RAW's checks are everybody's."""
 
-from datetime import datetime
+from datetime import date, datetime
 
 from music_dashboard.state import RAW, Standing, State, state_of
 
@@ -44,6 +44,18 @@ def test_the_key_of_nothing_is_of_everything() -> None:
     assert state().key(()) == state().key(())
     assert state().key(()) != state_of(checked).key(())
     assert state_of([]).key(()) == ()
+
+
+def test_what_is_learned_has_versions_for_builds_and_is_of_a_date() -> None:
+    rows = [*ROWS, ("learned", "segments", "v1", T2, datetime(2026, 6, 29), None, None, None, None),
+            ("learned", "risk", "v7", T2, datetime(2026, 6, 22), None, None, None, None)]  # fmt: skip
+    found = state_of(rows)
+    assert found.missing(("segments", "risk", "songs_together")) == ["songs_together"]
+    assert found.key(("segments", "songs")) == (("segments", "v1"), ("songs", "b1"))
+    assert found.standing(("segments", "risk", "songs")).learned_before == date(2026, 6, 22)
+    assert found.standing(("songs",)).learned_before is None
+    assert found.standing(()).learned_before is None
+    assert found.standing(()).complete_until == T1
 
 
 def test_a_model_that_was_never_built_is_missing() -> None:

@@ -15,8 +15,11 @@ from music_dashboard import rules
 from music_dashboard.navigation import all_pages
 from music_dashboard.page import Page
 from music_dashboard.reader import QUERIES, statement
+from music_dashboard.state import LEARNED
 from music_dashboard.tile import Tile, bind
+from music_dashboard.tile_view import assets_of
 from music_platform.environment import project_root
+from music_platform.orchestration import keys
 from music_platform.warehouse.account import Account
 from tests.support.warehouse import manifest
 
@@ -25,7 +28,7 @@ PAGES = all_pages()
 TILES = [tile for page in PAGES for tile in page.all_tiles()]
 NAMES = sorted(path.stem for path in QUERIES.glob("*.sql"))
 #: Views that the platform makes over its own ledgers.
-OF_OPS = {"freshness", "checks"}
+OF_OPS = {"freshness", "checks", "learned"}
 
 
 def parsed(name: str) -> exp.Expr:
@@ -69,8 +72,28 @@ def test_a_query_only_reads_what_the_reading_role_may(name: str) -> None:
         if schema == "ops" and table not in OF_OPS:
             # The role reads views there, and tables that a build has opened to it; none of the ledgers.
             assert models()[table].schema.lower() == "ops"
+        elif schema == "gold" and table in LEARNED:
+            # Views, which the role may read in GOLD.
+            assert table not in models()
         elif table not in OF_OPS:
             assert models()[table].schema.lower() == schema
+
+
+def test_what_is_learned_is_what_the_group_ml_makes() -> None:
+    assert LEARNED == keys.LEARNED
+    assert assets_of(statement("suspicious_songs")) == ["ml/suspicious_streams", "gold/top_songs_daily"]
+
+
+def test_a_tile_of_several_models_may_do_with_one() -> None:
+    by_name = {tile.name: tile for tile in TILES}
+    values: dict[str, Any] = {"least_users": 5, "song": "a"}
+    learned, pairs = by_name["learned"], by_name["songs_together"]
+    assert not learned.lacks(LEARNED[1:], learned.request(values, {}))
+    assert learned.lacks(LEARNED, learned.request(values, {}))
+    assert pairs.lacks(["dim_songs"], pairs.request(values, {}))
+    assert not pairs.lacks([], pairs.request(values, {}))
+    freshness = by_name["freshness"]
+    assert not freshness.lacks([], freshness.request(values, {}))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -84,7 +107,9 @@ def test_no_query_shows_anything_personal(name: str) -> None:
 
 
 def reads(name: str, found: dict[str, Any]) -> set[str]:
-    """The tables below a view; a table itself."""
+    """The tables below a view; a table itself. What is learned has versions of its own."""
+    if name in LEARNED:
+        return {name}
     node = found[name]
     if node.config.materialized != "view":
         return {name}
@@ -112,8 +137,9 @@ def test_lineage_ends_in_what_the_page_reads(page: Page) -> None:
     names += [name for tile in page.all_tiles() for name in tile.query_files()]
     wanted = {table for name in names for _, table in tables(name)}
     found = {node.split(".")[-1] for node in exposure.depends_on.nodes}
-    assert found - {"builds", "loads"} == wanted - OF_OPS
-    assert ("builds" in found) == bool(wanted & OF_OPS)
+    assert found - {"builds", "loads"} == wanted - OF_OPS - set(LEARNED)
+    assert ("builds" in found) == bool(wanted & {"freshness", "checks"})
+    assert set(exposure.config.meta.get("learned", ())) == wanted & set(LEARNED)
     assert exposure.description == page.about
 
 

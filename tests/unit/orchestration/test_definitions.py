@@ -13,7 +13,7 @@ import pytest
 from dagster._core.execution.api import create_execution_plan
 
 from music_platform.environment import project_root, venv_bin
-from music_platform.orchestration.keys import LAKE_EVENTS, LOADS_LEDGER, RAW_EVENTS, REFERENCE_KEYS
+from music_platform.orchestration.keys import LAKE_EVENTS, LEARNED, LOADS_LEDGER, RAW_EVENTS, REFERENCE_KEYS
 from music_platform.settings import Settings
 from tests.support import slowdown
 
@@ -103,6 +103,13 @@ def test_the_graph_is_one_way_from_topic_to_mart() -> None:
                 above.add(parent)
                 todo.append(parent)
         assert topics <= above, mart
+
+
+def test_what_is_learned_ends_in_its_page() -> None:
+    from music_platform.definitions import defs
+
+    parents = defs.resolve_asset_graph().get(dg.AssetKey(["dashboard", "for_you"])).parent_keys
+    assert {key.path[1] for key in parents if key.path[0] == "ml"} == set(LEARNED)
 
 
 def test_every_asset_says_what_it_is_whose_and_where_it_is_written() -> None:

@@ -19,12 +19,14 @@ from dagster_snowflake import SnowflakeResource
 from music_platform.learning.evaluation import DRIFT_LIMIT, Verdict
 from music_platform.orchestration.assets.columns import table_schema
 from music_platform.orchestration.assets.markdown import markdown_table
-from music_platform.orchestration.keys import BEATS_BASELINES, DRIFTS, ML, OWNERS
+from music_platform.orchestration.keys import BEATS_BASELINES, DRIFTS, ML, OWNERS, model_of
 from music_platform.orchestration.resources import sentences, warehouse_session
 from music_platform.orchestration.runs import name_process
 from music_platform.settings import Settings
-from music_platform.warehouse.connection import rows_of
+from music_platform.warehouse.connection import execute_all, rows_of
 from music_platform.warehouse.model_versions import ModelTable, create_tables, go_back, publish, versions
+from music_platform.warehouse.notice import say_changed
+from music_platform.warehouse.schema import note_verdict
 
 if TYPE_CHECKING:
     import numpy as np
@@ -144,19 +146,38 @@ def build_asset(learner: Learner, settings: Settings) -> dg.AssetsDefinition:
         role = settings.snowflake_transform_role
         with sentences(), warehouse_session(snowflake, settings, context.run, context.asset_key, role) as session:
             create_tables(session, table)
-            if config.republish is not None:
-                go_back(session, table, config.republish)
-                return _unjudged(f"version {config.republish} was put back by hand", config.republish)
-            started = time.monotonic()
-            rows = read(session, learner.query)
-            context.log.info(f"{rows.num_rows:,} rows to learn from")
-            newest = pc.max(rows.column("activity_date")).as_py()
-            found = Unjudged("nobody has streamed a song yet") if newest is None else learner.learn(rows, newest)
-            if isinstance(found, Unjudged):
-                return _unjudged(found.why)
-            return _published(session, table, found, started)
+            result = _run(context, config, session, learner)
+            execute_all(session, verdicts(key, result))
+        say_changed(settings)
+        return result
 
     return learned
+
+
+def _run(
+    context: dg.AssetExecutionContext, config: LearnConfig, session: "SnowflakeConnection", learner: Learner
+) -> dg.MaterializeResult[None]:
+    table = learner.table
+    if config.republish is not None:
+        go_back(session, table, config.republish)
+        return _unjudged(f"version {config.republish} was put back by hand", config.republish)
+    started = time.monotonic()
+    rows = read(session, learner.query)
+    context.log.info(f"{rows.num_rows:,} rows to learn from")
+    newest = pc.max(rows.column("activity_date")).as_py()
+    found = Unjudged("nobody has streamed a song yet") if newest is None else learner.learn(rows, newest)
+    if isinstance(found, Unjudged):
+        return _unjudged(found.why)
+    return _published(session, table, found, started)
+
+
+def verdicts(key: dg.AssetKey, result: dg.MaterializeResult[None]) -> list[str]:
+    """Statements that note the checks' results in OPS, where the dashboard reads them."""
+    return [
+        statement
+        for check in result.check_results or ()
+        for statement in note_verdict(model_of(key), str(check.check_name), check.passed, check.description or "")
+    ]
 
 
 def _published(
