@@ -9,12 +9,9 @@ there. It does not know the draws to come. Its chances are by following each use
 """
 
 import argparse
-import json
-import os
-import resource
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +20,16 @@ import pyarrow as pa
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from benchmarks.learning import START, STREAM_SECONDS, dates, in_order, songs_and_ends, user_ids
+from benchmarks.learning import (
+    START,
+    STREAM_SECONDS,
+    dates,
+    in_order,
+    measure_each,
+    seeds_and_classic,
+    songs_and_ends,
+    user_ids,
+)
 from music_platform.learning import churn
 from music_platform.learning.daily import COUNTS, UserDays
 from music_platform.learning.evaluation import auc, calibration, log_likelihood
@@ -233,10 +239,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[7, 8])
     given = parser.parse_args()
     base = Options(users=given.users, songs=10_000, days=given.days, start=START, growth=0.0)
-    runs = [replace(base, seed=seed) for seed in given.seeds] + [replace(base, seed=given.seeds[0], classic=True)]
-    figures = [measure(options) for options in runs]
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps({"figures": figures, "peak_memory_bytes": memory, "load_average": os.getloadavg()[0]}))
+    measure_each(measure, seeds_and_classic(base, given.seeds))
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import os
 import resource
 import sys
 import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -228,6 +229,18 @@ def scale(millions: float) -> None:
     print(f"{rows:,} streams, {ranked_users:,} users: {seconds:.0f} CPU seconds, {memory / 1e9:.2f} GB at most")
 
 
+def seeds_and_classic(base: Options, seeds: Sequence[int]) -> list[Options]:
+    """A run of each seed, and one of eventsim's users."""
+    return [replace(base, seed=seed) for seed in seeds] + [replace(base, seed=seeds[0], classic=True)]
+
+
+def measure_each(measure: Callable[[Options], dict[str, object]], runs: Iterable[Options]) -> None:
+    """Measure each run, then print all figures as JSON, with the most memory that the process had."""
+    figures = [measure(options) for options in runs]
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(json.dumps({"figures": figures, "peak_memory_bytes": memory, "load_average": os.getloadavg()[0]}))
+
+
 def main() -> None:
     """Measure each seed, then eventsim's users; print everything as JSON at the end."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -241,10 +254,7 @@ def main() -> None:
         scale(given.millions)
         return
     base = Options(users=given.users, songs=given.songs, days=given.days, start=START, growth=0.0)
-    runs = [replace(base, seed=seed) for seed in given.seeds] + [replace(base, seed=given.seeds[0], classic=True)]
-    figures = [measure(options) for options in runs]
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps({"figures": figures, "peak_memory_bytes": memory, "load_average": os.getloadavg()[0]}))
+    measure_each(measure, seeds_and_classic(base, given.seeds))
 
 
 if __name__ == "__main__":

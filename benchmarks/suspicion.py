@@ -7,9 +7,6 @@ what they played by date and song is what the asset reads from gold.streams. Fou
 """
 
 import argparse
-import json
-import os
-import resource
 import sys
 import time
 from dataclasses import dataclass, replace
@@ -21,7 +18,7 @@ import pyarrow as pa
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from benchmarks.learning import START, STREAM_SECONDS, dates, in_order, songs_and_ends, user_ids
+from benchmarks.learning import START, STREAM_SECONDS, dates, in_order, measure_each, songs_and_ends, user_ids
 from music_platform.learning import suspicion
 from music_platform.learning.plays import Plays
 from music_simulator import chain
@@ -143,9 +140,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[7, 8])
     given = parser.parse_args()
     base = Options(users=given.users, days=given.days, start=START, growth=0.0, scenarios=PLANTED)
-    figures = [measure(replace(base, seed=seed)) for seed in given.seeds]
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps({"figures": figures, "peak_memory_bytes": memory, "load_average": os.getloadavg()[0]}))
+    measure_each(measure, (replace(base, seed=seed) for seed in given.seeds))
 
 
 if __name__ == "__main__":

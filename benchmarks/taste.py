@@ -9,12 +9,8 @@ same users as eventsim's (`--classic`) there are no scenes, and both gates have 
 """
 
 import argparse
-import json
-import os
-import resource
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +19,7 @@ from sklearn.metrics import adjusted_mutual_info_score
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from benchmarks.learning import START, dates, heard, user_ids
+from benchmarks.learning import START, dates, heard, measure_each, seeds_and_classic, user_ids
 from music_platform.learning import segments, together
 from music_platform.learning.evaluation import Ranking, Verdict
 from music_platform.learning.listens import Listens, day_number
@@ -118,10 +114,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[7, 8])
     given = parser.parse_args()
     base = Options(users=given.users, songs=given.songs, days=given.days, start=START, growth=0.0)
-    runs = [replace(base, seed=seed) for seed in given.seeds] + [replace(base, seed=given.seeds[0], classic=True)]
-    figures = [measure(options) for options in runs]
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps({"figures": figures, "peak_memory_bytes": memory, "load_average": os.getloadavg()[0]}))
+    measure_each(measure, seeds_and_classic(base, given.seeds))
 
 
 if __name__ == "__main__":
